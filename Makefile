@@ -1,0 +1,26 @@
+.PHONY: setup check test demo bench proto clean
+.DEFAULT_GOAL := check
+
+setup:
+	@scripts/setup
+
+check: setup
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/pytest -q -m "not lab"
+
+test: setup
+	@scripts/test
+
+demo: setup
+	@scripts/demo
+
+bench: setup
+	@scripts/bench
+
+proto: setup
+	@scripts/proto
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist

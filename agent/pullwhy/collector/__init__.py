@@ -1,0 +1,1 @@
+"""The central collector: takes findings in, stores them, and answers questions over HTTP."""

@@ -1,0 +1,1 @@
+"""Judgement: from text and trace to one root cause and its remedy; pure."""

@@ -1,0 +1,1 @@
+"""The node agent: incidents, walks, reproductions and the way to the collector."""

@@ -1,0 +1,128 @@
+"""What a walk is told: the runtime's effective configuration for one image, complete, so that the child reads no file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pullwhy.image import ImageReference
+from pullwhy.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPair:
+    """A client certificate and its key, PEM."""
+
+    certificate: str
+    key: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One host that the runtime would try, in order."""
+
+    scheme: str
+    host: str
+    """Name or address, without brackets and port."""
+    port: int
+    path: str = "/v2"
+    """Prefix of every request, without a slash at its end."""
+    resolve: bool = True
+    """May turn a tag into a digest."""
+    pull: bool = True
+    is_mirror: bool = False
+    """Not the namespace's own default host: requests carry `?ns=` (containerd: remotes/docker/registry.go)."""
+    ca: tuple[str, ...] = ()
+    """Extra trust, PEM, beside the system's."""
+    client: tuple[ClientPair, ...] = ()
+    skip_verify: bool = False
+    http_fallback: bool = False
+    """HTTPS first, plain HTTP where the answer to the hello is HTTP (loopback defaults; `http://` with TLS settings)."""
+    headers: tuple[tuple[str, Secret], ...] = ()
+    dial_timeout: float | None = None
+    """Seconds; None for the runtime's default of 30."""
+    source: str = "default"
+    """File and line that named it, or `default`."""
+
+    @property
+    def authority(self) -> str:
+        """Host and, unless it is the scheme's own, port; an IPv6 address in brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = 80 if self.scheme == "http" else 443
+        return host if self.port == default else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """The node's resolver settings, as Go's resolver reads them (Go 1.27: net/dnsconfig_unix.go)."""
+
+    nameservers: tuple[str, ...] = ("127.0.0.1", "::1")
+    search: tuple[str, ...] = ()
+    ndots: int = 1
+    timeout: float = 5.0
+    """Seconds per try."""
+    attempts: int = 2
+    use_tcp: bool = False
+    hosts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """The hosts file: address and names, in file order."""
+    files_first: bool = True
+    """Whether the hosts file comes before DNS (nsswitch)."""
+    source: str = "/etc/resolv.conf"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """The runtime process's own proxy environment; the values may hold user info."""
+
+    http: Secret
+    https: Secret
+    no_proxy: str = ""
+    source: str = ""
+    """Where it was read, such as `/proc/812/environ`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One credential that the kubelet's rules would match for this image."""
+
+    username: str
+    password: Secret
+    source: str
+    """File and key, for people."""
+    supplied: bool = False
+    """Given by the caller of `diagnose`, not the node's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. The runtime waits longer (dial 30, handshake 10); a walk need only be long enough to tell silence from slowness."""
+
+    overall: float = 25.0
+    dns: float = 3.0
+    connect: float = 5.0
+    handshake: float = 6.0
+    answer: float = 8.0
+    blob: float = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class WalkPlan:
+    """Everything that one walk may use and must respect."""
+
+    image: ImageReference
+    platform: str
+    """`os/architecture[/variant]` of the node."""
+    endpoints: tuple[Endpoint, ...]
+    resolver: Resolver
+    proxies: Proxies | None = None
+    system_trust: str = ""
+    """The system's trust store as the runtime loaded it, PEM."""
+    credentials: tuple[Credential, ...] = ()
+    user_agent: str = "pullwhy"
+    timeouts: Timeouts = Timeouts()
+    local_addresses_allowed: bool = False
+    """True where the kubelet itself failed here: loopback, node, pod and service addresses may then be dialled for the image's own registry."""
+    trusted_hosts: tuple[str, ...] = ()
+    """Hosts that the node's own configuration names (mirrors, proxies): their addresses are not held against them."""
+    forbidden_addresses: tuple[str, ...] = ()
+    """Networks never dialled, beside link-local and metadata addresses: the API server's."""
+    probe_blobs: bool = True

@@ -1,0 +1,306 @@
+"""What one walk of the pull path observed: facts for the rules, free of judgement."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+from pullwhy.model import Outcome, Stage, TraceLine, Via
+
+
+class Identity(enum.StrEnum):
+    """As whom the registry was asked."""
+
+    NONE = ""
+    ANONYMOUS = "anonymous"
+    NODE = "node"  # the node's own credentials (the kubelet's config.json)
+    SUPPLIED = "supplied"  # credentials that the caller of `diagnose` gave
+
+
+class DNSResult(enum.StrEnum):
+    """What one nameserver said to one question."""
+
+    ANSWERED = "answered"
+    NXDOMAIN = "NXDOMAIN"
+    NODATA = "NODATA"
+    SERVFAIL = "SERVFAIL"
+    REFUSED = "REFUSED"
+    OTHER_RCODE = "other rcode"
+    TIMED_OUT = "timed out"
+    PORT_REFUSED = "port refused"
+    UNREACHABLE = "unreachable"
+    GARBLED = "garbled"
+
+
+@dataclass(frozen=True, slots=True)
+class NameserverAnswer:
+    """One nameserver's answer for one queried name (A and AAAA taken together)."""
+
+    server: str
+    name: str
+    result: DNSResult
+    addresses: tuple[str, ...] = ()
+    seconds: float = 0.0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DNSFacts:
+    """How a host name was resolved: literal address, hosts file or nameservers, and what the resolver's order makes of it."""
+
+    name: str
+    source: str
+    """`literal`, `hosts` or `dns`."""
+    addresses: tuple[str, ...]
+    answers: tuple[NameserverAnswer, ...] = ()
+    decisive: NameserverAnswer | None = None
+    """The answer at which Go's resolver stops (Go 1.27: net/dnsclient_unix.go), None for literal and hosts."""
+    search_domain: str = ""
+    """The search suffix that made the decisive name, empty for the name as written."""
+
+
+class ConnectResult(enum.StrEnum):
+    """What one address said to a TCP connect."""
+
+    CONNECTED = "connected"
+    REFUSED = "refused"
+    TIMED_OUT = "timed out"
+    UNREACHABLE = "unreachable"
+    PROHIBITED = "prohibited"
+    NOT_ALLOWED = "not dialled"  # a destination that pullwhy never dials
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectAttempt:
+    """One TCP connect to one address."""
+
+    address: str
+    port: int
+    result: ConnectResult
+    seconds: float
+    detail: str = ""
+
+
+class TLSFault(enum.StrEnum):
+    """Why a handshake failed, as OpenSSL and the bytes on the wire say."""
+
+    UNTRUSTED = "untrusted"
+    CHAIN_INCOMPLETE = "chain incomplete"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not yet valid"
+    NAME_MISMATCH = "name mismatch"
+    CLIENT_CERTIFICATE_REQUIRED = "client certificate required"
+    HANDSHAKE_FAILED = "handshake failed"
+    TIMED_OUT = "timed out"
+    PLAIN_HTTP = "plain HTTP"
+    RESET = "reset"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """One certificate of the chain that the server sent, leaf first."""
+
+    subject: str
+    issuer: str
+    not_before: datetime
+    not_after: datetime
+    names: tuple[str, ...] = ()
+    self_signed: bool = False
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TLSFacts:
+    """One handshake under the runtime's effective trust."""
+
+    server_name: str
+    fault: TLSFault | None = None
+    version: str = ""
+    chain: tuple[CertificateFacts, ...] = ()
+    faulty: int | None = None
+    """Index in `chain` of the certificate that is at fault, where it is one."""
+    error: str = ""
+
+
+class HTTPFault(enum.StrEnum):
+    """Why no usable HTTP answer came."""
+
+    RESET = "reset"
+    TIMED_OUT = "timed out"
+    GARBLED = "garbled"
+    TOO_LARGE = "too large"
+    TLS_EXPECTED = "TLS expected"  # the server wants TLS where plain HTTP was spoken
+    REDIRECT_REFUSED = "redirect refused"
+
+
+@dataclass(frozen=True, slots=True)
+class HTTPFacts:
+    """One request and its answer: status, registry error codes and allow-listed headers, never a body."""
+
+    method: str
+    url: str
+    """Without user info, query and fragment."""
+    status: int = 0
+    codes: tuple[str, ...] = ()
+    """Registry error codes of the body, as spelled (distribution-spec 1.1, section Error Codes)."""
+    names_client_address: bool = False
+    """The error text names a client address: a registry's own firewall."""
+    headers: dict[str, str] | None = None
+    """Allow-listed: retry-after, ratelimit-*, docker-ratelimit-source, date, server, content-type, docker-distribution-api-version."""
+    html: bool = False
+    registry_api: bool = False
+    """The registry API header or a registry error body was seen."""
+    received: int = 0
+    """Body bytes read."""
+    fault: HTTPFault | None = None
+
+
+class AuthResult(enum.StrEnum):
+    """How the challenge was met."""
+
+    NOT_NEEDED = "not needed"
+    TOKEN_GRANTED = "token granted"  # noqa: S105 - a state, not a secret
+    NO_CREDENTIALS = "no credentials"  # challenged, and no identity that the walk may use matches
+    REFUSED = "refused"  # 401/403 from the realm or after the token
+    UNUSABLE_CHALLENGE = "unusable challenge"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthFacts:
+    """The challenge and what came of it."""
+
+    result: AuthResult
+    scheme: str = ""
+    realm_host: str = ""
+    error: str = ""
+    """The challenge's `error` parameter (RFC 6750 section 3), such as insufficient_scope."""
+    credentials_source: str = ""
+    """Which file and key the credentials came from, never the credentials."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFacts:
+    """The manifest or index that the reference led to."""
+
+    media_type: str = ""
+    digest: str = ""
+    size: int = 0
+    unsupported: str = ""
+    """Why no runtime can use it, where so (schema 1, unknown type)."""
+    tag_listed: bool | None = None
+    """Whether the registry's tag list holds the tag; None when it was not or could not be asked."""
+    similar_tags: tuple[str, ...] = ()
+    repository_answers: bool | None = None
+    layers_bytes: int = 0
+    """Compressed size of the layers and the config."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformFacts:
+    """The node's platform and those that the image has (`os/architecture[/variant]`)."""
+
+    wanted: str
+    available: tuple[str, ...]
+
+
+class BlobResult(enum.StrEnum):
+    """What the first bytes of a blob, or the small config blob as a whole, showed."""
+
+    READABLE = "readable"
+    MISSING = "missing"
+    REFUSED = "refused"
+    CORRUPT = "corrupt"
+    STALLED = "stalled"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFacts:
+    """One blob as its host served it."""
+
+    digest: str
+    result: BlobResult
+    host: str = ""
+    redirected: bool = False
+
+
+class ConfigFault(enum.StrEnum):
+    """What is wrong with the runtime's configuration for this host."""
+
+    INVALID = "invalid"
+    IGNORED = "ignored"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFacts:
+    """One fault in the runtime's registry configuration."""
+
+    fault: ConfigFault
+    file: str
+    why: str
+    mend: str
+    line: int | None = None
+    decides: bool = True
+    """False where the runtime pulls all the same (a parse error that only loses a mirror)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageFacts:
+    """One filesystem that the runtime writes to (statvfs)."""
+
+    path: str
+    purpose: str
+    total_bytes: int
+    free_bytes: int
+    total_inodes: int
+    free_inodes: int
+    read_only: bool
+    needed_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """One stage against one target. At most one kind of facts is set, that of the stage."""
+
+    stage: Stage
+    target: str
+    """What was asked: a host, an address, a nameserver, a file or a path."""
+    outcome: Outcome
+    seconds: float = 0.0
+    detail: str = ""
+    """One line for people; redacted."""
+    endpoint: int | None = None
+    """Index of the endpoint in the plan's order; None for what is not about one."""
+    via: Via | None = None
+    identity: Identity = Identity.NONE
+    dns: DNSFacts | None = None
+    connect: tuple[ConnectAttempt, ...] = ()
+    tls: TLSFacts | None = None
+    http: HTTPFacts | None = None
+    auth: AuthFacts | None = None
+    manifest: ManifestFacts | None = None
+    platform: PlatformFacts | None = None
+    blob: BlobFacts | None = None
+    config: ConfigFacts | None = None
+    storage: StorageFacts | None = None
+
+    def line(self) -> TraceLine:
+        """Return the form that a finding shows."""
+        return TraceLine(self.stage, self.target, self.outcome, round(self.seconds, 3), self.detail, self.identity)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The stage results of one walk, in the order in which they were made."""
+
+    results: tuple[StageResult, ...] = ()
+    seconds: float = 0.0
+    requests: int = 0
+    """HTTP requests sent, to whomever."""
+    complete: bool = True
+    """False where the overall deadline cut the walk short."""
+    clock_skew_seconds: float | None = None
+    """Node clock minus the servers' Date headers, seconds; None where no Date was seen."""

@@ -1,0 +1,1 @@
+"""Watch: from the journal's lines to recognised pull failures."""
