@@ -1,0 +1,88 @@
+"""The structure that the code promises: imports point one way, and heavy libraries stay where they belong."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pullwhy
+
+PACKAGE = Path(pullwhy.__file__).parent
+
+# Lowest first: a room may import from its own layer's shared modules and from every layer below, never from above or beside.
+LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"", "model", "image", "secret", "text", "redact", "pb"}),
+    frozenset({"trace"}),
+    frozenset({"plan", "config"}),
+    frozenset({"watch", "runtime", "probe", "diagnose"}),
+    frozenset({"node", "collector"}),
+    frozenset({"cli", "__main__"}),
+)
+SIDEWAYS = {("node", "collector")}
+"""`agent --standalone` embeds the collector: the one arrow within a layer."""
+
+ONLY_IMPORTERS = {
+    "systemd": {"watch/journal.py"},
+    "h11": {"probe/http.py"},
+    "sqlite3": {"node/outbox.py", "collector/store.py", "collector/schema.py"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if "pb" not in path.relative_to(PACKAGE).parts)
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(dotted: str) -> str:
+    parts = dotted.split(".")
+    known = {name for layer in LAYERS for name in layer}
+    return parts[1] if len(parts) > 1 and parts[1] in known else ""
+
+
+def layer(name: str) -> int:
+    return next(i for i, names in enumerate(LAYERS) if name in names)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    own = "" if own == "__init__" else own
+    for name in imports_of(path):
+        if name.split(".")[0] != "pullwhy":
+            continue
+        other = room(name)
+        allowed = other == own or layer(other) < layer(own) or layer(other) == layer(own) == 0 or (own, other) in SIDEWAYS
+        assert allowed, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("library", ONLY_IMPORTERS)
+def test_a_library_with_one_home_has_one_importer(library: str) -> None:
+    importers = {
+        str(path.relative_to(PACKAGE))
+        for path in modules()
+        if any(name.split(".")[0] == library for name in imports_of(path))
+    }
+    assert importers
+    assert importers <= ONLY_IMPORTERS[library]
+
+
+def test_every_file_can_be_read_in_one_sitting() -> None:
+    long = {str(path): lines for path in modules() if (lines := len(path.read_text().splitlines())) > 350}
+    assert not long
+
+
+def test_resting_agent_loads_no_walk_libraries() -> None:
+    program = "import sys, pullwhy.node.agent; print(*sorted(sys.modules))"
+    loaded = set(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split())
+    assert not loaded & {"h11", "dns", "cryptography", "starlette", "uvicorn", "yaml"}
