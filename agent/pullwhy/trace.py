@@ -263,7 +263,11 @@ class StorageFacts:
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """One stage against one target. At most one kind of facts is set, that of the stage."""
+    """One stage against one target with the facts of that stage.
+
+    `http` accompanies `auth`, `manifest`, `platform` and `blob` facts wherever one answer (or its absence) decided the stage.
+    Content that is asked for by digest below the reference's own (a platform's manifest, the config, a layer) is Stage.BLOB.
+    """
 
     stage: Stage
     target: str
