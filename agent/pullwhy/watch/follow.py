@@ -1,0 +1,94 @@
+"""The journal as an endless series of batches on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from pullwhy.watch.cursor import JournalPosition
+from pullwhy.watch.journal import JournalReader, Start
+from pullwhy.watch.source import Batch
+
+LOOKBACK: Final = timedelta(minutes=10)
+"""How far a first start looks back: two kubelet back-offs of five minutes."""
+MAX_MAPPED: Final = 32 * 1024 * 1024
+"""Bytes of mapped files above which the journal is reopened; libsystemd keeps hundreds of megabytes mapped otherwise."""
+CHECK_SECONDS: Final = 60.0
+"""How long to sleep at most before looking whether a whole new journal tree appeared, which no watch tells."""
+
+
+def mapped_bytes() -> int:
+    """Return the bytes of files that this process has mapped and resident (proc(5): statm, the third figure)."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[2]) * 4096
+
+
+class JournalFollower:
+    """Reads what is there in slices, then sleeps until the journal changes."""
+
+    def __init__(
+        self,
+        reader: JournalReader,
+        *,
+        clock: Callable[[], datetime],
+        lookback: timedelta = LOOKBACK,
+        mapped: Callable[[], int] = mapped_bytes,
+        check_seconds: float = CHECK_SECONDS,
+    ) -> None:
+        self._reader = reader
+        self._clock = clock
+        self._lookback = lookback
+        self._mapped = mapped
+        self._check_seconds = check_seconds
+
+    async def batches(self, resume: JournalPosition | None) -> AsyncIterator[Batch[JournalPosition]]:
+        """Yield batches for ever, from behind `resume` on. Raises JournalUnreadable; the reader is closed at the end."""
+        reader = self._reader
+        try:
+            start = reader.open(resume, self._clock() - self._lookback)
+            if start is Start.GAP:
+                yield Batch((), None, caught_up=False, gap=_gap(resume))
+            baseline = self._mapped()
+            while True:
+                part = reader.read()
+                if part.entries:
+                    yield Batch(part.lines, reader.position, caught_up=part.end, suppressed=part.suppressed)
+                if not part.end:
+                    await asyncio.sleep(0)  # the rest of the agent gets its turn between two slices of a long journal
+                    continue
+                if self._mapped() > baseline + MAX_MAPPED:
+                    reader.release()
+                    baseline = self._mapped()
+                    continue
+                await self._changed()
+        finally:
+            reader.close()
+
+    async def _changed(self) -> None:
+        """Sleep until the journal says it changed, then let it look."""
+        reader, loop, woken = self._reader, asyncio.get_running_loop(), asyncio.Event()
+        # The descriptor was made before the first entry was read, so what came in the meantime is waiting in it.
+        descriptor = reader.descriptor
+        loop.add_reader(descriptor, woken.set)
+        try:
+            async with asyncio.timeout(min(reader.patience() or self._check_seconds, self._check_seconds)):
+                await woken.wait()
+        except TimeoutError:
+            pass
+        finally:
+            loop.remove_reader(descriptor)
+        if reader.moved():
+            reader.release()
+        else:
+            reader.process()
+
+
+def _gap(resume: JournalPosition | None) -> str:
+    since = (
+        f" since {datetime.fromtimestamp(resume.realtime / 1_000_000).astimezone():%Y-%m-%d %H:%M:%S%z}"
+        if resume
+        else ""
+    )
+    return f"the journal no longer holds what was written{since}: it was rotated away or vacuumed while the agent was not running"

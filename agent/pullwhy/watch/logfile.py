@@ -1,0 +1,178 @@
+"""A plain log file as a source of lines: followed over rotation by renaming and by emptying in place."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from pullwhy.watch.cursor import FilePosition
+from pullwhy.watch.lines import LogLine
+from pullwhy.watch.source import Batch
+
+MAX_LINE: Final = 64 * 1024
+"""Bytes; the rest of a longer line is dropped."""
+CHUNK: Final = 256 * 1024
+"""Bytes read before the caller gets a turn."""
+HEAD: Final = 256
+"""Bytes at a file's beginning that tell it from another with the same inode number."""
+POLL_SECONDS: Final = 0.5
+
+Accept = Callable[[bytes], bool]
+
+
+class LogFile:
+    """Reads one file's new lines. Call `read` again and again; it never waits."""
+
+    def __init__(self, path: Path, unit: str, accept: Accept, clock: Callable[[], datetime]) -> None:
+        self.path = path
+        self._unit = unit
+        self._accept = accept
+        self._clock = clock
+        self._file: BinaryIO | None = None
+        self._rest = b""
+        self._overlong = False
+        self._offset = 0
+
+    def open(self, resume: FilePosition | None) -> str:
+        """Open the file behind `resume`; return one sentence where lines may have been lost, else nothing.
+
+        A file that is read for the first time is read from its end: its lines carry no year and no zone, so old ones could not
+        be told from new ones, and what still fails is logged again within seconds. A file that does not exist yet is no
+        error: it is read from its beginning once it does. Raises OSError.
+        """
+        file = self._open()
+        if file is None:
+            return ""
+        size = os.fstat(file.fileno()).st_size
+        if resume is None:
+            self._offset = file.seek(size)
+            self._overlong = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
+            return ""
+        if _is(file, resume) and resume.offset <= size:
+            self._offset = file.seek(resume.offset)
+            return ""
+        if self._open_rotated(resume):
+            return ""
+        return f"{self.path} was rotated away while the agent was not running; lines since then may be missing"
+
+    def position(self) -> FilePosition | None:
+        """Return the place behind the last whole line that was read."""
+        if self._file is None:
+            return None
+        status = os.fstat(self._file.fileno())
+        offset = self._offset - len(self._rest)
+        length = min(HEAD, offset)
+        return FilePosition(status.st_dev, status.st_ino, offset, _head(self._file, length), length)
+
+    def read(self) -> tuple[list[LogLine], bool]:
+        """Return new lines, and whether the end was reached. Raises OSError."""
+        file = self._file or self._open()
+        if file is None:
+            return [], True
+        chunk = file.read(CHUNK)
+        if chunk:
+            self._offset += len(chunk)
+            return self._split(chunk), False
+        return [], not self._renewed(file)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> BinaryIO | None:
+        self._rest, self._overlong, self._offset = b"", False, 0
+        with contextlib.suppress(FileNotFoundError):
+            self._file = self.path.open("rb", buffering=0)
+        return self._file
+
+    def _open_rotated(self, position: FilePosition) -> bool:
+        """Go on in the file's renamed predecessor (`kubelet.log.1`), whose rest is read before the new file."""
+        for sibling in sorted(self.path.parent.glob(f"{self.path.name}?*"))[:32]:
+            with contextlib.suppress(OSError):
+                status = sibling.stat()
+                if (status.st_dev, status.st_ino) != (
+                    position.device,
+                    position.inode,
+                ) or status.st_size < position.offset:
+                    continue
+                rotated = sibling.open("rb", buffering=0)
+                if _is(rotated, position):
+                    self.close()
+                    self._file, self._offset = rotated, rotated.seek(position.offset)
+                    return True
+                rotated.close()
+        return False
+
+    def _renewed(self, file: BinaryIO) -> bool:
+        """At the end of the file: has it been emptied in place, or has another taken its name? Then begin that one."""
+        own = os.fstat(file.fileno())
+        try:
+            named = self.path.stat()
+        except FileNotFoundError:
+            return False  # between the rename and the new file; or gone, and then there is nothing to read
+        if (named.st_dev, named.st_ino) == (own.st_dev, own.st_ino):
+            if named.st_size >= self._offset:
+                return False
+            self._rest, self._overlong, self._offset = b"", False, file.seek(0)
+            return True
+        self.close()
+        return self._open() is not None
+
+    def _split(self, chunk: bytes) -> list[LogLine]:
+        *whole, rest = (self._rest + chunk).split(b"\n")
+        lines = []
+        for line in whole:
+            if self._overlong:
+                self._overlong = False
+                continue
+            if self._accept(line):
+                lines.append(self._line(line))
+        if len(rest) > MAX_LINE:
+            if not self._overlong and self._accept(rest[:MAX_LINE]):
+                lines.append(self._line(rest[:MAX_LINE]))
+            rest, self._overlong = b"", True
+        self._rest = rest
+        return lines
+
+    def _line(self, line: bytes) -> LogLine:
+        # The clock, not the line's own time: klog's has no year and no zone.
+        return LogLine(self._clock(), self._unit, line[:MAX_LINE].decode(errors="replace"), stream=str(self.path))
+
+
+def _head(file: BinaryIO, length: int) -> str:
+    return hashlib.sha256(os.pread(file.fileno(), length, 0)).hexdigest()[:32]
+
+
+def _is(file: BinaryIO, position: FilePosition) -> bool:
+    return _head(file, position.head_length) == position.head
+
+
+class FileFollower:
+    """A log file as an endless series of batches on the event loop."""
+
+    def __init__(self, file: LogFile, *, poll_seconds: float = POLL_SECONDS) -> None:
+        self._file = file
+        self._poll_seconds = poll_seconds
+
+    async def batches(self, resume: FilePosition | None) -> AsyncIterator[Batch[FilePosition]]:
+        """Yield batches for ever, from behind `resume` on. Raises OSError; the file is closed at the end."""
+        file = self._file
+        try:
+            gap = file.open(resume)
+            if gap:
+                yield Batch((), None, caught_up=False, gap=gap)
+            while True:
+                lines, end = file.read()
+                if lines:
+                    yield Batch(tuple(lines), file.position(), caught_up=end)
+                await asyncio.sleep(self._poll_seconds if end else 0)
+        finally:
+            file.close()

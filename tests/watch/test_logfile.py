@@ -1,0 +1,197 @@
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pullwhy.watch.cursor import FilePosition
+from pullwhy.watch.logfile import MAX_LINE, FileFollower, LogFile
+
+NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
+
+
+class Opener:
+    """Opens log files and closes them after the test."""
+
+    def __init__(self) -> None:
+        self._files: list[LogFile] = []
+
+    def file(self, path: Path, accept: Callable[[bytes], bool] = bool) -> LogFile:
+        self._files.append(LogFile(path, "kubelet.log", accept, lambda: NOW))
+        return self._files[-1]
+
+    def opened(self, path: Path) -> LogFile:
+        """Open a file that is followed from its end on."""
+        file = self.file(path)
+        assert not file.open(None)
+        return file
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+
+
+@pytest.fixture
+def logs() -> Iterator[Opener]:
+    opener = Opener()
+    yield opener
+    opener.close()
+
+
+def texts(file: LogFile) -> list[str]:
+    found: list[str] = []
+    while True:
+        lines, end = file.read()
+        found += [line.text for line in lines]
+        if end:
+            return found
+
+
+def append(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
+
+
+def test_a_first_read_begins_at_the_end(logs: Opener, tmp_path: Path) -> None:
+    path = tmp_path / "kubelet.log"
+    path.write_text("old\nhalf")
+    file = logs.opened(path)
+    append(path, " old\nnew\n")
+    assert texts(file) == ["new"]
+
+
+def test_half_a_line_waits_for_its_end(logs: Opener, tmp_path: Path) -> None:
+    path = tmp_path / "kubelet.log"
+    path.touch()
+    file = logs.opened(path)
+    append(path, "one\ntw")
+    assert texts(file) == ["one"]
+    append(path, "o\n")
+    assert texts(file) == ["two"]
+
+
+def test_unwanted_lines_are_dropped_and_wanted_ones_stamped(logs: Opener, tmp_path: Path) -> None:
+    path = tmp_path / "kubelet.log"
+    path.touch()
+    file = logs.file(path, lambda line: b"pull" in line)
+    file.open(None)
+    append(path, "noise\npull failed\n")
+    (line,), _ = file.read()
+    assert (line.text, line.unit, line.when, line.stream) == ("pull failed", "kubelet.log", NOW, str(path))
+
+
+def test_resumes_behind_the_last_whole_line(logs: Opener, tmp_path: Path) -> None:
+    path = tmp_path / "kubelet.log"
+    path.touch()
+    file = logs.opened(path)
+    append(path, "one\ntw")
+    texts(file)
+    position = file.position()
+    append(path, "o\nthree\n")
+    resumed = logs.file(path)
+    assert not resumed.open(position)
+    assert texts(resumed) == ["two", "three"]
+
+
+def test_rotation_by_renaming_loses_nothing(logs: Opener, tmp_path: Path) -> None:
+    path = tmp_path / "kubelet.log"
+    path.touch()
+    file = logs.opened(path)
+    append(path, "one\n")
+    texts(file)
+    append(path, "two\n")
+    path.rename(tmp_path / "kubelet.log.1")
+    append(path, "three\n")
+    assert texts(file) == ["two", "three"]
+
+
+def test_the_moment_between_rename_and_new_file_is_waited_out(logs: Opener, tmp_path: Path) -> None:
+    path = tmp_path / "kubelet.log"
+    path.touch()
+    file = logs.opened(path)
+    path.rename(tmp_path / "kubelet.log.1")
+    assert texts(file) == []
+    append(path, "new\n")
+    assert texts(file) == ["new"]
+
+
+def test_a_file_emptied_in_place_is_read_from_its_beginning(logs: Opener, tmp_path: Path) -> None:
+    path = tmp_path / "kubelet.log"
+    path.touch()
+    file = logs.opened(path)
+    append(path, "a long first line\n")
+    texts(file)
+    path.write_text("new\n")
+    assert texts(file) == ["new"]
+
+
+def test_rotation_while_not_running_goes_on_in_the_renamed_file(logs: Opener, tmp_path: Path) -> None:
+    path = tmp_path / "kubelet.log"
+    path.touch()
+    file = logs.opened(path)
+    append(path, "one\n")
+    texts(file)
+    position = file.position()
+    append(path, "two\n")
+    path.rename(tmp_path / "kubelet.log.1")
+    append(path, "three\n")
+    resumed = logs.file(path)
+    assert not resumed.open(position)
+    assert texts(resumed) == ["two", "three"]
+
+
+@pytest.mark.parametrize("content", ["an other beginning, at least as long\n", "x\n"])
+def test_a_file_that_is_not_the_one_that_was_read_is_a_gap(logs: Opener, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "kubelet.log"
+    path.touch()
+    file = logs.opened(path)
+    append(path, "one line to know it by\n")
+    texts(file)
+    position = file.position()
+    path.write_text(content)
+    resumed = logs.file(path)
+    assert "rotated away" in resumed.open(position)
+    assert texts(resumed) == [content.strip()]
+
+
+def test_a_file_that_does_not_exist_yet_is_read_from_its_beginning(logs: Opener, tmp_path: Path) -> None:
+    file = logs.opened(tmp_path / "kubelet.log")
+    assert texts(file) == []
+    append(tmp_path / "kubelet.log", "first\n")
+    assert texts(file) == ["first"]
+
+
+def test_an_endless_line_is_cut_and_the_next_one_read(logs: Opener, tmp_path: Path) -> None:
+    path = tmp_path / "kubelet.log"
+    path.touch()
+    file = logs.opened(path)
+    append(path, "x" * (MAX_LINE * 10) + "\nnext\n")
+    first, second = texts(file)
+    assert len(first) == MAX_LINE
+    assert second == "next"
+
+
+def test_an_unreadable_file_is_an_error(logs: Opener, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="directory"):
+        logs.file(tmp_path).open(None)
+
+
+def test_follows_a_file_on_the_event_loop(logs: Opener, tmp_path: Path) -> None:
+    path = tmp_path / "kubelet.log"
+    path.touch()
+
+    async def run() -> tuple[list[str], FilePosition | None]:
+        batches = FileFollower(logs.file(path), poll_seconds=0.01).batches(None)
+        following = asyncio.ensure_future(anext(batches))
+        await asyncio.sleep(0.05)
+        append(path, "one\ntwo\n")
+        async with asyncio.timeout(5):
+            batch = await following
+        await batches.aclose()  # type: ignore[attr-defined]
+        return [line.text for line in batch.lines], batch.position
+
+    lines, position = asyncio.run(run())
+    assert lines == ["one", "two"]
+    assert position
+    assert position.offset == len("one\ntwo\n")
