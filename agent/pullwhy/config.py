@@ -1,0 +1,183 @@
+"""Settings from a TOML file and the environment into frozen dataclasses; every error names the key, what was expected and the mend."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+
+PREFIX: Final = "PULLWHY_"
+MAX_BYTES: Final = 1024 * 1024
+
+T = TypeVar("T")
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=7 * 86_400)]
+Listen = Annotated[
+    str, msgspec.Meta(pattern=r"^(\S+:\d{1,5})?$", max_length=300, description="ADDRESS:PORT, or nothing")
+]
+Reproduce = Literal["safe", "always", "never"]
+
+
+class ConfigError(Exception):
+    """A setting is wrong or unknown; one line that names where it was read, the key, and what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """What is read for failures."""
+
+    units: tuple[str, ...] = ()
+    """Journal units; none: found from the processes of the host."""
+    files: tuple[str, ...] = ()
+    """Plain log files below the host's root, where kubelet or runtime do not log to the journal."""
+    lookback_seconds: Seconds = 600.0
+    """How far a first start looks back in the journal."""
+    hang_seconds: Seconds = 300.0
+    """A pull without an end and without progress for so long is a failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """Where findings go."""
+
+    address: str = ""
+    """The collector's HOST:PORT; none: findings stay in the outbox."""
+    tls: bool = False
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    server_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StandaloneSettings:
+    """The collector that `pullwhy agent --standalone` embeds."""
+
+    http_listen: Listen = "127.0.0.1:8080"
+    database: str = ""
+    """Empty: `collector.db` in the state directory."""
+    retention_days: Annotated[float, msgspec.Meta(gt=0, le=3650)] = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """`pullwhy agent`. Paths of the host are given as the host names them, without `host_root`."""
+
+    node: str = ""
+    """The node's name; empty: the host name."""
+    cluster: str = ""
+    zone: str = ""
+    pool: str = ""
+    state_directory: str = "/var/lib/pullwhy"
+    host_root: str = "/"
+    """Where the host's root is mounted; nothing outside of it is read."""
+    runtime_endpoint: str = ""
+    """The CRI socket; empty: the kubelet's own setting, then the known places."""
+    runtime_config: str = ""
+    """The runtime's configuration file; empty: from its command line."""
+    resolv_conf: str = ""
+    reproduce: Reproduce = "safe"
+    """Whether the runtime itself is asked to pull, see the documentation of reproduction."""
+    http_listen: Listen = "127.0.0.1:9464"
+    """Health and metrics; empty: none."""
+    walks: Annotated[int, msgspec.Meta(ge=1, le=16)] = 2
+    """Walks at a time."""
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
+    standalone: StandaloneSettings = field(default_factory=StandaloneSettings)
+
+
+def load(kind: type[T], path: Path | None, environment: Mapping[str, str]) -> T:
+    """Return settings of the dataclass `kind`: its defaults, overridden by the file, overridden by the environment.
+
+    A key `a.b` is `PULLWHY_A_B` in the environment, lists separated by commas there. Variables of that prefix that are no
+    key are left alone: Kubernetes makes such from the names of Services. Raises ConfigError.
+    """
+    document = _read(path) if path else {}
+    settings: T = _section(kind, document, (), str(path), environment)
+    return settings
+
+
+def keys(kind: type[Any], prefix: str = "") -> Iterator[str]:
+    """Yield every key of `kind`, dotted."""
+    for name, hint in _hints(kind).items():
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            yield from keys(hint, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; name a readable file with --config") from None
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"{path}: more than {MAX_BYTES} bytes, that is no settings file")
+    try:
+        return tomllib.loads(content.decode())
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+
+
+def _section(
+    kind: Any, document: Mapping[str, Any], above: tuple[str, ...], source: str, environment: Mapping[str, str]
+) -> Any:
+    hints = _hints(kind)
+    for name in document:
+        if name not in hints:
+            raise ConfigError(f"{source}: unknown key {'.'.join((*above, name))!r}{_suggestion(name, hints)}")
+    values = {}
+    for name, hint in hints.items():
+        key = (*above, name)
+        if dataclasses.is_dataclass(hint):
+            table = document.get(name, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"{source}: {'.'.join(key)} is a table, write [{'.'.join(key)}]")
+            values[name] = _section(hint, table, key, source, environment)
+        elif (variable := PREFIX + "_".join(key).upper()) in environment:
+            values[name] = _from_text(hint, environment[variable], f"environment variable {variable}")
+        elif name in document:
+            values[name] = _convert(hint, document[name], f"{source}: {'.'.join(key)}", strict=True)
+    return kind(**values)
+
+
+def _from_text(hint: Any, text: str, where: str) -> Any:
+    if typing.get_origin(hint) is tuple:
+        return _convert(hint, [part.strip() for part in text.split(",") if part.strip()], where, strict=False)
+    return _convert(hint, text, where, strict=False)
+
+
+def _convert(hint: Any, value: Any, where: str, *, strict: bool) -> Any:
+    try:
+        return msgspec.convert(value, hint, strict=strict)
+    except msgspec.ValidationError as error:
+        shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:80]}…"  # noqa: PLR2004 - one line
+        raise ConfigError(f"{where}: {_expected(hint, str(error))}, not {shown}") from None
+
+
+def _expected(hint: Any, error: str) -> str:
+    if typing.get_origin(hint) is Literal:
+        return f"expected one of {', '.join(typing.get_args(hint))}"
+    described = [meta.description for meta in getattr(hint, "__metadata__", ()) if meta.description]
+    return f"expected {described[0]}" if described else error[:1].lower() + error[1:]
+
+
+def _suggestion(name: str, hints: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, hints, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(sorted(hints))}"
+
+
+def _hints(kind: Any) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {each.name: hints[each.name] for each in dataclasses.fields(kind)}

@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import pytest
+
+from pullwhy.config import AgentSettings, ConfigError, keys, load
+
+
+def written(path: Path, text: str) -> Path:
+    target = path / "agent.toml"
+    target.write_text(text)
+    return target
+
+
+def test_nothing_given_is_the_defaults() -> None:
+    assert load(AgentSettings, None, {}) == AgentSettings()
+
+
+def test_the_file_overrides_the_defaults_and_the_environment_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, 'cluster = "a"\nnode = "n"\n[watch]\nlookback_seconds = 5\nunits = ["kubelet.service"]\n')
+    settings = load(AgentSettings, path, {"PULLWHY_CLUSTER": "b", "PULLWHY_WATCH_FILES": "/a.log, /b.log"})
+    assert (settings.cluster, settings.node) == ("b", "n")
+    assert settings.watch.lookback_seconds == 5.0
+    assert settings.watch.units == ("kubelet.service",)
+    assert settings.watch.files == ("/a.log", "/b.log")
+    assert settings.reproduce == "safe"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "key", "value"),
+    [
+        ("PULLWHY_WALKS", "3", "walks", 3),
+        ("PULLWHY_REPRODUCE", "never", "reproduce", "never"),
+        ("PULLWHY_HTTP_LISTEN", "", "http_listen", ""),
+    ],
+)
+def test_environment_values_become_the_keys_type(variable: str, text: str, key: str, value: object) -> None:
+    assert getattr(load(AgentSettings, None, {variable: text}), key) == value
+
+
+def test_a_truth_value_in_the_environment() -> None:
+    assert load(AgentSettings, None, {"PULLWHY_REPORT_TLS": "true"}).report.tls
+
+
+def test_variables_that_kubernetes_makes_for_services_are_left_alone() -> None:
+    service = {"PULLWHY_COLLECTOR_PORT": "tcp://10.0.0.1:9443", "PULLWHY_COLLECTOR_SERVICE_HOST": "10.0.0.1"}
+    assert load(AgentSettings, None, service) == AgentSettings()
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("clutser = 'a'", ("clutser", "cluster")),
+        ("[watch]\nunitz = []", ("watch.unitz", "units")),
+        ("nonsense_of_mine = 1", ("nonsense_of_mine", "known here", "cluster")),
+        ("walks = 'many'", ("walks", "int", "'many'")),
+        ("walks = 0", ("walks", ">= 1", "0")),
+        ("reproduce = 'sometimes'", ("reproduce", "safe, always, never", "'sometimes'")),
+        ("watch = 1", ("watch", "[watch]")),
+        ("[watch]\nunits = 'kubelet'", ("watch.units", "array", "'kubelet'")),
+        ("[watch]\nlookback_seconds = -1", ("watch.lookback_seconds", ">= 0")),
+        ("http_listen = 'everywhere'", ("http_listen", "ADDRESS:PORT", "everywhere")),
+        ("cluster = \n", ("not TOML", "line 1")),
+    ],
+)
+def test_an_error_names_file_key_and_mend(tmp_path: Path, text: str, parts: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(AgentSettings, written(tmp_path, text), {})
+    for part in ("agent.toml", *parts):
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_in_the_environment_names_the_variable() -> None:
+    with pytest.raises(ConfigError, match=r"PULLWHY_WALKS.*'x'"):
+        load(AgentSettings, None, {"PULLWHY_WALKS": "x"})
+
+
+def test_a_missing_file_is_named_with_the_mend(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.toml: No such file.*--config"):
+        load(AgentSettings, tmp_path / "absent.toml", {})
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a = " + b"[" * 5000, b"#" * (1024 * 1024 + 1)])
+def test_hostile_files_are_one_line_too(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"agent\.toml"):
+        load(AgentSettings, path, {})
+
+
+def test_every_key_can_be_listed() -> None:
+    listed = set(keys(AgentSettings))
+    assert {"node", "watch.units", "report.address", "standalone.http_listen"} <= listed
