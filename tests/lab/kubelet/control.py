@@ -1,0 +1,74 @@
+"""The host's hand on a node's kubelet: adds and removes pods while it runs."""
+
+import dataclasses
+import json
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lab.containerd import SOCKET
+from lab.errors import LabError
+from lab.kubelet.pods import Container, Credential, Pod, encode
+from lab.kubelet.sync import NODE_KEYRING, Settings
+from lab.namespace import Namespace, own_environment
+from lab.registry import docker_config
+from lab.services import Service
+
+CONFIG = "/var/lib/kubelet/config.yaml"
+PODS = "/var/lib/kubelet/lab-pods"
+
+
+class Kubelet:
+    """The stand-in kubelet of one node."""
+
+    def __init__(self, namespace: Namespace, descriptors: Path, settings: Settings) -> None:
+        self._namespace = namespace
+        self.settings = settings
+        namespace.write(CONFIG, json.dumps(dataclasses.asdict(settings)))
+        namespace.path(PODS).mkdir(parents=True, exist_ok=True)
+        argv = [sys.executable, "-m", "lab.kubelet", "--config", CONFIG, "--pods", PODS]
+        argv += ["--descriptors", str(descriptors), "--container-runtime-endpoint", f"unix://{SOCKET}"]
+        self.service = Service.define(namespace, "kubelet", argv, env=own_environment(), notifies=True)
+
+    def start(self) -> None:
+        """Start it; raises LabError with its last lines."""
+        self.service.start()
+
+    def restart(self) -> None:
+        """Stop and start it: its back-off begins anew, as the kubelet's does."""
+        self.service.restart()
+
+    def add_pod(
+        self,
+        name: str,
+        image: str = "",
+        *,
+        namespace: str = "default",
+        uid: str | None = None,
+        container: str = "app",
+        pull_policy: str = "",
+        env: Mapping[str, str] | None = None,
+        credentials: Sequence[Credential] = (),
+        containers: Sequence[Container] = (),
+    ) -> Pod:
+        """Bind a pod to the node: one container of *image*, or *containers*. Returns it, with the UID it got."""
+        if bool(image) == bool(containers):
+            raise LabError("a pod needs an image or containers, and not both")
+        members = tuple(containers) or (Container(container, image, pull_policy, dict(env or {})),)
+        pod = Pod(namespace, name, uid or str(uuid.uuid4()), members, tuple(credentials))
+        path = self._namespace.write(f"{PODS}/{pod.uid}.new", encode(pod), 0o600)
+        path.replace(path.with_suffix(".json"))
+        return pod
+
+    def remove_pod(self, pod: Pod) -> None:
+        """Delete the pod: its sandbox goes, and no more lines come for it."""
+        (self._namespace.path(PODS) / f"{pod.uid}.json").unlink(missing_ok=True)
+
+    def set_node_credentials(self, pairs: Mapping[str, tuple[str, str]]) -> None:
+        """Write the node's own keyring: user and password by registry key; none takes it away."""
+        path = self._namespace.path(str(NODE_KEYRING))
+        if pairs:
+            self._namespace.write(str(NODE_KEYRING), json.dumps(docker_config(pairs)), 0o600)
+        else:
+            path.unlink(missing_ok=True)
