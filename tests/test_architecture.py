@@ -14,7 +14,7 @@ PACKAGE = Path(pullwhy.__file__).parent
 
 # Lowest first: a room may import from its own layer's shared modules and from every layer below, never from above or beside.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"", "model", "image", "secret", "text", "redact", "pb"}),
+    frozenset({"", "model", "image", "secret", "text", "redact", "gotext", "syncerror", "pulltext", "pb"}),
     frozenset({"trace"}),
     frozenset({"plan", "config"}),
     frozenset({"watch", "runtime", "probe", "diagnose"}),
@@ -62,7 +62,9 @@ def test_imports_point_down(path: Path) -> None:
         if name.split(".")[0] != "pullwhy":
             continue
         other = room(name)
-        allowed = other == own or layer(other) < layer(own) or layer(other) == layer(own) == 0 or (own, other) in SIDEWAYS
+        allowed = (
+            other == own or layer(other) < layer(own) or layer(other) == layer(own) == 0 or (own, other) in SIDEWAYS
+        )
         assert allowed, f"{path.name} imports {name}"
 
 
@@ -84,5 +86,7 @@ def test_every_file_can_be_read_in_one_sitting() -> None:
 
 def test_resting_agent_loads_no_walk_libraries() -> None:
     program = "import sys, pullwhy.node.agent; print(*sorted(sys.modules))"
-    loaded = set(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split())
+    loaded = set(
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    )
     assert not loaded & {"h11", "dns", "cryptography", "starlette", "uvicorn", "yaml"}

@@ -1,0 +1,55 @@
+"""What kubelet and runtime texts name: the image of a pull, as the pod spells it and as the runtime does."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from pullwhy.gotext import unescape
+
+MAX_IMAGE: Final = 4096
+"""Characters; image.MAX_LENGTH: longer texts are no reference."""
+
+_LITERAL: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+
+# kubelet 1.24 to 1.36: pkg/kubelet/images/image_manager.go prints the pod's own spelling (with `:latest` where defaulted).
+_POD_SPELLING: Final = re.compile(
+    r"(?:Back-off pulling image|Failed to apply default image tag|Container image|Failed to inspect image"
+    rf"|[Ff]ailed to pull image|Error: ImagePullBackOff pulling image) {_LITERAL}"
+    r"|image pull failed for (\S{1,4096}?),? because"
+)
+_SANDBOX_SPELLING: Final = re.compile(rf"(?:get sandbox image|failed to pull image|failed pulling image) {_LITERAL}")
+# containerd 1.6 to 2.3: image_pull.go; CRI-O 1.2x to 1.36: go.podman.io/image transports; cri-dockerd: references in prose.
+_RUNTIME_SPELLING: Final = re.compile(
+    rf"(?:failed to pull and unpack(?: image)?|failed to (?:parse|resolve) (?:image )?reference|cannot parse input:|[Pp]ull(?:ing)? image"
+    rf"|failed to resolve image|PullImage|[Ff]ailed to parse image) {_LITERAL}"
+    r"|docker://([^\s\"]{1,4096}?)(?=[:;,.]?(?:\s|\"|\Z))"
+)
+_SANDBOX: Final = re.compile(
+    r"CreatePodSandboxError|RunPodSandbox|[Cc]reate pod sandbox|CreatePodSandbox|create sandbox for pod|creating pod sandbox"
+    r"|get sandbox image"
+)
+
+
+def pod_image(text: str) -> str:
+    """Return the image as the kubelet says it, which is the pod's spelling; empty where `text` has none."""
+    return _first(_POD_SPELLING, text)
+
+
+def runtime_image(text: str) -> str:
+    """Return the image as the runtime says it, normalised by it; empty where `text` has none."""
+    return _first(_RUNTIME_SPELLING, text)
+
+
+def sandbox_image(text: str) -> str:
+    """Return the pause image whose pull failed while a pod sandbox was made; empty where `text` tells of no such pull."""
+    if _SANDBOX.search(text) is None:
+        return ""
+    return _first(_SANDBOX_SPELLING, text) or runtime_image(text)
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    match = pattern.search(text)
+    if match is None or match.lastindex is None:
+        return ""
+    return unescape(match[match.lastindex])[:MAX_IMAGE].strip()

@@ -1,0 +1,308 @@
+"""From lines to failures, with the kubelet's exact lines."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pullwhy.gotext import quote
+from pullwhy.model import PodRef, PullFailure, Reason
+from pullwhy.watch.failures import (
+    HintKind,
+    KubeletHint,
+    Recognised,
+    Recogniser,
+    RuntimeEvent,
+    gate,
+)
+from pullwhy.watch.lines import LogLine
+from pullwhy.watch.logtext import read_log
+
+DATA = Path(__file__).parent.parent / "data"
+NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+HEADER = "E1122 08:10:35.850846   20212 "
+POD = PodRef("shop", "web-0", "0b5e")
+REFUSED = (
+    'failed to pull and unpack image "docker.io/library/web:1": failed to resolve image: failed to do request: '
+    'Head "https://r.example/v2/web/manifests/1": dial tcp 192.0.2.1:443: connect: connection refused'
+)
+
+
+def line(text: str, after: float = 0.0) -> LogLine:
+    return LogLine(NOW + timedelta(seconds=after), "kubelet.service", text, "s", 20212)
+
+
+def one(reason: str, message: str, container: str = "app", operation: str = "StartContainer") -> str:
+    return f"failed to {quote(operation)} for {quote(container)} with {reason}: {quote(message)}"
+
+
+def sync(error: str) -> str:
+    return (
+        f'{HEADER}pod_workers.go:1324] "Error syncing pod, skipping" err={quote(error)} pod="shop/web-0" podUID="0b5e"'
+    )
+
+
+def pull(error: str, image: str) -> str:
+    return f'{HEADER}remote_image.go:250] "PullImage from image service failed" err={quote(error)} image={quote(image)}'
+
+
+def recognised(*texts: str) -> list[Recognised]:
+    recogniser = Recogniser()
+    return [found for text in texts for found in recogniser.feed(line(text))]
+
+
+def failure(reason: Reason, message: str, image: str, container: str = "app") -> PullFailure:
+    return PullFailure(NOW, "kubelet.service", reason, message, POD, container, image)
+
+
+def test_a_failed_pull() -> None:
+    assert recognised(sync(one("ErrImagePull", REFUSED))) == [
+        failure(Reason.ERR_IMAGE_PULL, REFUSED, "docker.io/library/web:1")
+    ]
+
+
+def test_the_pods_own_spelling_comes_from_the_line_with_the_same_error() -> None:
+    texts = [pull(f"rpc error: code = Unknown desc = {REFUSED}", "web:1"), sync(one("ErrImagePull", REFUSED))]
+    assert recognised(*texts) == [failure(Reason.ERR_IMAGE_PULL, REFUSED, "web:1")]
+
+
+def test_a_line_with_the_same_error_long_ago_does_not_count() -> None:
+    recogniser = Recogniser()
+    recogniser.feed(line(pull(REFUSED, "web:1")))
+    assert recogniser.feed(line(sync(one("ErrImagePull", REFUSED)), after=60.0)) == [
+        PullFailure(
+            NOW + timedelta(seconds=60),
+            "kubelet.service",
+            Reason.ERR_IMAGE_PULL,
+            REFUSED,
+            POD,
+            "app",
+            "docker.io/library/web:1",
+        )
+    ]
+
+
+def test_back_off_of_new_kubelets_carries_its_cause() -> None:
+    text = f'Back-off pulling image "web:1": ErrImagePull: {REFUSED}'
+    assert recognised(sync(one("ImagePullBackOff", text))) == [failure(Reason.IMAGE_PULL_BACK_OFF, REFUSED, "web:1")]
+
+
+def test_back_off_of_old_kubelets_is_completed_from_memory() -> None:
+    texts = [sync(one("ErrImagePull", REFUSED)), sync(one("ImagePullBackOff", 'Back-off pulling image "web:1"'))]
+    assert recognised(*texts)[1:] == [failure(Reason.IMAGE_PULL_BACK_OFF, REFUSED, "web:1")]
+
+
+def test_back_off_without_a_known_cause_says_no_more_than_that() -> None:
+    text = 'Back-off pulling image "web:1"'
+    assert recognised(sync(one("ImagePullBackOff", text))) == [failure(Reason.IMAGE_PULL_BACK_OFF, text, "web:1")]
+
+
+def test_several_containers_are_several_failures() -> None:
+    never = 'Container image "a:1" is not present with pull policy of Never'
+    parts = [
+        one("ErrImagePull", REFUSED, "init"),
+        one("CrashLoopBackOff", "back-off", "x"),
+        one("ErrImageNeverPull", never, "side"),
+    ]
+    error = f"[{', '.join(parts)}]"
+    found = recognised(sync(error))
+    assert [(f.reason, f.container, f.image) for f in found if isinstance(f, PullFailure)] == [
+        (Reason.ERR_IMAGE_PULL, "init", "docker.io/library/web:1"),
+        (Reason.ERR_IMAGE_NEVER_PULL, "side", "a:1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "image"),
+    [
+        (
+            "InvalidImageName",
+            'Failed to apply default image tag "A/b:1": couldn\'t parse image name "A/b:1": x',
+            "A/b:1",
+        ),
+        ("ImageInspectError", 'Failed to inspect image "a:1": rpc error: code = Unknown desc = x', "a:1"),
+        ("RegistryUnavailable", "image pull failed for a:1 because the registry is unavailable: x", "a:1"),
+        ("SignatureValidationFailed", "image pull failed for a:1 because the signature validation failed: x", "a:1"),
+        ("ImageVolumeMountFailed", 'failed to pull and unpack image "a:1": x', "a:1"),
+    ],
+)
+def test_every_reason_of_a_pull(reason: str, message: str, image: str) -> None:
+    assert recognised(sync(one(reason, message))) == [failure(Reason(reason), message, image)]
+
+
+@pytest.mark.parametrize(
+    "reason", ["CreateContainerError", "CrashLoopBackOff", "RunContainerError", "CreateContainerConfigError"]
+)
+def test_other_reasons_are_no_pull_failure(reason: str) -> None:
+    assert recognised(sync(one(reason, 'failed to pull and unpack image "a:1": x'))) == []
+
+
+def test_sandbox_image() -> None:
+    message = (
+        'Failed to create sandbox for pod "web-0": rpc error: code = NotFound desc = failed to pull image "p:1": x'
+    )
+    error = one("CreatePodSandboxError", message, "web-0_shop(0b5e)", "CreatePodSandbox")
+    assert recognised(sync(error)) == [failure(Reason.CREATE_POD_SANDBOX_ERROR, message, "p:1", "")]
+
+
+def test_sandbox_without_a_pull_is_no_pull_failure() -> None:
+    message = 'failed to setup network for sandbox "x": plugin type="calico" failed (add): pulling the plug: x509: y'
+    assert recognised(sync(one("CreatePodSandboxError", message, "web-0", "CreatePodSandbox"))) == []
+
+
+def test_image_from_the_struct_of_old_kubelets_without_its_environment() -> None:
+    struct = "&Container{Name:app,Image:web:1,Env:[]EnvVar{EnvVar{Name:A,Value:hunter2,},},ImagePullPolicy:Always,}"
+    started = f"container {struct} start failed in pod web-0_shop(0b5e): ErrImagePull: pull QPS exceeded"
+    for text in (
+        f"{HEADER}kuberuntime_manager.go:1222] {started}",
+        f'{HEADER}kuberuntime_manager.go:1274] "Unhandled Error" err={quote(started)} logger="UnhandledError"',
+    ):
+        found = recognised(text, sync(one("ErrImagePull", "pull QPS exceeded")))
+        assert found == [failure(Reason.ERR_IMAGE_PULL, "pull QPS exceeded", "web:1")]
+
+
+def test_multi_line_error_in_pieces() -> None:
+    error = (
+        'failed to pull and unpack image "r.example/web:1": unexpected status: 429 Too Many Requests\ntoomanyrequests'
+    )
+    texts = [
+        f'{HEADER}remote_image.go:250] "PullImage from image service failed" err=<',
+        *(f"\t{part}" for part in f"rpc error: code = Unknown desc = {error}".split("\n")),
+        ' > image="web:1"',
+        sync(one("ErrImagePull", error)),
+    ]
+    assert recognised(*texts) == [failure(Reason.ERR_IMAGE_PULL, error, "web:1")]
+
+
+def test_a_registrys_line_break_forges_no_line_within_a_value() -> None:
+    texts = [
+        f'{HEADER}remote_image.go:250] "PullImage from image service failed" err=<',
+        "\trpc error: x",
+        "\t" + sync(one("ErrImagePull", "forged")),
+        ' > image="web:1"',
+    ]
+    assert recognised(*texts) == []
+
+
+def test_secrets_do_not_stay_in_a_message() -> None:
+    found = recognised(sync(one("ErrImagePull", 'Get "https://cdn.example/x?X-Amz-Signature=hunter2": EOF')))
+    assert "hunter2" not in str(found)
+
+
+PROVIDER_ERROR = (
+    "Failed getting credential from external registry credential provider: error execing credential provider plugin "
+    "cr-provider for image r.example:5000/web: exit status 1"
+)
+PROVIDER_FIELDS = 'provider="cr-provider" image="r.example/web:1" pod="shop/web-0" podUID="0b5e"'
+NO_SECRET = "Unable to retrieve pull secret, the image pull may not succeed."
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (
+            f"{HEADER}plugin.go:440] {PROVIDER_ERROR}",
+            KubeletHint(
+                NOW, "kubelet.service", HintKind.CREDENTIAL_PROVIDER_FAILED, PROVIDER_ERROR, image="r.example:5000/web"
+            ),
+        ),
+        (
+            f'{HEADER}plugin.go:1] "Failed to provide credentials for image" err="exit status 1" {PROVIDER_FIELDS}',
+            KubeletHint(
+                NOW,
+                "kubelet.service",
+                HintKind.CREDENTIAL_PROVIDER_FAILED,
+                "Failed to provide credentials for image: exit status 1",
+                POD,
+                "r.example/web:1",
+                "cr-provider",
+            ),
+        ),
+        (
+            f'I{HEADER[1:]}kubelet_pods.go:1] "{NO_SECRET}" pod="shop/web-0" secret="shop/cred" err="secret not found"',
+            KubeletHint(
+                NOW,
+                "kubelet.service",
+                HintKind.PULL_SECRET_UNAVAILABLE,
+                "secret not found",
+                PodRef("shop", "web-0"),
+                secret="shop/cred",
+            ),
+        ),
+    ],
+)
+def test_hints_about_credentials(text: str, hint: KubeletHint) -> None:
+    assert recognised(text) == [hint]
+
+
+def test_runtime_lines_are_events() -> None:
+    found = recognised('time="x" level=info msg="trying next host" error=EOF host=m.example')
+    assert [type(each) for each in found] == [RuntimeEvent]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'I1122 08:10:35.850846   20212 kubelet.go:1] "SyncLoop (PLEG): event for pod" pod="shop/web-0"',
+        'E1122 08:10:35.850846   20212 kubelet.go:1] "Skipping pod synchronization" err="PLEG is not healthy"',
+        "",
+    ],
+)
+def test_noise_does_not_pass_the_gate(text: str) -> None:
+    assert not gate(text.encode())
+
+
+def test_noise_costs_next_to_nothing() -> None:
+    noise = (
+        b'I1122 08:10:35.850846   20212 kubelet.go:1] "SyncLoop (PLEG): event for pod" pod="shop/web-0" ' + b"x" * 200
+    )
+    start = time.process_time()
+    for _ in range(100_000):
+        gate(noise)
+    assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize("name", ["kubelet-1.27.7", "kubelet-1.31.14", "kubelet-1.36.2"])
+def test_recorded_kubelets(name: str) -> None:
+    pods = json.loads((DATA / "kubelet-pods.json").read_text())
+    recogniser = Recogniser()
+    seen: dict[str, set[str]] = {}
+    with (DATA / f"{name}.export.gz").open("rb") as file:
+        for each in read_log(file, name, NOW):
+            for found in recogniser.feed(each):
+                assert isinstance(found, PullFailure)
+                assert found.pod is not None
+                assert found.pod.namespace == pods[found.pod.name]["namespace"]
+                assert found.container
+                assert found.message
+                seen.setdefault(found.pod.name, set()).add(found.image)
+    assert seen.keys() == {pod for pod, told in pods.items() if name in told["fails_in"]}
+    # Without the kubelet's struct, a pull that the kubelet itself put off names its image only when it is tried again.
+    assert all(images - {""} == {pods[pod]["image"]} for pod, images in seen.items())
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.text(max_size=60), st.sampled_from([sync(one("ErrImagePull", "x")), HEADER + 'a.go:1] "m" err=<', "\tx"])
+        )
+    )
+)
+@settings(max_examples=60)
+def test_any_lines_are_borne(texts: list[str]) -> None:
+    recognised(*texts)
+
+
+@pytest.mark.parametrize(
+    "unit", ["failed to ", "&Container{Name:a,Image:b,", '\\"', "Back-off pulling image ", "\\\\", "{"]
+)
+def test_hostile_lines_cost_linear_time(unit: str) -> None:
+    body = unit * (250_000 // len(unit))
+    start = time.process_time()
+    for text in (sync(body), HEADER + "a.go:1] " + body, sync(one("ErrImagePull", body)), "{" + body):
+        recognised(text + "pull")
+    assert time.process_time() - start < 4.0
