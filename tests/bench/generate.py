@@ -10,16 +10,24 @@ FAILURE_SHARE: Final = 0.01
 """Of the kubelet's lines; a bad day."""
 
 _NOISE: Final = (
-    'I1122 08:{m:02}:{s:02}.{u:06}    1201 kubelet.go:2421] "SyncLoop (PLEG): event for pod" pod="shop/checkout-{n}" '
-    'event={{"ID":"0c1f{n:032x}","Type":"ContainerStarted","Data":"{n:064x}"}}',
+    (
+        'I1122 08:{m:02}:{s:02}.{u:06}    1201 kubelet.go:2421] "SyncLoop (PLEG): event for pod" pod="shop/checkout-{n}" '
+        'event={{"ID":"0c1f{n:032x}","Type":"ContainerStarted","Data":"{n:064x}"}}'
+    ),
     'I1122 08:{m:02}:{s:02}.{u:06}    1201 scope.go:117] "RemoveContainer" containerID="{n:064x}"',
-    'I1122 08:{m:02}:{s:02}.{u:06}    1201 reconciler_common.go:218] "operationExecutor.MountVolume started for volume \\"config-{n}\\" '
-    '(UniqueName: \\"kubernetes.io/configmap/{n:032x}-config\\") pod \\"checkout-{n}\\" (UID: \\"{n:032x}\\") " pod="shop/checkout-{n}"',
-    'E1122 08:{m:02}:{s:02}.{u:06}    1201 pod_workers.go:1301] "Error syncing pod, skipping" err="failed to \\"StartContainer\\" for '
-    '\\"app\\" with CrashLoopBackOff: \\"back-off 5m0s restarting failed container=app pod=checkout-{n}_shop({n:032x})\\"" '
-    'pod="shop/checkout-{n}" podUID="{n:032x}"',
-    'I1122 08:{m:02}:{s:02}.{u:06}    1201 prober.go:107] "Probe failed" probeType="Readiness" pod="shop/checkout-{n}" podUID="{n:032x}" '
-    'containerName="app" probeResult="failure" output="Get \\"http://10.244.1.{n}:8080/ready\\": context deadline exceeded"',
+    (
+        'I1122 08:{m:02}:{s:02}.{u:06}    1201 reconciler_common.go:218] "operationExecutor.MountVolume started for volume \\"config-{n}\\" '
+        '(UniqueName: \\"kubernetes.io/configmap/{n:032x}-config\\") pod \\"checkout-{n}\\" (UID: \\"{n:032x}\\") " pod="shop/checkout-{n}"'
+    ),
+    (
+        'E1122 08:{m:02}:{s:02}.{u:06}    1201 pod_workers.go:1301] "Error syncing pod, skipping" err="failed to \\"StartContainer\\" for '
+        '\\"app\\" with CrashLoopBackOff: \\"back-off 5m0s restarting failed container=app pod=checkout-{n}_shop({n:032x})\\"" '
+        'pod="shop/checkout-{n}" podUID="{n:032x}"'
+    ),
+    (
+        'I1122 08:{m:02}:{s:02}.{u:06}    1201 prober.go:107] "Probe failed" probeType="Readiness" pod="shop/checkout-{n}" podUID="{n:032x}" '
+        'containerName="app" probeResult="failure" output="Get \\"http://10.244.1.{n}:8080/ready\\": context deadline exceeded"'
+    ),
     'I1122 08:{m:02}:{s:02}.{u:06}    1201 log.go:25] "Finished parsing log file" path="/var/log/pods/shop_checkout-{n}/app/0.log"',
 )
 _FAILURE: Final = (
@@ -27,7 +35,13 @@ _FAILURE: Final = (
     '\\"app\\" with ErrImagePull: \\"failed to pull and unpack image \\\\\\"registry.shop.example/checkout:{n}\\\\\\": failed to resolve '
     'image: registry.shop.example/checkout:{n}: not found\\"" pod="shop/checkout-{n}" podUID="{n:032x}"'
 )
-_OTHER_UNITS: Final = ("sshd.service", "cron.service", "systemd-networkd.service", "chronyd.service", "node-exporter.service")
+_OTHER_UNITS: Final = (
+    "sshd.service",
+    "cron.service",
+    "systemd-networkd.service",
+    "chronyd.service",
+    "node-exporter.service",
+)
 
 
 def entries(count: int, seed: int) -> Iterator[str]:

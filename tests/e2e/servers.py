@@ -1,0 +1,79 @@
+"""The servers that the core faults need, each started when it is first asked for."""
+
+from functools import cached_property
+
+from lab.lab import Lab
+from lab.node import Node
+from lab.registry import Place, Registry
+
+
+class Servers:
+    """Registries and empty places on the lab's wire."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self._places: dict[str, Place] = {}
+
+    @cached_property
+    def plain(self) -> Registry:
+        """A plain HTTP registry with a few images."""
+        registry = self.lab.registry("plain", "reg.lab.test")
+        registry.push("shop/web", "1.0", "1.1", "stable")
+        registry.push("shop/arm-only", "1.0", platforms=("linux/arm64+",))
+        return registry
+
+    def plain_for(self, node: Node) -> Registry:
+        """Return the plain registry, which *node* is told to speak HTTP with."""
+        node.allow_http(self.plain.place)
+        return self.plain
+
+    @cached_property
+    def untold(self) -> Registry:
+        """A plain HTTP registry that no node is told about."""
+        return self._with_web(self.lab.registry("plain", "untold.lab.test"))
+
+    @cached_property
+    def private(self) -> Registry:
+        """A registry behind a password, with a CA of its own."""
+        registry = self.lab.registry("htpasswd", "private.lab.test")
+        registry.push("shop/secret", "1.0", "1.1")
+        return registry
+
+    @cached_property
+    def untrusted(self) -> Registry:
+        """A registry whose CA nobody has."""
+        return self._with_web(self.lab.registry("tls", "untrusted.lab.test"))
+
+    @cached_property
+    def walled(self) -> Registry:
+        """A healthy TLS registry, to be blocked on single nodes."""
+        return self._with_web(self.lab.registry("tls", "walled.lab.test"))
+
+    @cached_property
+    def flawed(self) -> dict[str, Registry]:
+        """Registries with a flawed certificate, by flaw."""
+        return {
+            flaw: self._with_web(self.lab.registry("tls", f"{flaw}.lab.test", flaw=flaw))
+            for flaw in ("expired", "wrong-name")
+        }
+
+    @cached_property
+    def closed(self) -> Place:
+        """A host on which nothing listens."""
+        return self.lab.place("closed.lab.test", 443)
+
+    @cached_property
+    def unrouted(self) -> Place:
+        """A host to which nodes may lose their route."""
+        return self.lab.place("unrouted.lab.test", 443)
+
+    def closed_for(self, host: str) -> Place:
+        """Return a host of that name on which nothing listens."""
+        if host not in self._places:
+            self._places[host] = self.lab.place(host, 443)
+        return self._places[host]
+
+    @staticmethod
+    def _with_web(registry: Registry) -> Registry:
+        registry.push("shop/web", "1.0")
+        return registry
