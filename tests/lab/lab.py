@@ -12,6 +12,7 @@ from lab.certificates import Authority
 from lab.containerd import Settings as ContainerdSettings
 from lab.dns import NameServers
 from lab.errors import LabError
+from lab.faultregistry import FaultRegistry, FaultServer
 from lab.kubelet.sync import Settings as KubeletSettings
 from lab.namespace import CGROUP_PREFIX, Namespace
 from lab.node import Node
@@ -35,6 +36,7 @@ class Lab:
         self._closing = contextlib.ExitStack()
         self._servers: Namespace | None = None
         self._dns: NameServers | None = None
+        self._faults: FaultServer | None = None
         self.nodes: dict[str, Node] = {}
 
     def __enter__(self) -> Self:
@@ -103,6 +105,23 @@ class Lab:
         )
         registry.start()
         return registry
+
+    def fault_registry(
+        self,
+        host: str = "faults.lab.test",
+        *,
+        tls: bool = True,
+        mode: str | None = None,
+        port: int | None = None,
+        flaw: str | None = None,
+    ) -> FaultRegistry:
+        """Start a host of the fault registry: HTTPS on 443, HTTP on 5000, or a *mode* of its own (faultregistry.MODES)."""
+        how = mode or ("https" if tls else "http")
+        place = self.place(host, port or (5000 if how == "http" else 443))
+        if self._faults is None:
+            self._faults = FaultServer(self.servers)
+        self._faults.listen(place, how, self.authority.issue(host, flaw=flaw), self.authority.pem)
+        return FaultRegistry(self._faults, place, how)
 
     def node(
         self,
