@@ -1,0 +1,77 @@
+"""URLs of registries, realms and redirects; what a stranger names is checked before anything is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import quote, urljoin, urlsplit
+
+from pullwhy.plan import Endpoint
+
+MAX_LENGTH: Final = 8_192
+"""Characters of a URL; signed ones of object stores have about 1,500."""
+_PORTS: Final = {"http": 80, "https": 443}
+_PATH_SAFE: Final = "/%:@!$&'()*+,;=-._~"
+
+
+class InvalidURL(ValueError):
+    """A text is no URL that may be asked; the text of the error does not repeat it."""
+
+
+@dataclass(frozen=True, slots=True)
+class URL:
+    """One place to ask. The query may hold a signature, so the text form leaves it out."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    query: str = ""
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Scheme, host and port: what a connection and a credential are bound to."""
+        return self.scheme, self.host, self.port
+
+    @property
+    def authority(self) -> str:
+        """Host and, unless it is the scheme's own, port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def target(self) -> str:
+        """Path and query as sent to the server."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+    def as_scheme(self, scheme: str) -> URL:
+        """Return the same place under another scheme, its port kept."""
+        return replace(self, scheme=scheme)
+
+
+def of_endpoint(endpoint: Endpoint, path: str, query: str = "") -> URL:
+    """Return the URL of `path` below an endpoint."""
+    host = endpoint.host.strip("[]").lower()
+    return URL(endpoint.scheme, host, endpoint.port, quote(f"{endpoint.path}/{path}", safe=_PATH_SAFE), query)
+
+
+def parse(text: str, base: URL | None = None) -> URL:
+    """Return the URL that a realm or Location names; user info and fragment are dropped; raises InvalidURL."""
+    if len(text) > MAX_LENGTH:
+        raise InvalidURL("the URL is too long")
+    try:
+        whole = urljoin(f"{base.scheme}://{base.authority}{base.target}", text) if base is not None else text
+        parts = urlsplit(whole)
+        scheme, host, port = parts.scheme.lower(), parts.hostname or "", parts.port
+    except ValueError as error:
+        raise InvalidURL("the URL cannot be parsed") from error
+    if scheme not in _PORTS:
+        raise InvalidURL("the URL is neither http nor https")
+    if not host or not host.isascii() or not all(character.isalnum() or character in "-._:" for character in host):
+        raise InvalidURL("the URL names no usable host")
+    path = quote(parts.path or "/", safe=_PATH_SAFE)
+    query = quote(parts.query, safe=_PATH_SAFE + "?")
+    return URL(scheme, host, port or _PORTS[scheme], path, query)

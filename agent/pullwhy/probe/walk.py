@@ -1,0 +1,107 @@
+"""Walks the pull path of one image from this node, endpoint after endpoint, under one overall deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from pullwhy.model import Outcome, Stage, Via
+from pullwhy.plan import Endpoint, WalkPlan
+from pullwhy.probe.client import Client
+from pullwhy.probe.clock import Clock
+from pullwhy.probe.destinations import Destinations
+from pullwhy.probe.nameserver import Asking
+from pullwhy.probe.network import Network
+from pullwhy.probe.record import Recorder
+from pullwhy.probe.registry import Registry
+from pullwhy.probe.route import Route, Tools
+from pullwhy.probe.trust import Contexts
+from pullwhy.trace import StageResult, Trace
+
+MAX_ENDPOINTS: Final = 8
+"""Endpoints walked for one image."""
+MAX_DNS_TRIES: Final = 2
+"""Tries that share the plan's DNS timeout; Go's default attempts."""
+_PATH: Final = (Stage.DNS, Stage.CONNECT, Stage.TLS, Stage.AUTH, Stage.MANIFEST, Stage.PLATFORM, Stage.BLOB)
+
+
+def _random_id() -> int:
+    return secrets.randbelow(65_536)
+
+
+async def walk(
+    plan: WalkPlan,
+    network: Network,
+    clock: Clock,
+    contexts: Contexts | None = None,
+    dns_ids: Callable[[], int] = _random_id,
+) -> Trace:
+    """Walk `plan` and return what was seen; raises nothing but CancelledError.
+
+    The endpoints are tried as the runtime would: the next one only where one did not serve the image. What was seen when the overall
+    deadline came is kept, and the trace says that it is not complete. `contexts` may be shared between walks.
+    """
+    recorder = Recorder(clock)
+    tries = max(1, min(plan.resolver.attempts, MAX_DNS_TRIES))
+    asking = Asking(network, clock, plan.timeouts.dns / tries, tries, plan.resolver.use_tcp, dns_ids)
+    tools = Tools(plan, network, clock, recorder, contexts or Contexts(), Destinations.of(plan), asking)
+    complete = True
+    try:
+        async with asyncio.timeout(plan.timeouts.overall):
+            await _endpoints(tools)
+    except TimeoutError:
+        complete = False
+    return recorder.trace(complete=complete)
+
+
+async def _endpoints(tools: Tools) -> None:
+    plan = tools.plan
+    for index, endpoint in enumerate(plan.endpoints[:MAX_ENDPOINTS]):
+        why = _passed_over(plan, endpoint)
+        if why:
+            via = Via.MIRROR if endpoint.is_mirror else None
+            tools.recorder.add(
+                StageResult(Stage.MANIFEST, endpoint.authority, Outcome.SKIPPED, detail=why, endpoint=index, via=via)
+            )
+        elif await _endpoint(tools, endpoint, index):
+            break
+
+
+def _passed_over(plan: WalkPlan, endpoint: Endpoint) -> str:
+    """Return why the runtime does not ask an endpoint, empty where it does (containerd 2.1: core/remotes/docker/resolver.go)."""
+    if not endpoint.pull:
+        return "its configuration gives it no pull capability"
+    if not plan.image.digest and not endpoint.resolve:
+        return "its configuration gives it no resolve capability, and a tag must be resolved"
+    return ""
+
+
+async def _endpoint(tools: Tools, endpoint: Endpoint, index: int) -> bool:
+    route = Route(tools, endpoint, index)
+    served = False
+    try:
+        with tools.recorder.guard(endpoint.authority, index):
+            served = await Registry(Client(route)).walk()
+    finally:
+        route.close()
+    _fill(tools.recorder, endpoint, index)
+    return served
+
+
+def _fill(recorder: Recorder, endpoint: Endpoint, index: int) -> None:
+    """Name the stages that were not reached, so that a reader never takes silence for success."""
+    own = [result for result in recorder.results if result.endpoint == index]
+    reached = {result.stage for result in own}
+    stopped = next((result for result in own if result.outcome is not Outcome.PASSED), None)
+    if stopped is None:
+        return
+    via = Via.MIRROR if endpoint.is_mirror else None
+    for stage in _PATH:
+        if stage in reached or (stage is Stage.TLS and endpoint.scheme == "http"):
+            continue
+        if _PATH.index(stage) < max((_PATH.index(one) for one in reached if one in _PATH), default=-1):
+            continue
+        why = f"not reached: {stopped.stage} {stopped.outcome.lower()}"
+        recorder.add(StageResult(stage, endpoint.authority, Outcome.SKIPPED, detail=why, endpoint=index, via=via))

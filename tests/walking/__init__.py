@@ -1,0 +1,1 @@
+"""What the tests of the walk share: a network that is a table, and real servers on loopback."""
