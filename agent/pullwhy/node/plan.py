@@ -1,0 +1,292 @@
+"""Makes the plan of a walk: everything about this node that bears on one image, read before the walk begins."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pullwhy import __version__
+from pullwhy.image import ImageReference, InvalidReference, parse
+from pullwhy.model import Outcome, Stage
+from pullwhy.plan import Credential, Timeouts, WalkPlan
+from pullwhy.runtime import urls
+from pullwhy.runtime.containerd import read_config, with_status
+from pullwhy.runtime.credentials import InvalidCredentials, Match, node_credentials, supplied_credentials
+from pullwhy.runtime.cri import CRIClient, CRIError
+from pullwhy.runtime.effective import CONTAINERD, Effective, RuntimeView, effective, reference_result
+from pullwhy.runtime.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.kubelet import Kubelet, detect_endpoint, find_kubelet
+from pullwhy.runtime.platform import node_platform
+from pullwhy.runtime.process import RuntimeProcess, find_process
+from pullwhy.runtime.processes import Processes, UnreadableProcess
+from pullwhy.runtime.resolver import read_resolver
+from pullwhy.runtime.storage import Place, check
+from pullwhy.runtime.trust import read_trust
+from pullwhy.runtime.versions import Version, parse_version
+from pullwhy.trace import StageResult
+
+__all__ = ["InvalidCredentials", "NodeSight", "Prepared", "Sources", "make_plan", "survey"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the node's facts are read. What is named here is meant as this process sees it, and wins over what is found."""
+
+    host_root: Path = Path("/")
+    runtime_endpoint: str = ""
+    runtime_config: str = ""
+    resolv_conf: str = ""
+    platform: str = ""
+    credentials: str = ""
+    """A dockerconfigjson."""
+    proc: Path = Path("/proc")
+    machine: str = field(default_factory=lambda: os.uname().machine)
+    hostname: str = field(default_factory=lambda: os.uname().nodename)
+    service_host: str = field(default_factory=lambda: os.environ.get("KUBERNETES_SERVICE_HOST", ""))
+    """The API server's address as a pod is told it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSight:
+    """What was seen of the node: the same for every image until its configuration changes."""
+
+    view: RuntimeView
+    kubelet: Kubelet
+    runtime_answers: bool | None = None
+    """Whether CRI Version was answered; None where no socket was found."""
+    storage: tuple[StageResult, ...] = ()
+    credentials_for: tuple[str, ...] = ()
+    """Hosts for which the runtime's own status shows credentials."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan with what is known before the walk: the results of the stages Reference, Config, Storage and Runtime."""
+
+    image: ImageReference | None
+    plan: WalkPlan | None
+    """None where the reference is invalid, or the configuration fails the pull before any host is asked."""
+    results: tuple[StageResult, ...]
+    effective: Effective | None = None
+
+    @property
+    def credentials_held(self) -> tuple[str, ...]:
+        """Endpoints for which the runtime itself has credentials: a reproduction would open the image to every pod."""
+        return self.effective.credentials_held if self.effective is not None else ()
+
+
+async def survey(sources: Sources, client: CRIClient | None = None) -> NodeSight:
+    """Look at the node's runtime and kubelet. Nothing is raised: what cannot be seen is said in the results.
+
+    `client` serves instead of a connection of its own; it is left open.
+    """
+    fs = HostFS(sources.host_root)
+    processes = Processes(sources.proc)
+    kubelet = find_kubelet(fs, processes)
+    given = sources.runtime_endpoint.removeprefix("unix://")
+    socket_fs, socket = (HostFS(), given) if given else (fs, detect_endpoint(fs, kubelet))
+    found = find_process(socket, socket_fs, processes)
+    answers = await _ask(client, socket_fs, socket)
+    view = _view(sources, fs, socket, found.process, answers)
+    view = replace(view, results=(*answers.results, *found.results))
+    places = [Place(path, "images") for path in answers.mountpoints]
+    if view.config is not None:
+        places.append(Place(view.config.root, "content store"))
+    mountinfo = _mountinfo(found.process, processes)
+    return NodeSight(view, kubelet, answers.answered, check(places, fs, mountinfo), answers.credentials_for)
+
+
+def make_plan(
+    text: str,
+    sight: NodeSight,
+    sources: Sources,
+    *,
+    local_addresses_allowed: bool = False,
+    timeouts: Timeouts | None = None,
+) -> Prepared:
+    """Return the plan for the image `text` on this node.
+
+    Raises InvalidCredentials for a file of `sources.credentials` that cannot be used; everything else is in the results.
+    """
+    try:
+        image = parse(text)
+    except InvalidReference as error:
+        hint = f"; did you mean {error.suggestion}?" if error.suggestion else ""
+        result = StageResult(Stage.REFERENCE, error.text, Outcome.FAILED, detail=f"{error.fault}{hint}")
+        return Prepared(None, None, (result, *sight.storage))
+    view = sight.view
+    found = effective(image, view)
+    resolver = read_resolver(
+        HostFS() if sources.resolv_conf else view.fs,
+        sources.resolv_conf or "/etc/resolv.conf",
+        sources.hostname,
+        view.fs,
+    )
+    matched = _credentials(image, sources, sight)
+    held = tuple(dict.fromkeys((*found.credentials_held, *_held(found, sight.credentials_for))))
+    found = replace(found, credentials_held=held)
+    misses = tuple(StageResult(Stage.AUTH, "credentials", Outcome.SKIPPED, detail=miss) for miss in matched.near_misses)
+    trust = read_trust(view.fs, *_trust_variables(view.process))
+    stale = _trust_changed(trust.newest, trust.files, view.process)
+    results = (
+        reference_result(image),
+        *found.results,
+        *resolver.results,
+        *matched.results,
+        *misses,
+        *stale,
+        *sight.storage,
+    )
+    if not found.endpoints:
+        return Prepared(image, None, results, found)
+    plan = WalkPlan(
+        image=image,
+        platform=sources.platform or node_platform(sources.machine),
+        endpoints=found.endpoints,
+        resolver=resolver.resolver,
+        proxies=view.process.proxies if view.process is not None else None,
+        system_trust=trust.pem,
+        credentials=matched.credentials,
+        user_agent=f"pullwhy/{__version__}",
+        timeouts=timeouts or Timeouts(),
+        local_addresses_allowed=local_addresses_allowed,
+        trusted_hosts=_trusted(found),
+        forbidden_addresses=_api_servers(sight.kubelet.servers, sources.service_host),
+    )
+    return Prepared(image, plan, results, found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What the runtime said over CRI."""
+
+    answered: bool | None = None
+    name: str = ""
+    version: Version = Version()  # noqa: RUF009 - it is frozen
+    config: dict[str, object] = field(default_factory=dict)
+    credentials_for: tuple[str, ...] = ()
+    mountpoints: tuple[str, ...] = ()
+    results: tuple[StageResult, ...] = ()
+
+
+async def _ask(client: CRIClient | None, fs: HostFS, socket: str) -> _Answers:
+    if client is None and not socket:
+        detail = "no runtime socket was found; name it with --runtime-endpoint"
+        return _Answers(results=(StageResult(Stage.RUNTIME, "CRI", Outcome.SKIPPED, detail=detail),))
+    if client is not None:
+        return await _questions(client)
+    try:
+        path = str(fs.local(socket))
+    except UnreadableFile as error:
+        failed = StageResult(Stage.RUNTIME, socket, Outcome.FAILED, detail=f"the runtime's socket: {error.why}")
+        return _Answers(False, results=(failed,))
+    async with CRIClient(path) as own:
+        return await _questions(own)
+
+
+async def _questions(client: CRIClient) -> _Answers:
+    try:
+        version = await client.version()
+    except CRIError as error:
+        detail = f"the runtime does not answer: {error}"
+        return _Answers(False, results=(StageResult(Stage.RUNTIME, client.socket, Outcome.FAILED, detail=detail),))
+    answers = _Answers(True, version.name, parse_version(version.version))
+    try:
+        status = await client.status()
+        filesystems = await client.image_fs()
+    except CRIError as error:
+        detail = f"the runtime's status is not known: {error}"
+        return replace(answers, results=(StageResult(Stage.RUNTIME, client.socket, Outcome.SKIPPED, detail=detail),))
+    return replace(
+        answers,
+        config=dict(status.config),
+        credentials_for=status.credentials_for,
+        mountpoints=tuple(filesystem.mountpoint for filesystem in filesystems if filesystem.mountpoint),
+    )
+
+
+def _view(sources: Sources, fs: HostFS, socket: str, process: RuntimeProcess | None, answers: _Answers) -> RuntimeView:
+    name = answers.name or (
+        {"crio": "cri-o", "cri-dockerd": "docker"}.get(process.name, CONTAINERD) if process else CONTAINERD
+    )
+    view = RuntimeView(name=name, version=answers.version, process=process, fs=fs, socket=socket)
+    if name != CONTAINERD:
+        return view
+    if sources.runtime_config:
+        config = read_config(sources.runtime_config, answers.version, HostFS(), given=True)
+    else:
+        file = process.config_file if process is not None else ""
+        config = read_config(file, answers.version, fs, given=bool(file))
+    config = with_status(config, answers.config)
+    if process is not None:
+        config = replace(config, root=process.root or config.root, state=process.state or config.state)
+    return replace(view, config=config)
+
+
+def _credentials(image: ImageReference, sources: Sources, sight: NodeSight) -> Match:
+    own = node_credentials(image, sight.view.fs, sight.kubelet.root)
+    if not sources.credentials:
+        return own
+    try:
+        data = HostFS().read(str(Path(sources.credentials).absolute()))
+    except UnreadableFile as error:
+        raise InvalidCredentials(sources.credentials, error.why) from None
+    supplied = supplied_credentials(image, data, sources.credentials)
+    both: tuple[Credential, ...] = (*own.credentials, *supplied.credentials)
+    return Match(both, (*own.near_misses, *supplied.near_misses), own.results)
+
+
+def _held(found: Effective, hosts: Iterable[str]) -> tuple[str, ...]:
+    names = set(hosts)
+    return tuple(endpoint.authority for endpoint in found.endpoints if names & {endpoint.host, endpoint.authority})
+
+
+def _trusted(found: Effective) -> tuple[str, ...]:
+    """Return the hosts that the node's own files name; below `_default` the image alone names its registry."""
+    named = bool(found.directory) and not found.directory.endswith("/_default")
+    return tuple(dict.fromkeys(endpoint.host for endpoint in found.endpoints if endpoint.is_mirror or named))
+
+
+def _api_servers(servers: Iterable[str], service_host: str) -> tuple[str, ...]:
+    """Return the API server's addresses with their ports; names stand for themselves."""
+    found = [service_host] if service_host else []
+    for server in servers:
+        try:
+            address = urls.parse_url(server if "://" in server else f"https://{server}")
+            host, port = urls.split_port(address.authority)
+            number = urls.port_number(port, address.scheme)
+        except ValueError:
+            continue
+        found.append(_with_port(host, number))
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def _with_port(host: str, port: int) -> str:
+    try:
+        return f"[{host}]:{port}" if ipaddress.ip_address(host).version == 6 else f"{host}:{port}"  # noqa: PLR2004 - IPv6
+    except ValueError:
+        return host
+
+
+def _trust_variables(process: RuntimeProcess | None) -> tuple[str, str]:
+    return (process.ssl_cert_file, process.ssl_cert_dir) if process is not None else ("", "")
+
+
+def _trust_changed(newest: float, files: tuple[str, ...], process: RuntimeProcess | None) -> tuple[StageResult, ...]:
+    """Say that the trust store is younger than the runtime, which read it once at its start."""
+    if process is None or process.started is None or newest <= process.started.timestamp():
+        return ()
+    detail = f"the system's trust store was changed after {process.name} started, which goes on with what it read then"
+    return (StageResult(Stage.TLS, files[0], Outcome.SKIPPED, detail=detail),)
+
+
+def _mountinfo(process: RuntimeProcess | None, processes: Processes) -> str | None:
+    if process is None:
+        return None
+    try:
+        return processes.read(process.pid, "mountinfo").decode(errors="replace")
+    except UnreadableProcess:
+        return None

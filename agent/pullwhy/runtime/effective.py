@@ -1,0 +1,114 @@
+"""Ties the runtime's files together: what this runtime would contact for one image, and what is wrong on the way there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pullwhy.image import ImageReference
+from pullwhy.model import Outcome, Stage
+from pullwhy.plan import Endpoint
+from pullwhy.runtime.containerd import ContainerdConfig, holds_credentials
+from pullwhy.runtime.crio import other_hosts
+from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.hosts import Hosts, faulty, registry_hosts
+from pullwhy.runtime.mirrors import inline_hosts
+from pullwhy.runtime.overlooked import overlooked
+from pullwhy.runtime.process import RuntimeProcess
+from pullwhy.runtime.versions import Version
+from pullwhy.trace import ConfigFacts, ConfigFault, StageResult
+
+CONTAINERD = "containerd"
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeView:
+    """The node's runtime as far as it is known."""
+
+    name: str = CONTAINERD
+    """As CRI spells it: `containerd`, `cri-o` or `docker`."""
+    version: Version = Version()  # noqa: RUF009 - it is frozen
+    config: ContainerdConfig | None = None
+    """None for runtimes other than containerd."""
+    process: RuntimeProcess | None = None
+    fs: HostFS = HostFS()  # noqa: RUF009 - it holds nothing but a path
+    socket: str = ""
+    results: tuple[StageResult, ...] = ()
+    """What could not be learnt about it."""
+
+    @property
+    def managed_by(self) -> str:
+        """The distribution that writes this runtime's configuration (`k3s`, `rke2`, `microk8s`, `k0s`), empty for none."""
+        paths = f"{self.socket} {self.config.file if self.config else ''}"
+        names = ("rke2", "k3s", "microk8s", "k0s")
+        return next((name for name in names if f"/{name}/" in paths or f"/{name}." in paths), "")
+
+    @property
+    def certs_d(self) -> str:
+        """The certs.d directory that this runtime really reads, the first of several; empty for none."""
+        if self.config is None:
+            return {"cri-o": "/etc/containers/certs.d", "docker": "/etc/docker/certs.d"}.get(self.name, "")
+        roots = self.config.roots
+        return roots[0] if roots and ":" not in roots[0] else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """The effective configuration for one image."""
+
+    endpoints: tuple[Endpoint, ...]
+    """In the runtime's order; none where it fails before it contacts anybody."""
+    results: tuple[StageResult, ...]
+    """Of the stage Config: faults, and what could not be read."""
+    directory: str = ""
+    """The certs.d directory that decides, empty where there is none."""
+    credentials_held: tuple[str, ...] = ()
+    """Endpoints for which the runtime itself has credentials: an image pulled with them is open to every pod."""
+
+
+def effective(image: ImageReference, view: RuntimeView) -> Effective:
+    """Return what the runtime would contact for an image, as its own configuration says."""
+    if view.config is None:
+        hosts = other_hosts(image.registry, view.name, view.fs)
+        return Effective(hosts.endpoints, (*view.results, *hosts.results), hosts.directory)
+    config = view.config
+    if config.inline:
+        hosts = inline_hosts(image.registry, config, view.fs)
+    else:
+        hosts = _with_headers(registry_hosts(image.registry, config.roots, view.version, view.fs), config)
+    results = (
+        *view.results,
+        *config.problems,
+        *hosts.results,
+        *overlooked(image.registry, config, hosts, view.fs),
+        *_nobody(image, hosts),
+    )
+    held = tuple(
+        endpoint.authority for endpoint in hosts.endpoints if holds_credentials(config, endpoint.host, endpoint.port)
+    )
+    return Effective(hosts.endpoints, results, hosts.directory, held)
+
+
+def _with_headers(hosts: Hosts, config: ContainerdConfig) -> Hosts:
+    """Add the headers that containerd sends to every registry."""
+    if not config.headers:
+        return hosts
+    endpoints = tuple(replace(host, headers=(*config.headers, *host.headers)) for host in hosts.endpoints)
+    return replace(hosts, endpoints=endpoints)
+
+
+def _nobody(image: ImageReference, hosts: Hosts) -> tuple[StageResult, ...]:
+    """Say that no host may serve the image, where their capabilities leave none (containerd: "no resolve hosts")."""
+    usable = [host for host in hosts.endpoints if host.pull and (host.resolve or image.digest)]
+    if usable or not hosts.endpoints:
+        return ()
+    need = '"pull"' if image.digest else '"pull" and "resolve"'
+    why = f"no host of {image.registry} has the capabilities {need}, so that none is asked for this image"
+    file = hosts.endpoints[-1].source
+    facts = ConfigFacts(ConfigFault.INVALID, file, why, f"give a host the capabilities {need}, or none at all")
+    return (faulty(facts),)
+
+
+def reference_result(image: ImageReference) -> StageResult:
+    """Return the result of the stage Reference for an image that parses."""
+    defaulted = f" (defaulted: {', '.join(image.defaulted)})" if image.defaulted else ""
+    return StageResult(Stage.REFERENCE, str(image), Outcome.PASSED, detail=f"{image}{defaulted}")

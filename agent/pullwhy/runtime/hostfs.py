@@ -1,0 +1,205 @@
+"""Reads the node's own files below a root, such as a mount of the host's `/`, and never leaves that root."""
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MAX_BYTES: Final = 1 << 20
+"""Of one file; configuration is smaller by orders of magnitude."""
+MAX_ENTRIES: Final = 4096
+"""Of one directory."""
+MAX_LINKS: Final = 40
+"""Symbolic links on the way to one file (Linux: MAXSYMLINKS)."""
+
+_WHY: Final = {
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOTDIR: "a part of the path is no directory",
+    errno.EISDIR: "it is a directory",
+    errno.ELOOP: "too many symbolic links",
+    errno.ENOENT: "no such file",
+    errno.EFBIG: f"larger than {MAX_BYTES >> 20} MiB",
+    errno.EINVAL: "no regular file",
+}
+
+
+class UnreadableFile(Exception):
+    """A file or directory of the host cannot be read; `path` is as the host sees it."""
+
+    def __init__(self, path: str, number: int, why: str = "") -> None:
+        self.path = path
+        self.errno = number
+        self.why = why or _WHY.get(number) or os.strerror(number).lower()
+        super().__init__(f"{path}: {self.why}")
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is no such file (as opposed to one that cannot be read)."""
+        return self.errno == errno.ENOENT
+
+    @property
+    def denied(self) -> bool:
+        """Whether this process may not read it; the runtime, as root, may."""
+        return self.errno in {errno.EACCES, errno.EPERM}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A name in a directory; `is_dir` and `is_file` follow symbolic links, as far as they lead somewhere."""
+
+    name: str
+    is_dir: bool
+    is_link: bool = False
+
+
+class HostFS:
+    """The files below `root`; paths given are the host's own, absolute ones."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self.root = root
+
+    def __repr__(self) -> str:
+        return f"HostFS({str(self.root)!r})"
+
+    def resolve(self, path: str) -> str:
+        """Return `path` with every symbolic link followed inside the root.
+
+        Raises UnreadableFile where a part is missing, no directory or may not be searched.
+        """
+        pending = [part for part in path.split("/") if part not in {"", "."}][::-1]
+        done: list[str] = []
+        links = 0
+        while pending:
+            part = pending.pop()
+            if part == "..":
+                del done[-1:]
+                continue
+            here = "/".join([*done, part])
+            target = self._link(path, here)
+            if target is None:
+                done.append(part)
+                continue
+            links += 1
+            if links > MAX_LINKS:
+                raise UnreadableFile(path, errno.ELOOP)
+            if target.startswith("/"):
+                done.clear()
+            pending.extend([part for part in target.split("/") if part not in {"", "."}][::-1])
+        return "/" + "/".join(done)
+
+    def local(self, path: str) -> Path:
+        """Return the resolved path as this process must open it; raises UnreadableFile."""
+        return self.root / self.resolve(path).lstrip("/")
+
+    def kind(self, path: str) -> str:
+        """Return `file`, `dir`, `other` or, where nothing is there, an empty string; raises UnreadableFile otherwise."""
+        try:
+            mode = self._lstat(path, self.resolve(path)).st_mode
+        except UnreadableFile as error:
+            if error.missing:
+                return ""
+            raise
+        if stat.S_ISDIR(mode):
+            return "dir"
+        return "file" if stat.S_ISREG(mode) else "other"
+
+    def mtime(self, path: str) -> float:
+        """Return when the file was last changed, in seconds since the epoch; raises UnreadableFile."""
+        return self._lstat(path, self.resolve(path)).st_mtime
+
+    def device(self, path: str) -> int:
+        """Return the number of the filesystem that holds a path; raises UnreadableFile."""
+        return self._lstat(path, self.resolve(path)).st_dev
+
+    def read(self, path: str, limit: int = MAX_BYTES) -> bytes:
+        """Return the bytes of a regular file; raises UnreadableFile, also where it is larger than `limit`."""
+        resolved = self.resolve(path)
+        try:
+            # O_NONBLOCK: a FIFO in place of a file must not hang us. O_NOFOLLOW: the path is resolved already.
+            descriptor = os.open(
+                self.root / resolved.lstrip("/"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            )
+            with os.fdopen(descriptor, "rb") as file:
+                mode = os.fstat(descriptor).st_mode
+                if not stat.S_ISREG(mode):
+                    raise UnreadableFile(path, errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL)
+                data = file.read(limit + 1)
+        except OSError as error:
+            raise UnreadableFile(path, error.errno or errno.EIO) from None
+        if len(data) > limit:
+            raise UnreadableFile(path, errno.EFBIG, f"larger than {limit} bytes")
+        return data
+
+    def text(self, path: str, limit: int = MAX_BYTES) -> str:
+        """Return a file's text; bytes that are no UTF-8 become replacement characters. Raises UnreadableFile."""
+        return self.read(path, limit).decode(errors="replace")
+
+    def entries(self, path: str) -> tuple[Entry, ...]:
+        """Return a directory's entries, sorted by name; raises UnreadableFile, also for more than MAX_ENTRIES."""
+        local = self.local(path)
+        found: list[Entry] = []
+        try:
+            with os.scandir(local) as scan:
+                for entry in scan:
+                    if len(found) >= MAX_ENTRIES:
+                        raise UnreadableFile(path, errno.EFBIG, f"more than {MAX_ENTRIES} entries")
+                    link = entry.is_symlink()
+                    directory = self._is_dir(f"{path}/{entry.name}") if link else entry.is_dir(follow_symlinks=False)
+                    found.append(Entry(entry.name, directory, link))
+        except OSError as error:
+            raise UnreadableFile(path, error.errno or errno.EIO) from None
+        return tuple(sorted(found, key=lambda entry: os.fsencode(entry.name)))
+
+    def glob(self, pattern: str) -> tuple[str, ...]:
+        """Return the paths that match, sorted; `*`, `?` and `[…]` stay within one part, as in Go's filepath.Glob.
+
+        What cannot be listed matches nothing.
+        """
+        matches = ["/"]
+        for part in (part for part in pattern.split("/") if part):
+            if any(character in part for character in "*?["):
+                matches = [f"{base.rstrip('/')}/{name}" for base in matches for name in self._names(base, part)]
+            else:
+                matches = [f"{base.rstrip('/')}/{part}" for base in matches]
+            del matches[MAX_ENTRIES:]
+        return tuple(match for match in matches if self._exists(match))
+
+    def _names(self, base: str, pattern: str) -> list[str]:
+        try:
+            return [entry.name for entry in self.entries(base) if fnmatch.fnmatchcase(entry.name, pattern)]
+        except UnreadableFile:
+            return []
+
+    def _exists(self, path: str) -> bool:
+        try:
+            return bool(self.kind(path))
+        except UnreadableFile:
+            return False
+
+    def _is_dir(self, path: str) -> bool:
+        try:
+            return self.kind(path) == "dir"
+        except UnreadableFile:
+            return False
+
+    def _link(self, path: str, here: str) -> str | None:
+        try:
+            if not stat.S_ISLNK(os.lstat(self.root / here).st_mode):
+                return None
+            return str((self.root / here).readlink())
+        except OSError as error:
+            raise UnreadableFile(path, error.errno or errno.EIO) from None
+        except ValueError:
+            raise UnreadableFile(path, errno.ENOENT, "the path holds a NUL byte") from None
+
+    def _lstat(self, path: str, resolved: str) -> os.stat_result:
+        try:
+            return os.lstat(self.root / resolved.lstrip("/"))
+        except OSError as error:
+            raise UnreadableFile(path, error.errno or errno.EIO) from None

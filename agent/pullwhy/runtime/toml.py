@@ -1,0 +1,118 @@
+"""TOML as the runtimes read it, with what their readers see and Python's does not keep: table headers and lines."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import Any, Final
+
+Table = dict[str, Any]
+
+_AT: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)\Z")
+_SPANNING: Final = re.compile(
+    r'"""(?:[^"\\]|\\[\s\S]|"(?!""))*"{3,5}'
+    r"|'''(?:[^']|'(?!''))*'{3,5}"
+    r'|"(?:[^"\\\n]|\\.)*"'
+    r"|'[^'\n]*'"
+    r"|\#[^\n]*"
+)
+
+
+class InvalidTOML(ValueError):
+    """A file is no TOML; `line` and `column` count from 1 and are None where the reader does not tell."""
+
+    def __init__(self, why: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(why)
+        self.why = why
+        self.line = line
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A table header such as `[host."https://mirror.example"]`, with the line that it stands on."""
+
+    line: int
+    keys: tuple[str, ...]
+
+
+def parse(data: bytes) -> Table:
+    """Parse a file's bytes; raises InvalidTOML."""
+    try:
+        return tomllib.loads(data.decode())
+    except UnicodeDecodeError as error:
+        raise InvalidTOML("it is not UTF-8", data.count(b"\n", 0, error.start) + 1) from None
+    except tomllib.TOMLDecodeError as error:
+        text = str(error)
+        at = _AT.search(text)
+        if at is None:
+            raise InvalidTOML(text) from None
+        why = text[: at.start()]
+        line, column = (int(at[1]), int(at[2])) if at[1] else (data.count(b"\n") + 1, None)
+        raise InvalidTOML(why, line, column) from None
+    except RecursionError:
+        raise InvalidTOML("it is nested too deeply") from None
+
+
+def headers(text: str) -> tuple[Header, ...]:
+    """Return the `[table]` headers of a valid document, in file order; `[[array]]` headers are left out."""
+    inside = _lines_inside_strings(text)
+    found = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if number not in inside and line.lstrip(" \t").startswith("[") and not line.lstrip(" \t").startswith("[["):
+            keys = _keys(line.strip(" \t\r"))
+            if keys:
+                found.append(Header(number, keys))
+    return tuple(found)
+
+
+def line_of(text: str, table: tuple[str, ...], key: str) -> int | None:
+    """Return the line of `key = …` in `[table]` (the top level for an empty tuple), None where it is not found."""
+    marks = headers(text)
+    if table:
+        begin = next((mark.line for mark in marks if mark.keys == table), None)
+        if begin is None:
+            return None
+    else:
+        begin = 0
+    end = next((mark.line for mark in marks if mark.line > begin), None)
+    assignment = re.compile(rf"[ \t]*[\"']?{re.escape(key)}[\"']?[ \t]*=", re.IGNORECASE)
+    lines = text.split("\n")
+    for number in range(begin + 1, end if end is not None else len(lines) + 1):
+        if assignment.match(lines[number - 1]):
+            return number
+    return None
+
+
+def get(table: Table, key: str) -> Any:
+    """Return a key's value as go-toml decodes it into a field: the exact spelling first, then any other case."""
+    if key in table:
+        return table[key]
+    return next((value for name, value in table.items() if name.lower() == key), None)
+
+
+def _keys(header: str) -> tuple[str, ...]:
+    try:
+        table = tomllib.loads(header)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return ()
+    keys = []
+    while len(table) == 1:
+        key, value = next(iter(table.items()))
+        if not isinstance(value, dict):
+            return ()
+        keys.append(key)
+        table = value
+    return tuple(keys)
+
+
+def _lines_inside_strings(text: str) -> set[int]:
+    inside: set[int] = set()
+    line, position = 1, 0
+    for token in _SPANNING.finditer(text):
+        line += text.count("\n", position, token.start())
+        breaks = text.count("\n", token.start(), token.end())
+        inside.update(range(line + 1, line + breaks + 1))
+        line, position = line + breaks, token.end()
+    return inside

@@ -1,0 +1,91 @@
+import os
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from pullwhy.runtime.hostfs import MAX_ENTRIES, HostFS, UnreadableFile
+
+Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
+
+
+@pytest.mark.parametrize(
+    ("files", "path", "text"),
+    [
+        ({"/etc/a": "x"}, "/etc/a", "x"),
+        ({"/etc/a": "x", "/etc/b": None}, "//etc/./b/../a", "x"),
+        ({"/run/real": "x", "/etc/a": "-> ../run/real"}, "/etc/a", "x"),
+        ({"/run/real": "x", "/etc/a": "-> /run/real"}, "/etc/a", "x"),
+        ({"/run/d/real": "x", "/etc/d": "-> /run/d"}, "/etc/d/real", "x"),
+        ({"/secret": "inside", "/etc/a": "-> ../../../../secret"}, "/etc/a", "inside"),
+    ],
+    ids=["plain", "dots", "relative link", "absolute link stays inside", "linked directory", "dots cannot climb out"],
+)
+def test_paths_resolve_inside_the_root(tree: Tree, files: Mapping[str, str | None], path: str, text: str) -> None:
+    assert tree(files).text(path) == text
+
+
+@pytest.mark.parametrize(
+    ("files", "path", "why"),
+    [
+        ({}, "/etc/a", "no such file"),
+        ({"/etc/a": "-> /etc/a"}, "/etc/a", "too many symbolic links"),
+        ({"/etc": "x"}, "/etc/a", "a part of the path is no directory"),
+        ({"/etc/a": None}, "/etc/a", "it is a directory"),
+        ({"/etc/a": "x" * 11}, "/etc/a", "larger than 10 bytes"),
+        ({"/etc/a": "-> /outside"}, "/etc/a", "no such file"),
+        ({"/etc": None}, "/etc/\0", "the path holds a NUL byte"),
+    ],
+)
+def test_what_cannot_be_read_is_said(tree: Tree, files: Mapping[str, str | None], path: str, why: str) -> None:
+    with pytest.raises(UnreadableFile) as raised:
+        tree(files).read(path, limit=10)
+    assert raised.value.why == why
+    assert raised.value.path == path
+    assert raised.value.missing is (why == "no such file" or "NUL" in why)
+
+
+def test_a_fifo_does_not_hang_the_reader(tree: Tree) -> None:
+    fs = tree({"/etc": None})
+    os.mkfifo(fs.root / "etc/a")
+    with pytest.raises(UnreadableFile, match="no regular file"):
+        fs.read("/etc/a")
+
+
+def test_kind_tells_missing_from_unreachable(tree: Tree) -> None:
+    fs = tree({"/a": "x", "/d": None, "/l": "-> /d"})
+    assert [fs.kind(path) for path in ("/a", "/d", "/l", "/none")] == ["file", "dir", "dir", ""]
+    with pytest.raises(UnreadableFile):
+        fs.kind("/a/below")
+
+
+def test_entries_are_sorted_and_follow_links(tree: Tree) -> None:
+    fs = tree({"/d/b": "x", "/d/a": None, "/d/l": "-> a", "/d/dangling": "-> nowhere"})
+    assert [(entry.name, entry.is_dir, entry.is_link) for entry in fs.entries("/d")] == [
+        ("a", True, False),
+        ("b", False, False),
+        ("dangling", False, True),
+        ("l", True, True),
+    ]
+
+
+def test_a_directory_without_end_is_refused(tree: Tree) -> None:
+    fs = tree({"/d": None})
+    for number in range(MAX_ENTRIES + 1):
+        (fs.root / "d" / str(number)).touch()
+    with pytest.raises(UnreadableFile, match="more than"):
+        fs.entries("/d")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("/c/*.toml", ("/c/a.toml", "/c/b.toml")),
+        ("/c/a.toml", ("/c/a.toml",)),
+        ("/*/?.toml", ("/c/a.toml", "/c/b.toml")),
+        ("/c/*/x", ()),
+        ("/none/*.toml", ()),
+    ],
+)
+def test_glob_stays_within_a_part(tree: Tree, pattern: str, found: tuple[str, ...]) -> None:
+    fs = tree({"/c/b.toml": "", "/c/a.toml": "", "/c/readme": "", "/c/d/e.toml": ""})
+    assert fs.glob(pattern) == found

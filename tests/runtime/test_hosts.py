@@ -1,0 +1,384 @@
+"""What containerd contacts, file by file. The expectations were recorded from containerd 1.6.20, 1.7.24 and 2.1.9 themselves."""
+
+import base64
+from collections.abc import Callable, Mapping
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pullwhy.model import Outcome
+from pullwhy.plan import Endpoint
+from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.hosts import Hosts, default_endpoint, registry_hosts
+from pullwhy.runtime.hostsfile import InvalidHostsFile, parse_hosts_file
+from pullwhy.runtime.versions import Version, parse_version
+from pullwhy.trace import ConfigFacts, ConfigFault
+
+Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
+
+V16, V17, V21, V22 = map(parse_version, ("v1.6.20", "v1.7.24", "v2.1.9", "v2.2.0"))
+ROOT = "/etc/containerd/certs.d"
+OWN = "https reg.example:443/v2"
+M1, M2, M3 = (f"http m{number}.example:5000/v2" for number in (1, 2, 3))
+
+
+def pem(label: str = "CERTIFICATE", filling: bytes = b"a") -> str:
+    body = base64.b64encode(b"\x30\x01" + filling).decode()
+    return f"-----BEGIN {label}-----\n{body}\n-----END {label}-----\n"
+
+
+def shown(endpoint: Endpoint) -> str:
+    marks = "".join(
+        mark
+        for mark, present in (
+            (" fallback", endpoint.http_fallback),
+            (" insecure", endpoint.skip_verify),
+            (" no-resolve", not endpoint.resolve),
+            (" no-pull", not endpoint.pull),
+        )
+        if present
+    )
+    return f"{endpoint.scheme} {endpoint.host}:{endpoint.port}{endpoint.path}{marks}"
+
+
+def look(fs: HostFS, registry: str = "reg.example", version: Version = V21, roots: tuple[str, ...] = (ROOT,)) -> Hosts:
+    return registry_hosts(registry, roots, version, fs)
+
+
+def facts(hosts: Hosts) -> ConfigFacts:
+    (result,) = hosts.results
+    assert result.outcome is Outcome.FAILED
+    assert result.config is not None
+    return result.config
+
+
+LOST = [OWN]
+ORDERED = """\
+server = "http://m3.example:5000"
+[host."http://m2.example:5000"]
+[host."http://m1.example:5000"]
+[host."http://m2.example:5000".header]
+X-A = "1"
+"""
+PATHS = """\
+server = "http://m3.example:5000/x/v2/"
+[host."http://m2.example:5000/"]
+[host."http://m1.example:5000/p//q"]
+override_path = true
+"""
+M2_THEN = 'server = "http://m3.example:5000"\n[host."http://m2.example:5000"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ('server = "http://m1.example:5000"\n', LOST, [M1]),
+        ("# nothing\n", LOST, [OWN]),
+        (M2_THEN, [M2, M3], [M2, M3]),
+        (M2_THEN.replace("\n", "\r\n"), [M2, M3], [M2, M3]),
+        ("\ufeff" + M2_THEN, [M2, M3], LOST),
+        ('Server = "http://m1.example:5000"\n[host."http://m2.example:5000"]\n', [M2, OWN], [M2, M1]),
+        ('[HOST."http://m2.example:5000"]\n', LOST, [OWN]),
+        (ORDERED, [M2, M1, M3], [M2, M1, M2, M3]),
+        ('server="http://m3.example:5000"\nhost = {"http://m2.example:5000" = {}}\n', [M2, M3], [M3]),
+        ('server="http://m3.example:5000"\nhost."http://m2.example:5000".override_path=false\n', [M2, M3], [M3]),
+        (M2_THEN + 'capabilities = ["pull"]\n', [f"{M2} no-resolve", M3], [f"{M2} no-resolve", M3]),
+        (M2_THEN + 'capabilities = ["PULL", "resolve", "push"]\n', [M2, M3], [M2, M3]),
+        (M2_THEN + "capabilities = []\n", [M2, M3], [M2, M3]),
+        (M2_THEN + 'capabilities = ["pull", "resolv"]\n', LOST, LOST),
+        (M2_THEN + 'capabilities = ["pull", "resolve", "referrers"]\n', LOST, LOST),
+        (M2_THEN + 'capabilities = "pull"\n', LOST, LOST),
+        (M2_THEN + "capabilities = [1]\n", LOST, LOST),
+        (M2_THEN + 'dial_timeout = "x"\n', [M2, M3], LOST),
+        (M2_THEN + "dial_timeout = 10\n", [M2, M3], LOST),
+        (M2_THEN + "ca = 3\n", LOST, LOST),
+        (M2_THEN + 'skip_verify = "true"\n', LOST, LOST),
+        (M2_THEN + "header = {X-A = 1}\n", LOST, LOST),
+        (M2_THEN + "client = 3\n", LOST, LOST),
+        (M2_THEN + 'client = [["a", "b", "c"]]\n', LOST, LOST),
+        ("server = 3\n" + '[host."http://m2.example:5000"]\n', LOST, LOST),
+        ('server="http://m3.example:5000"\n[[host."http://m2.example:5000"]]\n', LOST, LOST),
+        (M2_THEN + '[host."http://m2.example:5000"]\n', LOST, LOST),
+        ('server="http://m3.example:5000"\n[host."http://m2 .example:5000"]\n', LOST, LOST),
+        ('server="http://m3.example:5000"\n[host."http://m2.example:5o"]\n', LOST, LOST),
+        ('capabilities=["push"]\n[host."http://m2.example:5000"]\n', [M2, OWN], [M2, OWN]),
+        (
+            'server="http://m3.example:5000"\ncapabilities=["push"]\n[host."http://m2.example:5000"]\n',
+            [M2, f"{M3} no-resolve no-pull"],
+            [M2, f"{M3} no-resolve no-pull"],
+        ),
+        (
+            PATHS,
+            [M2, "http m1.example:5000/p/q", "http m3.example:5000/x/v2"],
+            [M2, "http m1.example:5000/p/q", "http m3.example:5000/x/v2"],
+        ),
+        (
+            M2_THEN.replace("\n[", "\noverride_path=true\n[") + "override_path=true\n",
+            ["http m2.example:5000", "http m3.example:5000"],
+            ["http m2.example:5000", "http m3.example:5000"],
+        ),
+        ('server="http://m3.example:5000?x=1"\n[host."http://u:p@m2.example:5000#f"]\n', [M2, M3], [M2, M3]),
+        (
+            'server="http://m3.example:5000"\n[host."m2.example:5001"]\n',
+            ["https m2.example:5001/v2", M3],
+            ["https m2.example:5001/v2", M3],
+        ),
+        ('server="http://m3.example:5000"\n[host."httpm2.example"]\n', [M3], [M3]),
+        ('server="http://m3.example:5000"\n[host."httpx://m2.example:5000"]\n', [M3], [M3]),
+    ],
+)
+def test_hosts_toml_reads_as_in_containerd(tree: Tree, text: str, old: list[str], new: list[str]) -> None:
+    fs = tree({f"{ROOT}/reg.example/hosts.toml": text})
+    for version, expected in ((V16, old), (V17, old), (V21, new)):
+        assert [shown(endpoint) for endpoint in look(fs, version=version).endpoints] == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "extra", "v16", "v17"),
+    [
+        (
+            "http://m2.example",
+            "skip_verify=true",
+            "http m2.example:80/v2 insecure",
+            "https m2.example:443/v2 fallback insecure",
+        ),
+        ("http://m2.example:5001", "skip_verify=false", "http m2.example:5001/v2", "https m2.example:5001/v2 fallback"),
+        ("http://m2.example:80", "skip_verify=false", "http m2.example:80/v2", "http m2.example:80/v2"),
+        ("http://m2.example:5001", "ca=[]", "http m2.example:5001/v2", "https m2.example:5001/v2 fallback"),
+        ("http://m2.example:5001", "client=[]", "http m2.example:5001/v2", "http m2.example:5001/v2"),
+        (
+            "https://m2.example",
+            "skip_verify=true",
+            "https m2.example:443/v2 insecure",
+            "https m2.example:443/v2 insecure",
+        ),
+    ],
+)
+def test_tls_settings_on_http_hosts_try_https_first(tree: Tree, url: str, extra: str, v16: str, v17: str) -> None:
+    fs = tree({f"{ROOT}/reg.example/hosts.toml": f'[host."{url}"]\n{extra}\n'})
+    for version, expected in ((V16, v16), (V17, v17), (V21, v17)):
+        assert shown(look(fs, version=version).endpoints[0]) == expected
+
+
+@pytest.mark.parametrize(
+    ("registry", "v16", "v17"),
+    [
+        ("docker.io", "https registry-1.docker.io:443/v2", "https registry-1.docker.io:443/v2"),
+        ("reg.example:5000", "https reg.example:5000/v2", "https reg.example:5000/v2"),
+        ("10.0.0.1", "https 10.0.0.1:443/v2", "https 10.0.0.1:443/v2"),
+        ("localhost", "http localhost:80/v2", "https localhost:443/v2 insecure"),
+        ("localhost:443", "http localhost:443/v2", "https localhost:443/v2 insecure"),
+        ("localhost:80", "http localhost:80/v2", "http localhost:80/v2"),
+        ("localhost:5000", "http localhost:5000/v2", "https localhost:5000/v2 fallback insecure"),
+        ("127.0.0.1:8080", "http 127.0.0.1:8080/v2", "https 127.0.0.1:8080/v2 fallback insecure"),
+        ("[::1]:5000", "http ::1:5000/v2", "https ::1:5000/v2 fallback insecure"),
+    ],
+)
+def test_a_registry_has_a_default_endpoint(registry: str, v16: str, v17: str) -> None:
+    for version, expected in ((V16, v16), (V17, v17), (V21, v17)):
+        endpoint = default_endpoint(registry, version)
+        assert shown(endpoint) == expected
+        assert not endpoint.is_mirror
+        assert endpoint.source == "default"
+
+
+HOST_M2 = '[host."http://m2.example:5000"]\n'
+HOST_M1 = '[host."http://m1.example:5000"]\n'
+
+
+@pytest.mark.parametrize(
+    ("registry", "directories", "first"),
+    [
+        ("reg.example:5000", {"reg.example_5000_": HOST_M2, "reg.example:5000": HOST_M1, "_default": HOST_M1}, M2),
+        ("reg.example:5000", {"reg.example:5000": HOST_M2, "_default": HOST_M1}, M2),
+        ("reg.example:5000", {"_default": HOST_M2, "reg.example": HOST_M1}, M2),
+        ("reg.example:5000", {"reg.example": HOST_M1}, "https reg.example:5000/v2"),
+        ("reg.example", {"reg.example:443": HOST_M1}, OWN),
+        ("docker.io", {"docker.io": HOST_M2, "registry-1.docker.io": HOST_M1}, M2),
+        ("docker.io", {"registry-1.docker.io": HOST_M1}, "https registry-1.docker.io:443/v2"),
+    ],
+)
+def test_the_first_existing_directory_name_decides(
+    tree: Tree, registry: str, directories: dict[str, str], first: str
+) -> None:
+    fs = tree({f"{ROOT}/{name}/hosts.toml": text for name, text in directories.items()})
+    assert shown(look(fs, registry).endpoints[0]) == first
+
+
+def test_an_empty_directory_decides_too(tree: Tree) -> None:
+    fs = tree({f"{ROOT}/reg.example": None, f"{ROOT}/_default/hosts.toml": HOST_M2})
+    assert [shown(endpoint) for endpoint in look(fs).endpoints] == [OWN]
+
+
+def test_roots_are_tried_in_order_and_never_merged(tree: Tree) -> None:
+    fs = tree({"/a/_default/hosts.toml": HOST_M1, "/b/reg.example/hosts.toml": HOST_M2})
+    assert [shown(endpoint) for endpoint in look(fs, roots=("/a", "/b")).endpoints] == [M1, OWN]
+    assert [shown(endpoint) for endpoint in look(fs, roots=("/c", "/b")).endpoints] == [M2, OWN]
+
+
+def test_mirrors_are_told_from_the_registry_itself(tree: Tree) -> None:
+    text = 'server = "https://reg.example"\n[host."https://reg.example:443"]\n[host."https://m.example"]\n'
+    endpoints = look(tree({f"{ROOT}/reg.example/hosts.toml": text})).endpoints
+    assert [endpoint.is_mirror for endpoint in endpoints] == [True, True, False]
+    hub = look(
+        tree({f"{ROOT}/docker.io/hosts.toml": 'server = "https://registry-1.docker.io"\n'}), "docker.io"
+    ).endpoints
+    assert [endpoint.is_mirror for endpoint in hub] == [False]
+
+
+def test_endpoints_name_their_line(tree: Tree) -> None:
+    path = f"{ROOT}/reg.example/hosts.toml"
+    endpoints = look(tree({path: ORDERED})).endpoints
+    assert [endpoint.source for endpoint in endpoints] == [f"{path}:2", f"{path}:3", f"{path}:2", f"{path}:1"]
+
+
+def test_per_host_settings_reach_the_endpoint(tree: Tree) -> None:
+    text = """\
+[host."https://m2.example"]
+ca = ["ca.crt", "/etc/other.crt"]
+client = [["c.cert", "c.key"], "both.pem"]
+dial_timeout = "1m30s"
+[host."https://m2.example".header]
+X-One = "canary-1"
+X-Many = ["canary-2", "canary-3"]
+"""
+    folder = f"{ROOT}/reg.example"
+    fs = tree(
+        {
+            f"{folder}/hosts.toml": text,
+            f"{folder}/ca.crt": "junk\n" + pem(filling=b"1"),
+            "/etc/other.crt": pem(filling=b"2") + pem(filling=b"3"),
+            f"{folder}/c.cert": pem(filling=b"4"),
+            f"{folder}/c.key": pem("EC PRIVATE KEY", b"k"),
+            f"{folder}/both.pem": pem("PRIVATE KEY", b"l") + pem(filling=b"5"),
+        }
+    )
+    endpoint = look(fs).endpoints[0]
+    assert endpoint.ca == (pem(filling=b"1"), pem(filling=b"2") + pem(filling=b"3"))
+    assert [pair.certificate for pair in endpoint.client] == [pem(filling=b"4"), pem(filling=b"5")]
+    assert [pair.key.reveal() for pair in endpoint.client] == [pem("EC PRIVATE KEY", b"k"), pem("PRIVATE KEY", b"l")]
+    assert endpoint.dial_timeout == 90
+    headers = [(name, value.reveal()) for name, value in endpoint.headers]
+    assert headers == [("X-One", "canary-1"), ("X-Many", "canary-2"), ("X-Many", "canary-3")]
+    assert "canary" not in repr(endpoint)
+    assert base64.b64encode(b"\x30\x01k").decode() not in repr(endpoint)
+    assert look(fs, version=V17).endpoints[0].dial_timeout is None
+
+
+def test_certificate_files_count_where_there_is_no_hosts_toml(tree: Tree) -> None:
+    folder = f"{ROOT}/reg.example"
+    files = {
+        f"{folder}/a.crt": pem(filling=b"1"),
+        f"{folder}/b.cert": pem(filling=b"2"),
+        f"{folder}/b.key": pem("PRIVATE KEY"),
+        f"{folder}/deeper/c.crt": pem(filling=b"3"),
+        f"{folder}/readme": "x",
+    }
+    for extra in ({}, {f"{folder}/hosts.toml": ""}):
+        (endpoint,) = look(tree({**files, **extra})).endpoints
+        assert endpoint.ca == (pem(filling=b"1"),)
+        assert [pair.certificate for pair in endpoint.client] == [pem(filling=b"2")]
+        assert endpoint.source == folder
+
+
+def test_a_broken_hosts_toml_falls_back_to_certificate_files_and_says_so(tree: Tree) -> None:
+    path = f"{ROOT}/reg.example/hosts.toml"
+    hosts = look(tree({path: 'server = "https://x"\n[host."https://m"\n', f"{ROOT}/reg.example/a.crt": pem()}))
+    assert [shown(endpoint) for endpoint in hosts.endpoints] == [OWN]
+    assert hosts.endpoints[0].ca == (pem(),)
+    fault = facts(hosts)
+    assert (fault.fault, fault.file, fault.line, fault.decides) == (ConfigFault.INVALID, path, 2, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        (M2_THEN + 'capabilities = ["pull", "resolv"]\n', 3, "unknown capability 'resolv'"),
+        (M2_THEN + "ca = 3\n", 3, "`ca` is neither"),
+        (M2_THEN + 'skip_verify = "x"\n', 3, "`skip_verify` is neither"),
+        ("server = 3\n" + HOST_M1, 1, "`server` is no text"),
+        ('\n[host."http://m2 .example"]\n', 2, "'http://m2 .example' is no address"),
+        ('\n[host."http://u:canary@m2.example:x"]\n', 2, "invalid port"),
+        ("host = 3\n", None, "`host` is no table"),
+    ],
+)
+def test_faults_of_hosts_toml_name_line_and_mend(text: str, line: int | None, why: str) -> None:
+    with pytest.raises(InvalidHostsFile) as raised:
+        parse_hosts_file(text.encode(), "/d", V21)
+    assert raised.value.line == line
+    assert why in raised.value.why
+    assert raised.value.mend
+    assert "canary" not in raised.value.why
+
+
+def test_referrers_is_a_capability_of_newer_releases() -> None:
+    text = b'[host."https://m"]\ncapabilities = ["pull", "resolve", "referrers"]\n'
+    assert len(parse_hosts_file(text, "/d", V22)) == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "file", "why"),
+    [
+        ({"reg.example/hosts.toml": HOST_M2 + 'ca = "no.crt"\n'}, "reg.example/no.crt", "no such file"),
+        (
+            {"reg.example/hosts.toml": HOST_M2 + 'ca = "a.crt"\n', "reg.example/a.crt": "x"},
+            "reg.example/a.crt",
+            "no certificate",
+        ),
+        ({"reg.example/a.crt": pem(filling=b"ab")}, "reg.example/a.crt", "no certificate"),
+        ({"reg.example/a.cert": pem()}, "reg.example/a.cert", "no private key"),
+        ({"reg.example/a.cert": "x", "reg.example/a.key": pem("PRIVATE KEY")}, "reg.example/a.cert", "no certificate"),
+        ({"reg.example/hosts.toml": None}, "reg.example/hosts.toml", "it is a directory"),
+        ({"reg.example": "x"}, "reg.example/hosts.toml", "no directory"),
+        ({"": "x"}, "reg.example", "no directory"),
+    ],
+)
+def test_files_that_fail_every_pull_decide(tree: Tree, files: dict[str, str | None], file: str, why: str) -> None:
+    hosts = look(tree({f"{ROOT}/{name}".rstrip("/"): content for name, content in files.items()}))
+    assert hosts.endpoints == ()
+    fault = facts(hosts)
+    assert (fault.fault, fault.file, fault.decides) == (ConfigFault.INVALID, f"{ROOT}/{file}", True)
+    assert why in fault.why
+    assert fault.mend
+
+
+def test_a_host_that_cannot_be_asked_is_left_out_with_a_word(tree: Tree) -> None:
+    path = f"{ROOT}/reg.example/hosts.toml"
+    hosts = look(tree({path: '[host."httpmirror.example"]\n'}))
+    assert [shown(endpoint) for endpoint in hosts.endpoints] == [OWN]
+    assert (facts(hosts).file, facts(hosts).line, facts(hosts).decides) == (path, 1, False)
+
+
+TOML = st.one_of(
+    st.binary(max_size=120),
+    st.lists(
+        st.sampled_from(
+            [
+                'server = "https://a"',
+                'server = "http://%"',
+                '[host."https://b"]',
+                '[host."x y"]',
+                "[host.c.header]",
+                'capabilities = ["pull"]',
+                "capabilities = [[]]",
+                'ca = ["x", 1]',
+                'client = [["a", "b"], "c"]',
+                "client = [[]]",
+                "skip_verify = 1",
+                'dial_timeout = "1h2"',
+                'X = ["a", "b"]',
+                "host = []",
+                "'''",
+            ]
+        ),
+        max_size=8,
+    ).map(lambda lines: "\n".join(lines).encode()),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@given(data=TOML, version=st.sampled_from([V16, V17, V21, V22, Version()]))
+def test_any_hosts_toml_gives_endpoints_or_says_why_not(tree: Tree, data: bytes, version: Version) -> None:
+    hosts = look(tree({f"{ROOT}/reg.example/hosts.toml": data}), version=version)
+    assert hosts.endpoints or any(result.config and result.config.decides for result in hosts.results)
