@@ -68,7 +68,7 @@ class StandaloneSettings:
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
-    """`pullwhy agent`. Paths of the host are given as the host names them, without `host_root`."""
+    """`pullwhy agent`. Paths are as this process sees them; what is found by itself is found below `host_root`."""
 
     node: str = ""
     """The node's name; empty: the host name."""
