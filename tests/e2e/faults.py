@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from e2e.servers import Servers
 
+from lab import images
+from lab.faults import blob_redirect
 from lab.kubelet.pods import Credential
 from lab.node import Node
 from lab.registry import PASSWORD, USER
@@ -152,6 +154,50 @@ def unreadable_ca(servers: Servers, node: Node) -> PodSpec:
     return PodSpec(f"{place.authority}/shop/web:1.0")
 
 
+def rate_limited(servers: Servers, node: Node) -> PodSpec:
+    """A registry that answers 429 and says for how long."""
+    return PodSpec(servers.faulty_for(node).set("limited", "manifest-429-retry-after"))
+
+
+def overloaded(servers: Servers, node: Node) -> PodSpec:
+    """A registry that answers 503."""
+    return PodSpec(servers.faulty_for(node).set("overloaded", "manifest-503"))
+
+
+def login_page(servers: Servers, node: Node) -> PodSpec:
+    """A portal that answers with a page for people."""
+    return PodSpec(servers.faulty_for(node).set("portal", "manifest-login-page"))
+
+
+def old_schema(servers: Servers, node: Node) -> PodSpec:
+    """A manifest of schema 1."""
+    return PodSpec(servers.faulty_for(node).set("ancient", "manifest-schema1"))
+
+
+def missing_layer(servers: Servers, node: Node) -> PodSpec:
+    """A manifest whose layer is gone."""
+    return PodSpec(servers.faulty_for(node).set("gutted", "layer-404"))
+
+
+def altered_config(servers: Servers, node: Node) -> PodSpec:
+    """A config blob whose bytes are not its digest's."""
+    return PodSpec(servers.faulty_for(node).set("altered", "config-corrupt"))
+
+
+def unknown_blob_host(servers: Servers, node: Node) -> PodSpec:
+    """A layer that is redirected to a host which no nameserver knows."""
+    servers.lab.dns.fault("blobs.lab.test", "nxdomain")
+    redirect = blob_redirect("https://blobs.lab.test{path}")
+    return PodSpec(servers.faulty_for(node).set("redirected", redirect))
+
+
+def registry_away(servers: Servers, node: Node) -> PodSpec:
+    """Policy Always, the image is on the node, and nothing listens at its registry."""
+    image = f"{servers.closed_for('away.lab.test').authority}/shop/web:1.0"
+    node.containerd.load(images.build("on the node already"), image)
+    return PodSpec(image, "Always")
+
+
 CORE = (
     Fault("tag missing", missing_tag, "TagNotFound", "Manifest"),
     Fault("latest assumed", assumed_latest, "TagNotFound", "Manifest", factors=("DefaultedLatestTag",)),
@@ -170,6 +216,14 @@ CORE = (
     Fault("connection refused", refused_connection, "ConnectionRefused", "Connect"),
     Fault("connection blocked", blocked_connection, "ConnectionTimedOut", "Connect"),
     Fault("network unreachable", unreachable_network, "NetworkUnreachable", "Connect"),
+    Fault("rate limit", rate_limited, "RateLimited", "Manifest"),
+    Fault("registry overloaded", overloaded, "RegistryServerError", "Manifest"),
+    Fault("login page", login_page, "NotARegistry", "Manifest"),
+    Fault("schema 1", old_schema, "ManifestUnsupported", "Manifest"),
+    Fault("layer missing", missing_layer, "BlobUnavailable", "Blob"),
+    Fault("config altered", altered_config, "ContentCorrupt", "Blob"),
+    Fault("blob host unknown", unknown_blob_host, "DNSNameNotFound", "DNS", via="BlobHost"),
+    Fault("registry away", registry_away, "ConnectionRefused", "Connect", factors=("PolicyAlwaysImagePresent",)),
     Fault("reference invalid", invalid_reference, "InvalidImageReference", "Reference"),
     Fault("policy Never", never_pulled, "ImageNeverPull", "Kubelet"),
     Fault("CA file missing", unreadable_ca, "RuntimeConfigInvalid", "Config"),

@@ -2,6 +2,7 @@
 
 from functools import cached_property
 
+from lab.faultregistry import FaultRegistry
 from lab.lab import Lab
 from lab.node import Node
 from lab.registry import Place, Registry
@@ -56,6 +57,16 @@ class Servers:
             flaw: self._with_web(self.lab.registry("tls", f"{flaw}.lab.test", flaw=flaw))
             for flaw in ("expired", "wrong-name")
         }
+
+    @cached_property
+    def faulty(self) -> FaultRegistry:
+        """A registry that does what a good one never does, with a certificate of the lab's CA."""
+        return self.lab.fault_registry("faults.lab.test")
+
+    def faulty_for(self, node: Node) -> FaultRegistry:
+        """Return the faulty registry, whose CA *node* is given."""
+        node.trust(self.faulty.place, self.lab.authority.pem)
+        return self.faulty
 
     @cached_property
     def closed(self) -> Place:
