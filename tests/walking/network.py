@@ -40,7 +40,7 @@ class FakeStream:
             self.chunks.insert(0, chunk[limit:])
         return chunk[:limit]
 
-    async def write(self, data: bytes, within: float) -> None:
+    async def write(self, data: bytes, within: float) -> None:  # noqa: ARG002 - the seam's signature
         self.written += data
 
     def close(self) -> None:

@@ -4,9 +4,8 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
-from walking.server import Answer, Got
-
 from pullwhy.probe.manifests import OCI_INDEX, OCI_MANIFEST
+from walking.server import Answer, Got
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"

@@ -1,0 +1,88 @@
+"""The child that walks: plans come in on standard input, traces go out on standard output."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import Final
+
+# Both must be loaded before the process is confined, also what they would load later by themselves.
+import cryptography.hazmat.bindings._rust
+import dns.rdtypes.ANY.CNAME
+import dns.rdtypes.ANY.OPT
+import dns.rdtypes.ANY.SOA
+import dns.rdtypes.IN.A
+import dns.rdtypes.IN.AAAA
+
+from pullwhy.node import pipe
+from pullwhy.node.confine import NotConfined, confine
+from pullwhy.node.pipe import BrokenFrame, PlanFrame, TraceFrame
+from pullwhy.probe.clock import SystemClock
+from pullwhy.probe.network import RealNetwork
+from pullwhy.probe.trust import Contexts
+from pullwhy.probe.walk import walk
+
+EX_NOT_CONFINED: Final = 70
+"""Exit code where the child refuses to serve (EX_SOFTWARE, sysexits.h)."""
+
+_LOADED: Final = (
+    cryptography.hazmat.bindings._rust,  # noqa: SLF001 - named so that it stays loaded early
+    dns.rdtypes.ANY.CNAME,
+    dns.rdtypes.ANY.OPT,
+    dns.rdtypes.ANY.SOA,
+    dns.rdtypes.IN.A,
+    dns.rdtypes.IN.AAAA,
+)
+
+
+class _Server:
+    """Serves plans until the input ends."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._contexts = Contexts()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self) -> None:
+        """Take plans, several at once if they come so; the parent says how many."""
+        try:
+            while True:
+                header = await self._reader.readexactly(pipe.HEADER)
+                body = await self._reader.readexactly(pipe.length(header, pipe.MAX_PLAN))
+                task = asyncio.create_task(self._walk(pipe.decode(body, PlanFrame)))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        except (asyncio.IncompleteReadError, BrokenFrame, ConnectionError):
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _walk(self, frame: PlanFrame) -> None:
+        trace = await walk(frame.plan, RealNetwork(), SystemClock(), self._contexts)
+        self._writer.write(pipe.encode(TraceFrame(frame.id, trace)))
+        await self._writer.drain()
+
+
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=pipe.MAX_PLAN)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
+    transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, sys.stdout.buffer)
+    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+    try:
+        await _Server(reader, writer).serve()
+    finally:
+        writer.close()
+
+
+def main(parent: int) -> int:
+    """Confine this process and serve; `parent` is the process that started it."""
+    try:
+        confine(parent)
+    except NotConfined as error:
+        os.write(2, f"pullwhy: the walk's child does not serve: {error}\n".encode())
+        return EX_NOT_CONFINED
+    asyncio.run(_serve())
+    return 0
