@@ -63,7 +63,9 @@ class Hello(_message.Message):
     schema: _builtins.str
     """"pullwhy/v1" """
     outbox_id: _builtins.str
-    """Random, made once per outbox: sequence numbers count within it, so an agent that lost its disk starts a new count."""
+    """Random, made anew at each start of the agent: sequence numbers count within it. A restored or lost disk can thus never
+    make a new report look like one that was acknowledged long ago; what is resent after a start is stored again, harmlessly.
+    """
     @_builtins.property
     def status(self) -> Global___NodeStatus: ...
     def __init__(
@@ -86,6 +88,8 @@ Global___Hello: _TypeAlias = Hello  # noqa: Y015
 
 @_typing.final
 class Batch(_message.Message):
+    """At most one batch is under way: an agent sends the next one when the last is acknowledged."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REPORTS_FIELD_NUMBER: _builtins.int
@@ -112,7 +116,9 @@ Global___Batch: _TypeAlias = Batch  # noqa: Y015
 
 @_typing.final
 class Report(_message.Message):
-    """One state of one finding. The newest sequence number of an id wins."""
+    """One state of one finding. Of one id the latest outbox wins (in the order in which the collector first met them), then the
+    highest sequence number. A later state of an id may take the place of an earlier one that was not acknowledged yet.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -121,7 +127,7 @@ class Report(_message.Message):
     OBSERVED_AT_FIELD_NUMBER: _builtins.int
     DOCUMENT_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """from 1, growing within the outbox"""
+    """from 1, growing within the outbox, with gaps; at most 2^63-1"""
     finding_id: _builtins.str
     document: _builtins.bytes
     """The finding as a JSON document of the schema named in Hello. One schema, kept in one place: a collector stores keys that
@@ -166,7 +172,7 @@ class NodeStatus(_message.Message):
     architecture: _builtins.str
     active_findings: _builtins.int
     outbox_dropped: _builtins.int
-    """reports lost because the outbox was full"""
+    """reports lost since the agent began, because the outbox was full"""
     @_builtins.property
     def impairments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """what this agent cannot see, one line each"""
@@ -225,20 +231,28 @@ class Welcome(_message.Message):
     COLLECTOR_VERSION_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     MAX_BATCH_FIELD_NUMBER: _builtins.int
+    MAX_BATCH_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_DOCUMENT_BYTES_FIELD_NUMBER: _builtins.int
     collector_version: _builtins.str
     acknowledged: _builtins.int
     """Everything up to here of this outbox is already stored."""
     max_batch: _builtins.int
+    """reports"""
+    max_batch_bytes: _builtins.int
+    """of their documents together"""
+    max_document_bytes: _builtins.int
     def __init__(
         self,
         *,
         collector_version: _builtins.str = ...,
         acknowledged: _builtins.int = ...,
         max_batch: _builtins.int = ...,
+        max_batch_bytes: _builtins.int = ...,
+        max_document_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "collector_version", b"collector_version", "max_batch", b"max_batch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "collector_version", b"collector_version", "max_batch", b"max_batch", "max_batch_bytes", b"max_batch_bytes", "max_document_bytes", b"max_document_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,64 @@
+"""What agent and collector must agree on besides the messages: method, bounds, and HTTP/2 keepalive on both sides."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SERVICE: Final = "pullwhy.v1.Collector"
+METHOD: Final = f"/{SERVICE}/Report"
+
+MAX_DOCUMENT: Final = 256 * 1024
+"""Bytes of one finding's document; a real one has a few thousand."""
+MAX_BATCH: Final = 100
+"""Reports of one batch."""
+MAX_BATCH_BYTES: Final = 512 * 1024
+"""Documents of one batch together; one document alone may be as large as MAX_DOCUMENT."""
+MAX_MESSAGE: Final = 1024 * 1024
+"""Bytes of one message on the wire, envelope included."""
+MAX_SEQUENCE: Final = 2**63 - 1
+
+AGENT_PING_SECONDS: Final = 60
+"""How often an agent makes sure that its collector is still there; a NAT forgets idle connections after some minutes."""
+COLLECTOR_PING_SECONDS: Final = 120
+"""How often a collector makes sure that its agent is still there: a node that lost its power says no goodbye."""
+PING_TIMEOUT_SECONDS: Final = 20
+LEAST_PING_SECONDS: Final = 10
+"""Pings that come faster are answered with GOAWAY ENHANCE_YOUR_CALM; well below AGENT_PING_SECONDS, so that none of ours is."""
+
+Options = list[tuple[str, int | str]]
+
+
+def agent_options(ping_seconds: float = AGENT_PING_SECONDS) -> Options:
+    """Return the channel options of an agent (gRPC core: include/grpc/impl/channel_arg_names.h)."""
+    return [
+        ("grpc.keepalive_time_ms", int(ping_seconds * 1000)),
+        ("grpc.keepalive_timeout_ms", PING_TIMEOUT_SECONDS * 1000),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.max_receive_message_length", MAX_MESSAGE),
+        ("grpc.max_send_message_length", MAX_MESSAGE),
+        # The way to the collector is inside the cluster; the runtime's proxy, which the environment may name, is not for it.
+        ("grpc.enable_http_proxy", 0),
+        # Each attempt resolves and connects anew, at the reporter's own pace: no back-off of the library below it.
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.service_config_disable_resolution", 1),
+        ("grpc.enable_retries", 0),
+    ]
+
+
+def collector_options(
+    ping_seconds: float = COLLECTOR_PING_SECONDS, least_ping_seconds: float = LEAST_PING_SECONDS
+) -> Options:
+    """Return the server options of a collector."""
+    return [
+        ("grpc.keepalive_time_ms", int(ping_seconds * 1000)),
+        ("grpc.keepalive_timeout_ms", PING_TIMEOUT_SECONDS * 1000),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.http2.min_ping_interval_without_data_ms", int(least_ping_seconds * 1000)),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", int(least_ping_seconds * 1000)),
+        ("grpc.max_receive_message_length", MAX_MESSAGE),
+        ("grpc.max_send_message_length", MAX_MESSAGE),
+        ("grpc.max_concurrent_streams", 4),
+        ("grpc.max_metadata_size", 8192),
+        # A second collector on the same port must fail at its start, not share the agents with the first.
+        ("grpc.so_reuseport", 0),
+    ]
