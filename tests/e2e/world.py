@@ -30,6 +30,8 @@ FAST: Final = KubeletSettings(scale=0.1)
 class World:
     """A lab with a collector among its servers and an agent on each of its nodes."""
 
+    pullwhy: Final = PULLWHY
+
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.servers = Servers(lab)
