@@ -85,7 +85,7 @@ def test_a_fault_that_ends_is_recovered(world: World) -> None:
     registry.push("shop/web", "late")
 
     def recovered() -> bool:
-        return state_of(world, found["id"]) == "Recovered"
+        return bool(state_of(world, found["id"]) == "Recovered")
 
     world.wait("the finding to be recovered", recovered, seconds=90, log=node.name)
 
