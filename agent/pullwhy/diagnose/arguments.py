@@ -1,0 +1,100 @@
+"""The named values that summaries and remedies speak of."""
+
+from pullwhy.diagnose.case import Case
+from pullwhy.diagnose.registries import service_of
+from pullwhy.diagnose.verdict import Verdict
+from pullwhy.model import Hypothesis
+
+MAX_VALUE = 400
+"""Characters of one argument."""
+MAX_ARGUMENTS = 48
+
+_DEFAULTS: dict[str, str] = {
+    "tag": "(of that name)",
+    "reference": "(of that digest)",
+    "scheme_fault": "one side speaks plain HTTP and the other HTTPS",
+    "detail": "see the evidence",
+    "fault": "see the evidence",
+    "issuer": "an unknown authority",
+    "subject": "of the server",
+    "not_after": "a date in the past",
+    "not_before": "a date in the future",
+    "names": "other names",
+    "wanted": "(unknown)",
+    "available": "others only",
+    "unsupported": "see the evidence",
+    "policy": "see the evidence",
+    "nature": "see the evidence",
+    "where": "its configuration",
+    "config_why": "see the evidence",
+    "mirror_fault": "see the evidence",
+    "status_text": "with an error",
+    "blob": "(a layer or the configuration)",
+    "storage_hint": "no space, or no right to write, is left",
+    "missing": "no text tells one",
+}
+"""Words for what only an observation could tell; what is not here is empty."""
+
+
+_ON_THE_WAY: dict[str, str] = {
+    "TokenHost": "; it is the token service that {registry} names",
+    "BlobHost": "; it is the host that {registry} sends the runtime to for content",
+    "Mirror": "; it is configured as a mirror of {registry}",
+    "SandboxImage": "; this is the sandbox image, without which no new pod starts on this node",
+}
+"""What must be said of a host that the image's name does not show."""
+
+MAX_SUMMARY = 600
+"""Characters."""
+
+
+class Words(dict[str, str]):
+    """Values for a template; a missing one becomes its default."""
+
+    def __missing__(self, key: str) -> str:
+        return _DEFAULTS.get(key, "")
+
+
+def arguments(case: Case, found: Verdict, told: Hypothesis | None) -> dict[str, str]:
+    """Return the values for `found` on this node, without the empty ones, each bounded."""
+    registry = case.image.registry if case.image is not None else (told.registry if told is not None else "")
+    image_text = case.image_text or (case.failure.image if case.failure is not None else "")
+    pod = case.failure.pod if case.failure is not None else None
+    common = {
+        "image": image_text
+        or (str(case.image) if case.image is not None else (told.image if told is not None else "")),
+        "registry": registry,
+        "repository": case.image.repository if case.image is not None else "",
+        "tag": case.image.tag if case.image is not None else "",
+        "reference": case.image.reference if case.image is not None else "",
+        "host": registry,
+        "via": found.via.value if found.via is not None else "",
+        "namespace": pod.namespace if pod is not None else "",
+        "pod": pod.name if pod is not None else "",
+        "container": case.failure.container if case.failure is not None else "",
+        "runtime": case.node.runtime,
+        "version": case.node.version,
+        "manager": case.node.managed_by,
+        "certs_d": case.node.certs_d,
+        "hosts_toml": case.node.hosts_toml,
+        "config_file": case.node.config_file,
+        "runtime_unit": case.node.runtime_unit,
+        "platform": case.node.platform,
+        "provider": service_of(registry).provider,
+        "service": service_of(registry).title,
+    }
+    own = {key: value for key, value in found.arguments.items() if value}
+    values = {key: value[:MAX_VALUE] for key, value in (common | own).items() if value}
+    return dict(list(values.items())[:MAX_ARGUMENTS])
+
+
+def summarise(template: str, values: dict[str, str]) -> str:
+    """Return `template` with `values` in place; the template is ours, the values may be anybody's."""
+    words = Words(values)
+    for name, fallback in (("host", "registry"), ("registry", "host")):
+        if not words[name]:
+            words[name] = words[fallback] or "the registry"
+    words.setdefault("image", "the image")
+    words.setdefault("repository", words["image"])
+    template += _ON_THE_WAY.get(words["via"], "")
+    return template.format_map(words)[:MAX_SUMMARY]

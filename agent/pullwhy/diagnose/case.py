@@ -1,0 +1,57 @@
+"""What the judge is given: everything that is known about one image on one node, and nothing that must still be looked up."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pullwhy.image import ImageReference
+from pullwhy.model import Hypothesis, PullFailure, Reproduction
+from pullwhy.trace import Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView:
+    """The node's own facts that decide how a remedy is worded; empty where unknown."""
+
+    runtime: str = ""
+    """`containerd`, `cri-o`, `docker`, or empty."""
+    version: str = ""
+    certs_d: str = ""
+    """The certs.d root that this runtime really reads; empty where it reads none, or where that is unknown."""
+    hosts_toml: str = ""
+    """The hosts.toml in effect for this image's registry; it hides the *.crt files beside it (containerd: docs/hosts.md)."""
+    config_file: str = ""
+    """The runtime's main configuration file."""
+    runtime_unit: str = ""
+    """The systemd unit that runs the runtime, such as `containerd.service`."""
+    managed_by: str = ""
+    """`k3s`, `rke2` or another distribution that generates the runtime's configuration."""
+    platform: str = ""
+    """`os/architecture[/variant]`."""
+    kubelet_version: str = ""
+    runtime_answers: bool | None = None
+    """Whether CRI Version was answered; None where it was not asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One image on one node, as the judge sees it."""
+
+    now: datetime
+    image: ImageReference | None = None
+    image_text: str = ""
+    """The image as the pod names it."""
+    failure: PullFailure | None = None
+    hypothesis: Hypothesis | None = None
+    """What the failure's text alone says."""
+    trace: Trace | None = None
+    reproduction: Reproduction | None = None
+    reproduction_hypothesis: Hypothesis | None = None
+    """What the runtime's answer to the reproduction says."""
+    image_present: bool | None = None
+    """CRI ImageStatus; None where it was not asked."""
+    node: NodeView = NodeView()
+    later_success: bool = False
+    """The runtime itself pulled the image after this failure."""
+    credentials_sent: bool | None = None
+    """Whether the kubelet sent credentials, where its lines tell (`Failed to pull image` is written only when none matched:
+    kubelet 1.24 to 1.36, kuberuntime_image.go); None leaves it to the text."""

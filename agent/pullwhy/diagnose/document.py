@@ -1,0 +1,131 @@
+"""A finding as programs read it: the JSON contract `pullwhy/v1`, with the remedy rendered and times in RFC 3339 UTC."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+from pullwhy.diagnose.codec import InvalidDocument, decode, encode
+from pullwhy.diagnose.remedy import render
+from pullwhy.model import CauseId, Diagnosis, FailingPod, Finding, RemedyRef
+
+__all__ = ["InvalidDocument", "decode", "document", "encode", "finding_id", "rfc3339"]
+
+_ID_DIGITS = 16
+
+
+def finding_id(node: str, image: str, cause: CauseId) -> str:
+    """Return the id that is the same whenever `image` fails on `node` by `cause`: 16 hex digits."""
+    digest = hashlib.sha256()
+    for part in (node, image, cause.value):
+        data = part.encode("utf-8", "replace")
+        digest.update(len(data).to_bytes(4, "big") + data)
+    return digest.hexdigest()[:_ID_DIGITS]
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """Return `moment` in UTC to the millisecond, with Z; None stays None."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def document(finding: Finding) -> dict[str, Any]:
+    """Return `finding` as a JSON object with the keys of the contract, in its order."""
+    return {
+        "schema": finding.schema,
+        "id": finding.id,
+        "cluster": finding.cluster,
+        "node": finding.node,
+        "zone": finding.zone,
+        "pool": finding.pool,
+        "agent_version": finding.agent_version,
+        "image": finding.image,
+        "registry": finding.registry,
+        **_diagnosis(finding.diagnosis, finding),
+        "pods": [_pod(pod) for pod in finding.pods],
+        "kubelet": {
+            "attempts": finding.kubelet.attempts,
+            "last_message": finding.kubelet.last_message,
+            "backoff_seconds": finding.kubelet.backoff_seconds,
+            "next_retry_at": rfc3339(finding.kubelet.next_retry_at),
+        },
+        "reproduction": _reproduction(finding),
+        "trace": [
+            {
+                "stage": line.stage.value,
+                "target": line.target,
+                "outcome": line.outcome.value,
+                "seconds": line.seconds,
+                "detail": line.detail,
+                "identity": str(line.identity),
+            }
+            for line in finding.trace
+        ],
+        "first_seen": rfc3339(finding.first_seen),
+        "last_seen": rfc3339(finding.last_seen),
+        "count": finding.count,
+        "state": finding.state.value,
+        "resolved_at": rfc3339(finding.resolved_at),
+    }
+
+
+def _diagnosis(diagnosis: Diagnosis, finding: Finding) -> dict[str, Any]:
+    scope = finding.scope
+    return {
+        "cause": diagnosis.cause.value,
+        "via": diagnosis.via.value if diagnosis.via is not None else None,
+        "stage": diagnosis.stage.value,
+        "confidence": diagnosis.confidence.value,
+        "retryable": {"answer": diagnosis.retryable.answer.value, "why": diagnosis.retryable.why},
+        "scope": {
+            "verdict": scope.verdict.value,
+            "failing": scope.failing,
+            "healthy": scope.healthy,
+            "unknown": scope.unknown,
+            "in_common": list(scope.in_common),
+        },
+        "summary": diagnosis.summary,
+        "evidence": [
+            {"stage": fact.stage.value, "fact": fact.fact, "source": fact.source} for fact in diagnosis.evidence
+        ],
+        "factors": [factor.value for factor in diagnosis.factors],
+        "remedy": _remedy(diagnosis.remedy),
+    }
+
+
+def _remedy(ref: RemedyRef) -> dict[str, Any]:
+    remedy = render(ref)
+    return {
+        "id": remedy.id,
+        "text": remedy.text,
+        "commands": [
+            {"run": command.run, "where": command.where, "needs": list(command.needs)} for command in remedy.commands
+        ],
+        "restart_required": remedy.restart_required,
+        "durable": remedy.durable,
+    }
+
+
+def _pod(pod: FailingPod) -> dict[str, Any]:
+    return {
+        "namespace": pod.namespace,
+        "name": pod.name,
+        "uid": pod.uid,
+        "container": pod.container,
+        "owner": pod.owner,
+        "attempts": pod.attempts,
+        "next_retry_at": rfc3339(pod.next_retry_at),
+    }
+
+
+def _reproduction(finding: Finding) -> dict[str, Any] | None:
+    again = finding.reproduction
+    if again is None:
+        return None
+    return {
+        "outcome": again.outcome,
+        "reason": again.reason,
+        "code": again.code,
+        "message": again.message,
+        "seconds": again.seconds,
+    }

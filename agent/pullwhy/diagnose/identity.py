@@ -1,0 +1,78 @@
+"""As whom the kubelet asked, and whether the walk's identity reaches as far."""
+
+from pullwhy.diagnose.case import Case
+from pullwhy.diagnose.causes import ACCESS
+from pullwhy.diagnose.reading import ORDER
+from pullwhy.diagnose.rules_registry import HTTP_UNAUTHORIZED
+from pullwhy.diagnose.verdict import STRONG, Verdict, status
+from pullwhy.model import CauseId, Hypothesis, Reason, Stage, Via
+
+_SENT = ("fetch oauth token", "invalid username/password", "authorization token has expired")
+_NOT_SENT = ("fetch anonymous token", "no basic auth credentials")
+"""containerd 1.6 to 2.3, core/remotes/docker/auth: which of the two token requests was made tells whether credentials came."""
+
+
+def credentials_sent(case: Case) -> bool | None:
+    """Whether the kubelet sent credentials with the pull; None where nothing tells."""
+    if is_sandbox(case):
+        return False  # the runtime pulls it for itself; the kubelet has no part in it
+    if case.credentials_sent is not None:
+        return case.credentials_sent
+    message = case.failure.message if case.failure is not None else ""
+    if any(text in message for text in _SENT):
+        return True
+    if any(text in message for text in _NOT_SENT):
+        return False
+    rejected = case.hypothesis is not None and case.hypothesis.cause is CauseId.CREDENTIALS_REJECTED
+    return True if rejected else None
+
+
+def is_sandbox(case: Case) -> bool:
+    """Whether it is the sandbox image that fails."""
+    by_reason = case.failure is not None and case.failure.reason is Reason.CREATE_POD_SANDBOX_ERROR
+    by_text = case.hypothesis is not None and (
+        case.hypothesis.via is Via.SANDBOX_IMAGE or case.hypothesis.cause is CauseId.SANDBOX_IMAGE_UNAVAILABLE
+    )
+    return by_reason or by_text
+
+
+def depth(hypothesis: Hypothesis) -> int:
+    """Return how far along the pull path the kubelet's pull got, by the failed request's place on the way."""
+    if hypothesis.via is Via.BLOB_HOST:
+        return ORDER[Stage.BLOB]
+    if hypothesis.via is Via.TOKEN_HOST:
+        return ORDER[Stage.AUTH]
+    return ORDER[hypothesis.stage]
+
+
+def got_further(told: Hypothesis) -> bool:
+    """Whether the kubelet's pull passed the registry's question of who asks."""
+    return told.cause not in ACCESS and depth(told) >= ORDER[Stage.MANIFEST]
+
+
+def reaches_less_far(case: Case, seen: Verdict, told: Hypothesis | None) -> bool:
+    """Whether a refusal that the walk met says nothing about the kubelet, who had more rights or passed it."""
+    if seen.cause not in ACCESS or seen.cause is CauseId.SOURCE_DENIED:
+        return False
+    if told is not None and told.cause is not CauseId.UNDETERMINED and got_further(told):
+        return True
+    if not _anonymous(seen):
+        return False
+    sent = credentials_sent(case)
+    if sent is None and case.failure is not None and "403 Forbidden" in case.failure.message:
+        return seen.result is not None and status(seen.result) == HTTP_UNAUTHORIZED
+    return sent is True
+
+
+def _anonymous(seen: Verdict) -> bool:
+    return seen.result is None or seen.result.identity not in STRONG
+
+
+def identity_unsettled(case: Case, seen: Verdict, *, silent: bool) -> bool:
+    """Whether `seen` holds only if the kubelet sent no credentials, which nothing tells.
+
+    `silent`: no text tells at which question the kubelet's pull ended.
+    """
+    if seen.cause not in ACCESS or seen.cause is CauseId.SOURCE_DENIED or not _anonymous(seen):
+        return False
+    return credentials_sent(case) is None and (silent or seen.cause is CauseId.CREDENTIALS_MISSING)

@@ -1,0 +1,193 @@
+"""The parts of a remedy: its values, checked and quoted in one place, its commands, and phrases that several share."""
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pullwhy.text import printable
+
+Where = Literal["node", "workstation", "registry"]
+
+MAX_TEXT_VALUE = 300
+"""Characters of one value in a remedy's text."""
+
+_KINDS: dict[str, re.Pattern[str]] = {
+    "image": re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._/:@\[\]-]{0,511}"),
+    "host": re.compile(r"[A-Za-z0-9\[][A-Za-z0-9.:\[\]-]{0,260}"),
+    "name": re.compile(r"[A-Za-z0-9][A-Za-z0-9.@_-]{0,252}"),
+    "path": re.compile(r"/[A-Za-z0-9._/:@+,=-]{0,1023}"),
+}
+"""What a value must look like to stand in a command; what does not is shown as a placeholder instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One thing to type, already quoted."""
+
+    run: str
+    where: Where
+    needs: tuple[str, ...] = ()
+    """What must be there, or filled in, first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do, for people."""
+
+    id: str
+    text: str
+    commands: tuple[Command, ...] = ()
+    restart_required: bool = False
+    """Whether a part of the node must be restarted for it to take effect."""
+    durable: bool = True
+    """Whether it lasts; False where it is a stopgap until the durable source is changed too."""
+
+
+class Values:
+    """The arguments of a remedy: data of strangers, until they are checked and quoted here."""
+
+    def __init__(self, arguments: Mapping[str, str]) -> None:
+        self._arguments = arguments
+
+    def has(self, name: str) -> bool:
+        """Whether a value of that name was given."""
+        return bool(self._arguments.get(name))
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return the value for people, every invisible character escaped."""
+        return printable(self._arguments.get(name, ""), MAX_TEXT_VALUE) or default
+
+    def is_one(self, name: str, *choices: str) -> bool:
+        """Whether the value is one of `choices`."""
+        return self._arguments.get(name, "") in choices
+
+    def holds(self, name: str, kind: str) -> bool:
+        """Whether the value may stand in a command as that kind."""
+        value = self._arguments.get(name, "")
+        return bool(_KINDS[kind].fullmatch(value)) and ".." not in value.split("/")
+
+    def raw(self, name: str, kind: str, placeholder: str) -> str:
+        """Return the value where it is of its kind, else `placeholder`; not yet quoted, for use inside `quote`."""
+        return self._arguments[name] if self.holds(name, kind) else placeholder
+
+    def shell(self, name: str, kind: str, placeholder: str) -> str:
+        """Return the value as one shell word, or `placeholder`, which is a word to fill in."""
+        return quote(self.raw(name, kind, placeholder))
+
+    def factor(self, name: str) -> bool:
+        """Whether the finding carries that factor."""
+        return name in self._arguments.get("factors", "").split(",")
+
+
+Builder = Callable[[Values], Remedy]
+
+
+def quote(text: str) -> str:
+    """Return `text` as one word of a POSIX shell."""
+    return shlex.quote(text)
+
+
+def joined(*sentences: str) -> str:
+    """Return the non-empty sentences as one paragraph."""
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+SOURCE_FIRST = (
+    "Change it where the node's configuration comes from (bootstrap configuration, machine configuration, image builder): "
+    "on managed and immutable nodes edits by hand vanish. On the node itself it is a stopgap."
+)
+NO_RESTART = "The runtime reads this at every pull: nothing needs a restart."
+
+
+def image(values: Values, placeholder: str = "IMAGE") -> str:
+    """Return the image as a shell word."""
+    return values.shell("image", "image", placeholder)
+
+
+def check(values: Values) -> str:
+    """Return how to see that it works."""
+    return f"Afterwards `pullwhy diagnose {image(values)}` on the node shows whether it works."
+
+
+def runtime_unit(values: Values) -> str:
+    """Return the unit that runs the runtime, as far as the node's kind tells."""
+    if values.holds("runtime_unit", "name"):
+        return values.raw("runtime_unit", "name", "")
+    by_manager = {"k3s": "k3s-agent.service", "rke2": "rke2-agent.service"}
+    for manager, unit in by_manager.items():
+        if values.is_one("manager", manager):
+            return unit
+    by_runtime = {"containerd": "containerd.service", "cri-o": "crio.service", "docker": "docker.service"}
+    return next((unit for runtime, unit in by_runtime.items() if values.is_one("runtime", runtime)), "RUNTIME_UNIT")
+
+
+def restart(values: Values, unit: str = "") -> tuple[Command, ...]:
+    """Return a restart of the runtime with the node drained around it."""
+    unit = unit or runtime_unit(values)
+    return (
+        Command(
+            "kubectl drain NODE --ignore-daemonsets", "workstation", ("NODE: this node's name", "the right to drain")
+        ),
+        Command(f"systemctl restart {quote(unit)}", "node", ("root",)),
+        Command("kubectl uncordon NODE", "workstation", ("NODE: this node's name",)),
+    )
+
+
+def restart_note(values: Values) -> str:
+    """Return what a restart of the runtime does to the node."""
+    if values.is_one("manager", "k3s", "rke2"):
+        return "Drain the node first: the restart takes down the kubelet and the runtime together, and pulls in flight fail."
+    if values.is_one("runtime", "docker"):
+        return "Drain the node first: without live-restore the restart ends its containers."
+    return "Drain the node first: containers keep running over the restart, but pulls in flight fail."
+
+
+def registries_yaml(values: Values) -> str:
+    """Return the file from which k3s and rke2 generate the runtime's configuration at service start."""
+    return f"/etc/rancher/{'rke2' if values.is_one('manager', 'rke2') else 'k3s'}/registries.yaml"
+
+
+def is_rancher(values: Values) -> bool:
+    """Whether k3s or rke2 generates the runtime's configuration (edits below /var/lib/rancher are lost)."""
+    return values.is_one("manager", "k3s", "rke2")
+
+
+def host_directory(values: Values) -> str:
+    """Return this registry's directory below the certs.d root that the runtime reads, not quoted; empty where none is known."""
+    if values.is_one("runtime", "docker"):
+        root = "/etc/docker/certs.d"
+    elif values.is_one("runtime", "cri-o"):
+        root = "/etc/containers/certs.d"
+    elif values.holds("certs_d", "path"):
+        root = values.raw("certs_d", "path", "")
+    else:
+        return ""
+    return f"{root.rstrip('/')}/{values.raw('registry', 'host', 'REGISTRY')}"
+
+
+def own_hosts_toml(values: Values) -> str:
+    """Return the hosts.toml in effect, not quoted; it hides the certificate files beside it."""
+    return values.raw("hosts_toml", "path", "") if values.is_one("runtime", "containerd", "") else ""
+
+
+def config_path_snippet(values: Values) -> str:
+    """Return the lines of config.toml that make containerd read one certs.d root (a list of roots is not split by 2.1 and later)."""
+    new = values.text("version").removeprefix("v").startswith("2")
+    plugin = "io.containerd.cri.v1.images" if new else "io.containerd.grpc.v1.cri"
+    return f"[plugins.'{plugin}'.registry]\n  config_path = '/etc/containerd/certs.d'"
+
+
+def name_authority(values: Values, hosts_toml: str, file: str) -> Command:
+    """Return a `ca` line for the host that fails; a file that has such a line already is left to a person."""
+    line = f'ca = "{file}"'
+    if values.is_one("via", "Mirror"):
+        host = values.raw("host", "host", "HOST").replace(".", "[.]")
+        change = f"\\|^\\[host[.][\"']https://{host}|a {line}"
+    else:
+        change = f"1i {line}"
+    by_hand = quote(f"add {file} to the ca setting of {hosts_toml} by hand")
+    edit = f"sed --in-place {quote(change)} {quote(hosts_toml)}"
+    run = f"if grep --quiet '^ *ca *=' {quote(hosts_toml)}; then echo {by_hand}; else {edit}; fi"
+    return Command(run, "node", ("root",))

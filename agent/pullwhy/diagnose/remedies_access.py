@@ -1,0 +1,184 @@
+"""Remedies where the right to pull, or the number of pulls, must change."""
+
+from pullwhy.diagnose.prescription import SOURCE_FIRST, Builder, Command, Remedy, Values, check, joined, quote
+
+_HUB_KEY = "https://index.docker.io/v1/"
+"""The key under which the kubelet looks up Docker Hub (kubelet 1.24 to 1.36: pkg/credentialprovider/keyring.go)."""
+
+_NAMESPACED = "The secret must be in the pod's own namespace, of the type kubernetes.io/dockerconfigjson."
+
+_PROVIDERS: dict[str, str] = {
+    "aws": "ecr-credential-provider with the node's instance role (pull rights for the repository)",
+    "azure": "acr-credential-provider with the node's managed identity (role AcrPull)",
+    "google": "gcr-credential-provider with the node's service account (role Artifact Registry Reader)",
+}
+
+
+def server_key(values: Values) -> str:
+    """Return the registry key that the kubelet matches for this image, not quoted."""
+    return _HUB_KEY if values.is_one("registry", "docker.io") else values.raw("registry", "host", "REGISTRY")
+
+
+def _secret(values: Values) -> tuple[Command, ...]:
+    namespace = values.shell("namespace", "name", "NAMESPACE")
+    create = (
+        f"kubectl create secret docker-registry registry-pull-secret --namespace={namespace} "
+        f'--docker-server={quote(server_key(values))} --docker-username=USERNAME --docker-password="$PULL_PASSWORD" '
+        f"--dry-run=client --output=yaml | kubectl apply --namespace={namespace} --filename=-"
+    )
+    account = (
+        f"kubectl --namespace={namespace} patch serviceaccount SERVICE_ACCOUNT "
+        """--patch '{"imagePullSecrets": [{"name": "registry-pull-secret"}]}'"""
+    )
+    return (
+        Command(
+            "read -rs PULL_PASSWORD", "workstation", ("bash", "a password or token that may only pull; type it in")
+        ),
+        Command(create, "workstation", ("USERNAME: the account's name", "the right to create secrets there")),
+        Command(
+            account, "workstation", ("SERVICE_ACCOUNT: that of the pod; or name the secret in its imagePullSecrets",)
+        ),
+    )
+
+
+_RECREATE = "Pods get a service account's secrets when they are created: recreate the pod after a change there."
+
+
+def _add_credentials(values: Values) -> Remedy:
+    if values.is_one("via", "SandboxImage"):
+        return _sandbox_credentials(values)
+    text = joined(
+        f"Give the workload credentials for {values.text('registry', 'the registry')} where it is defined: a pull secret under the key",
+        f"{server_key(values)}, named in imagePullSecrets of the pod template or of its service account.",
+        _NAMESPACED,
+        _RECREATE,
+        "If the image is meant to be public, check its name and the repository's visibility instead.",
+    )
+    return Remedy("add-credentials", text, _secret(values))
+
+
+def _sandbox_credentials(values: Values) -> Remedy:
+    text = joined(
+        "The runtime pulls the sandbox image by itself, without the kubelet's credentials: name a sandbox image that needs none, or put",
+        "it on the node with the node image.",
+        SOURCE_FIRST,
+    )
+    preload = Command(
+        "ctr --namespace k8s.io images import ARCHIVE.tar", "node", ("root", "ARCHIVE.tar: the sandbox image")
+    )
+    return Remedy("add-credentials", joined(text, check(values)), (preload,), durable=False)
+
+
+def _renew_credentials(values: Values) -> Remedy:
+    source = values.text("source")
+    shadow = values.factor("CredentialsShadowPublicImage")
+    namespace = values.shell("namespace", "name", "NAMESPACE")
+    pod = values.shell("pod", "name", "POD")
+    text = joined(
+        f"The credentials came from {source}." if source else "",
+        "The image is public: the kubelet does not ask without credentials where some match, so that removing the bad secret mends it."
+        if shadow
+        else "",
+        "Renew the credentials where the workload is defined: a token may have expired or been revoked, or belong to another registry.",
+        f"The key that the kubelet matches is {server_key(values)}.",
+        _RECREATE,
+    )
+    look = f"kubectl --namespace={namespace} get pod {pod} --output=jsonpath='{{.spec.imagePullSecrets}}'"
+    return Remedy("renew-credentials", text, (Command(look, "workstation"), *_secret(values)))
+
+
+def _mend_credential_provider(values: Values) -> Remedy:
+    provider = next((text for key, text in _PROVIDERS.items() if values.is_one("provider", key)), "")
+    text = joined(
+        f"This registry is served by the kubelet's exec credential provider: {provider}." if provider else "",
+        "Check the kubelet's flags --image-credential-provider-config and --image-credential-provider-bin-dir, the binary and its",
+        "execute bit, whether matchImages in that file covers the registry's host, and whether the node's identity may pull.",
+        "A static pull secret is no cure: its token expires within hours." if provider else "",
+        SOURCE_FIRST,
+    )
+    commands = (
+        Command("tr '\\0' '\\n' < /proc/$(pidof kubelet)/cmdline | grep image-credential-provider", "node", ("root",)),
+        Command("journalctl --unit kubelet.service --since=-1h --grep='credential provider'", "node"),
+    )
+    return Remedy("mend-credential-provider", text, commands)
+
+
+def _settle_access(values: Values) -> Remedy:
+    service = values.text("service", "The registry")
+    text = joined(
+        f"{service} gives the same answer for a repository that does not exist and for one that is closed. Two checks settle it:",
+        "whether the name is spelled right (somebody who may read it can list its tags), and whether the pod's credentials, if any,",
+        "may pull it. Then correct the name where the workload is defined, or give the workload a pull secret under the key",
+        f"{server_key(values)}.",
+        _NAMESPACED,
+    )
+    registry, repository = values.raw("registry", "host", "REGISTRY"), values.raw("repository", "image", "REPOSITORY")
+    listing = f"skopeo list-tags {quote(f'docker://{registry}/{repository}')}"
+    needs = ("skopeo", "a login that may read the repository")
+    return Remedy("settle-access", text, (Command(listing, "workstation", needs), *_secret(values)))
+
+
+def _allow_source(values: Values) -> Remedy:
+    text = joined(
+        f"{values.text('host', 'The registry')} refuses this node's address, whoever asks; no secret changes that. Allow the node's egress",
+        "address in the registry's firewall or endpoint policy; where there is a private endpoint, check that the registry's name",
+        "resolves to it on this node (private DNS zone) and compare with a node that works.",
+    )
+    lookup = f"getent ahosts {values.shell('host', 'host', 'HOST')}"
+    return Remedy("allow-source", text, (Command(lookup, "node", ("the same on a node that works, to compare",)),))
+
+
+def _satisfy_policy(values: Values) -> Remedy:
+    text = joined(
+        f"{values.text('policy', 'A policy')} blocks the image.",
+        "Mend what the policy objects to (vulnerabilities, a missing signature, quarantine), or have its owner change it.",
+        "A rule in the runtime's own configuration is changed where the nodes' configuration comes from.",
+    )
+    return Remedy("satisfy-policy", text)
+
+
+def _wait_for_rate_limit(values: Values) -> Remedy:
+    until, limit, source = values.text("until"), values.text("ratelimit_limit"), values.text("docker_ratelimit_source")
+    text = joined(
+        f"Wait until {until}: the registry's own Retry-After."
+        if until
+        else "The registry's answer names no time to wait until.",
+        f"Its headers say: limit {limit}, remaining {values.text('ratelimit_remaining', 'unknown')}." if limit else "",
+        f"The limit counts for {source}; all nodes behind one address share it." if source else "",
+        "Pull with an account of one's own, or through a pull-through cache, to keep away from the limit; spread mass restarts.",
+    )
+    return Remedy("wait-for-rate-limit", text, _secret(values))
+
+
+def _raise_kubelet_qps(_values: Values) -> Remedy:
+    text = joined(
+        "It heals by itself: the kubelet's own limiter held the pull back, the registry was not asked. If it happens often, raise",
+        "registryPullQPS and registryBurst in the KubeletConfiguration, and restart the kubelet.",
+        SOURCE_FIRST,
+    )
+    look = Command("grep -E 'registryPullQPS|registryBurst' /var/lib/kubelet/config.yaml", "node", ("root",))
+    again = Command("systemctl restart kubelet.service", "node", ("root", "the changed configuration"))
+    return Remedy("raise-kubelet-qps", text, (look, again), restart_required=True)
+
+
+def _give_pod_credentials(values: Values) -> Remedy:
+    text = joined(
+        "The image is on the node, but was pulled with another pod's credentials or by hand, and the kubelet asks this pod for its own.",
+        "Give the workload a pull secret that may read the image; the kubelet then verifies it and starts the pod.",
+        _NAMESPACED,
+        "An administrator may choose another imagePullCredentialsVerificationPolicy for all pods of the nodes.",
+    )
+    return Remedy("give-pod-credentials", text, _secret(values))
+
+
+BUILDERS: dict[str, Builder] = {
+    "add-credentials": _add_credentials,
+    "renew-credentials": _renew_credentials,
+    "mend-credential-provider": _mend_credential_provider,
+    "settle-access": _settle_access,
+    "allow-source": _allow_source,
+    "satisfy-policy": _satisfy_policy,
+    "wait-for-rate-limit": _wait_for_rate_limit,
+    "raise-kubelet-qps": _raise_kubelet_qps,
+    "give-pod-credentials": _give_pod_credentials,
+}

@@ -1,0 +1,166 @@
+"""Remedies on the node itself: the runtime's configuration, its disks, its service and its own store."""
+
+from dataclasses import replace
+
+from pullwhy.diagnose.prescription import (
+    NO_RESTART,
+    SOURCE_FIRST,
+    Builder,
+    Command,
+    Remedy,
+    Values,
+    check,
+    image,
+    is_rancher,
+    joined,
+    name_authority,
+    own_hosts_toml,
+    quote,
+    registries_yaml,
+    restart,
+    restart_note,
+    runtime_unit,
+)
+
+
+def _takes_effect_at_once(values: Values) -> bool:
+    """Whether the file is read at every pull (containerd: docs/hosts.md) and not generated at service start."""
+    file = values.raw("file", "path", "")
+    return ("/certs.d/" in file or file.endswith("hosts.toml")) and "restart" not in values.text("mend")
+
+
+def _mend_config(values: Values) -> Remedy:
+    file = values.raw("file", "path", "FILE")
+    where, mend = values.text("where", file), values.text("mend")
+    edit = Command(f"${{EDITOR:-vi}} {quote(file)}", "node", ("root",))
+    if is_rancher(values):
+        text = joined(
+            f"{where}: {values.text('config_why')}. {mend}.",
+            f"The file is generated from {registries_yaml(values)} at service start: change it there.",
+            SOURCE_FIRST,
+            restart_note(values),
+            check(values),
+        )
+        source = Command(f"${{EDITOR:-vi}} {quote(registries_yaml(values))}", "node", ("root",))
+        return Remedy("mend-config", text, (source, *restart(values)), restart_required=True, durable=False)
+    at_once = _takes_effect_at_once(values)
+    text = joined(
+        f"{where}: {values.text('config_why', 'it is not valid')}.",
+        f"{mend}." if mend else "",
+        SOURCE_FIRST,
+        NO_RESTART if at_once else restart_note(values),
+        check(values),
+    )
+    after = () if at_once else restart(values)
+    return Remedy("mend-config", text, (edit, *after), restart_required=not at_once, durable=False)
+
+
+def _make_config_effective(values: Values) -> Remedy:
+    remedy = replace(_mend_config(values), id="make-config-effective")
+    hosts_toml = own_hosts_toml(values)
+    if hosts_toml and values.holds("file", "path") and values.raw("file", "path", "").endswith(".crt"):
+        return replace(remedy, commands=(name_authority(values, hosts_toml, values.raw("file", "path", "")),))
+    if remedy.restart_required and not is_rancher(values):
+        file = values.raw("config_file", "path", "/etc/containerd/config.toml")
+        edit = Command(f"${{EDITOR:-vi}} {quote(file)}", "node", ("root", "config_path as told above"))
+        return replace(remedy, commands=(edit, *restart(values)))
+    return remedy
+
+
+def _free_space(values: Values) -> Remedy:
+    path = values.shell("path", "path", "/var/lib/containerd")
+    text = joined(
+        f"Free space on {values.text('path', 'the filesystem of the runtime')}, or make it larger where the node's disks are defined.",
+        "See what fills it: logs, volumes of pods, or images. The kubelet collects unused images above imageGCHighThresholdPercent and stops",
+        "at imageGCLowThresholdPercent; lower both if images fill the disk between collections. Do not delete in the runtime's own",
+        "directories: its database would no longer match. If inodes are exhausted, many small files are the reason.",
+        check(values),
+    )
+    commands = (
+        Command(f"df --human-readable {path}", "node"),
+        Command(f"df --inodes {path}", "node"),
+        Command(
+            "du --one-file-system --max-depth=2 --human-readable /var | sort --human-numeric-sort | tail -n 20",
+            "node",
+            ("root",),
+        ),
+    )
+    return Remedy("free-space", text, commands)
+
+
+def _mend_mount(values: Values) -> Remedy:
+    path = values.shell("path", "path", "/var/lib/containerd")
+    text = joined(
+        f"{values.text('path', 'A filesystem of the runtime')} is mounted read-only. The kernel remounts a filesystem so after an error of the",
+        "disk: read its log, and check or replace the disk before mounting it again for writing. If it was mounted so on purpose, mend",
+        "the mount where the node's configuration comes from. Drain the node while the disk is in doubt.",
+        check(values),
+    )
+    commands = (
+        Command(f"findmnt --target {path}", "node"),
+        Command("dmesg --level=err,warn | tail -n 50", "node", ("root",)),
+    )
+    return Remedy("mend-mount", text, commands)
+
+
+def _remove_damaged_image(values: Values) -> Remedy:
+    text = joined(
+        "Content of this one image in the runtime's store is damaged while the registry's is whole, often after a loss of power. Drain the",
+        "node and have the runtime itself remove this image, so that the next pull fetches it anew; all names of the same image go with it.",
+        "Leave the rest of the store alone. If several images are hit, replace the node and check its disk.",
+    )
+    commands = (
+        Command(
+            "kubectl drain NODE --ignore-daemonsets", "workstation", ("NODE: this node's name", "the right to drain")
+        ),
+        Command(f"crictl rmi {image(values)}", "node", ("root", "the node is drained")),
+        Command("kubectl uncordon NODE", "workstation", ("NODE: this node's name",)),
+    )
+    return Remedy("remove-damaged-image", text, commands)
+
+
+def _restore_runtime(values: Values) -> Remedy:
+    unit = runtime_unit(values)
+    text = joined(
+        "The container runtime does not answer on its socket: see why its unit is down or hangs, and mend that. An error in its configuration",
+        "keeps its CRI plugin from starting, for instance certs.d together with the old mirrors settings. The image is not at fault.",
+        "Restart it only once its log says why it stopped.",
+    )
+    commands = (
+        Command(f"systemctl status {quote(unit)}", "node"),
+        Command(f"journalctl --unit {quote(unit)} --since=-30min", "node", ("root",)),
+        Command("crictl version", "node", ("root",)),
+    )
+    return Remedy("restore-runtime", text, commands)
+
+
+def _provide_sandbox_image(values: Values) -> Remedy:
+    if values.is_one("runtime", "cri-o"):
+        setting = "pause_image in crio.conf"
+    elif values.text("version").removeprefix("v").startswith("2"):
+        setting = "pinned_images.sandbox of the plugin io.containerd.cri.v1.images"
+    else:
+        setting = "sandbox_image of the plugin io.containerd.grpc.v1.cri"
+    text = joined(
+        f"No new pod starts on this node until the sandbox image {values.text('image')} is there. It is named by the runtime ({setting}), not by",
+        "the pod: name one that this node can pull, serve that registry through a mirror, or put the image on the node with the node image,",
+        "pinned so that garbage collection spares it. The kubelet's credentials are not used for it.",
+        SOURCE_FIRST,
+        restart_note(values),
+        check(values),
+    )
+    preload = Command(
+        "ctr --namespace k8s.io images import ARCHIVE.tar", "node", ("root", "ARCHIVE.tar: the sandbox image")
+    )
+    return Remedy("provide-sandbox-image", text, (preload,), restart_required=True, durable=False)
+
+
+BUILDERS: dict[str, Builder] = {
+    "mend-config": _mend_config,
+    "make-config-effective": _make_config_effective,
+    "free-space": _free_space,
+    "mend-mount": _mend_mount,
+    "remove-damaged-image": _remove_damaged_image,
+    "restore-runtime": _restore_runtime,
+    "provide-sandbox-image": _provide_sandbox_image,
+}

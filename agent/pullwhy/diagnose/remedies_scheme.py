@@ -1,0 +1,118 @@
+"""Remedies where one side speaks HTTP and the other HTTPS, for the configuration of this node's own runtime."""
+
+from pullwhy.diagnose.prescription import (
+    NO_RESTART,
+    SOURCE_FIRST,
+    Builder,
+    Command,
+    Remedy,
+    Values,
+    check,
+    config_path_snippet,
+    host_directory,
+    is_rancher,
+    joined,
+    own_hosts_toml,
+    quote,
+    registries_yaml,
+    restart,
+    restart_note,
+    runtime_unit,
+)
+
+
+def _declare_scheme(values: Values) -> Remedy:
+    host = values.raw("host", "host", values.raw("registry", "host", "REGISTRY"))
+    if values.is_one("scheme", "https"):
+        file = own_hosts_toml(values) or "HOSTS_TOML"
+        text = joined(
+            f"{values.text('host', 'The host')} speaks HTTPS: write https:// for it in the runtime's configuration.",
+            NO_RESTART if not is_rancher(values) else restart_note(values),
+            SOURCE_FIRST,
+        )
+        if is_rancher(values):
+            change = f"sed --in-place {quote(f's|http://{host}|https://{host}|g')} {quote(registries_yaml(values))}"
+            commands: tuple[Command, ...] = (Command(change, "node", ("root",)), *restart(values))
+            return Remedy("declare-scheme", text, commands, restart_required=True, durable=False)
+        change = f"sed --in-place {quote(f's|http://{host}|https://{host}|g')} {quote(file)}"
+        needs = ("root", "HOSTS_TOML: the registry's hosts.toml") if file == "HOSTS_TOML" else ("root",)
+        return Remedy("declare-scheme", joined(text, check(values)), (Command(change, "node", needs),), durable=False)
+    return _declare_http(values)
+
+
+def _declare_http(values: Values) -> Remedy:
+    host = values.raw("registry", "host", "REGISTRY")
+    lead = (
+        "Best, give the registry TLS: what is pulled over plain HTTP, and the credentials for it, can be read and changed on the way. "
+        "Where that is accepted, tell the runtime that this host speaks HTTP."
+    )
+    if is_rancher(values):
+        file = registries_yaml(values)
+        snippet = f'mirrors:\n  "{host}":\n    endpoint:\n      - "http://{host}"'
+        text = joined(
+            lead, f"For this node, in {file}:\n{snippet}\n", SOURCE_FIRST, restart_note(values), check(values)
+        )
+        edit = Command(f"${{EDITOR:-vi}} {quote(file)}", "node", ("root", "the lines above, merged with what is there"))
+        return Remedy("declare-scheme", text, (edit, *restart(values)), restart_required=True, durable=False)
+    if values.is_one("runtime", "cri-o", "docker"):
+        text = joined(
+            lead,
+            f"That is a setting of {runtime_unit(values)} for all its users; this registry is better given TLS.",
+            check(values),
+        )
+        return Remedy("declare-scheme", text)
+    directory = host_directory(values)
+    if not directory:
+        text = joined(
+            lead,
+            f"This node's runtime reads no certs.d directory, as far as is known; have it read one:\n{config_path_snippet(values)}\n",
+            SOURCE_FIRST,
+            restart_note(values),
+            check(values),
+        )
+        return Remedy(
+            "declare-scheme",
+            text,
+            (
+                _write_http(f"/etc/containerd/certs.d/{host}", host),
+                Command("${EDITOR:-vi} /etc/containerd/config.toml", "node", ("root", "config_path as above")),
+                *restart(values),
+            ),
+            restart_required=True,
+            durable=False,
+        )
+    hosts_toml = own_hosts_toml(values)
+    if hosts_toml and not hosts_toml.rpartition("/")[0].endswith("/_default"):
+        text = joined(
+            lead, f"For this node: write http:// for {host} in {hosts_toml}.", NO_RESTART, SOURCE_FIRST, check(values)
+        )
+        return Remedy("declare-scheme", text, (_change_to_http(hosts_toml, host),), durable=False)
+    text = joined(lead, f"For this node: {directory}/hosts.toml.", NO_RESTART, SOURCE_FIRST, check(values))
+    return Remedy("declare-scheme", text, (_write_http(directory, host),), durable=False)
+
+
+def _change_to_http(hosts_toml: str, host: str) -> Command:
+    """Return the change of a hosts.toml that is there: the scheme where it names the host, else a server of its own."""
+    file = quote(hosts_toml)
+    by_hand = quote(f"name http://{host} in {hosts_toml} by hand")
+    first = f'1i server = "http://{host}"'
+    run = (
+        f"if grep --quiet {quote(f'https://{host}')} {file}; then "
+        f"sed --in-place {quote(f's|https://{host}|http://{host}|g')} {file}; "
+        f"elif grep --quiet '^ *server *=' {file}; then echo {by_hand}; "
+        f"else sed --in-place {quote(first)} {file}; fi"
+    )
+    return Command(run, "node", ("root",))
+
+
+def _write_http(directory: str, host: str) -> Command:
+    line = quote(f'server = "http://{host}"')
+    file = quote(f"{directory}/hosts.toml")
+    return Command(
+        f"install -d -m 0755 {quote(directory)} && {{ test -s {file} || printf '%s\\n' {line} > {file}; }}",
+        "node",
+        ("root",),
+    )
+
+
+BUILDERS: dict[str, Builder] = {"declare-scheme": _declare_scheme}

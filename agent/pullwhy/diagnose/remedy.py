@@ -1,0 +1,48 @@
+"""Render remedies: by id and typed arguments into text and quoted commands; the one place where commands are made."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from pullwhy.diagnose import (
+    remedies_access,
+    remedies_image,
+    remedies_network,
+    remedies_node,
+    remedies_scheme,
+    remedies_tls,
+)
+from pullwhy.diagnose.prescription import Builder, Command, Remedy, Values
+from pullwhy.model import RemedyRef
+
+__all__ = ["BUILDERS", "Command", "Remedy", "render"]
+
+BUILDERS: Mapping[str, Builder] = MappingProxyType(
+    remedies_image.BUILDERS
+    | remedies_access.BUILDERS
+    | remedies_network.BUILDERS
+    | remedies_tls.BUILDERS
+    | remedies_scheme.BUILDERS
+    | remedies_node.BUILDERS
+)
+"""Every remedy by its id."""
+
+_ALWAYS = (
+    "The image is on this node already; the pod asks the registry at every start because of its pull policy Always. IfNotPresent would "
+    "start it from the local copy, but hides faults of the registry and runs stale tags: it is no cure."
+)
+_SKIPPED = "A mirror in the runtime's order failed as well and was passed over (evidence): mend it, or take it out."
+
+
+def render(ref: RemedyRef) -> Remedy:
+    """Return the remedy `ref` names for its arguments; total: an id of a newer release becomes advice to look further."""
+    values = Values(ref.arguments)
+    builder = BUILDERS.get(ref.id)
+    if builder is None:
+        return replace(BUILDERS["look-further"](values), id=ref.id)
+    remedy = builder(values)
+    extra = [
+        _ALWAYS if values.factor("PolicyAlwaysImagePresent") else "",
+        _SKIPPED if values.factor("MirrorSkipped") else "",
+    ]
+    return replace(remedy, text=" ".join(part for part in (remedy.text, *extra) if part))

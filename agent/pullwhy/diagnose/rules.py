@@ -1,0 +1,80 @@
+"""The judge: one root cause, its support, its evidence and one remedy, from what is known of an image on a node; pure."""
+
+from dataclasses import replace
+
+from pullwhy.diagnose.arguments import arguments, summarise
+from pullwhy.diagnose.case import Case, NodeView
+from pullwhy.diagnose.causes import CATALOGUE
+from pullwhy.diagnose.evidence import evidence
+from pullwhy.diagnose.factors import factors
+from pullwhy.diagnose.identity import is_sandbox
+from pullwhy.diagnose.reading import read
+from pullwhy.diagnose.registries import service_of
+from pullwhy.diagnose.verdict import Verdict
+from pullwhy.diagnose.weigh import Decision, decide, newest_text
+from pullwhy.model import Answer, CauseId, Diagnosis, Factor, RemedyRef, Retryable, Via
+
+__all__ = ["Case", "NodeView", "judge", "passes"]
+
+_PROVIDED = frozenset({CauseId.CREDENTIALS_MISSING, CauseId.CREDENTIALS_REJECTED})
+
+
+def judge(case: Case) -> Diagnosis:
+    """Return the diagnosis of `case`; total and deterministic, it raises nothing."""
+    reading = read(case)
+    decision = decide(case, reading)
+    found = _at_sandbox(case, decision.verdict)
+    values = arguments(case, found, newest_text(case))
+    cause = CATALOGUE[found.cause]
+    held = factors(case, found, reading, decision.factors)
+    return Diagnosis(
+        cause=found.cause,
+        stage=found.stage,
+        confidence=decision.confidence,
+        retryable=_retryable(case, found, values),
+        summary=summarise(cause.summary, values),
+        remedy=RemedyRef(_remedy(found, values), values | _factor_values(held)),
+        via=found.via,
+        evidence=evidence(case, found, reading, _notes(decision)),
+        factors=held,
+    )
+
+
+def passes(case: Case) -> bool:
+    """Whether the walk of `case` shows that the pull would work, and nothing local says otherwise."""
+    reading = read(case)
+    return reading.passed and decide(case, reading).verdict.cause in {CauseId.UNDETERMINED, CauseId.TRANSIENT}
+
+
+def _at_sandbox(case: Case, found: Verdict) -> Verdict:
+    """Where the sandbox image fails, say so; without a cause of its own, that is the cause."""
+    if not is_sandbox(case) or found.cause in {CauseId.RUNTIME_UNAVAILABLE, CauseId.TRANSIENT}:
+        return found
+    if found.cause in {CauseId.UNDETERMINED, CauseId.SANDBOX_IMAGE_UNAVAILABLE}:
+        stage = CATALOGUE[CauseId.SANDBOX_IMAGE_UNAVAILABLE].stage
+        return replace(found, cause=CauseId.SANDBOX_IMAGE_UNAVAILABLE, stage=stage, via=Via.SANDBOX_IMAGE)
+    return replace(found, via=Via.SANDBOX_IMAGE)
+
+
+def _retryable(case: Case, found: Verdict, values: dict[str, str]) -> Retryable:
+    cause = CATALOGUE[found.cause]
+    registry = case.image.registry if case.image is not None else values.get("registry", "")
+    if found.cause in _PROVIDED and service_of(registry).provider:
+        return Retryable(Answer.MAYBE, "the node's credential provider may bring fresh credentials at the next try")
+    if found.cause is CauseId.RATE_LIMITED and values.get("until"):
+        return Retryable(Answer.YES, f"the limit is lifted at {values['until']}")
+    return Retryable(cause.retryable, cause.why)
+
+
+def _remedy(found: Verdict, values: dict[str, str]) -> str:
+    if found.cause in _PROVIDED and values.get("provider"):
+        return "mend-credential-provider"
+    return CATALOGUE[found.cause].remedy
+
+
+def _factor_values(held: tuple[Factor, ...]) -> dict[str, str]:
+    return {"factors": ",".join(held)} if held else {}
+
+
+def _notes(decision: Decision) -> tuple[str, ...]:
+    return tuple(note for note in decision.notes if note)

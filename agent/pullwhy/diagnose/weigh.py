@@ -1,0 +1,232 @@
+"""Weigh what was told against what was seen: which cause stands, and how well it is supported."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pullwhy.diagnose.case import Case
+from pullwhy.diagnose.causes import ACCESS, CATALOGUE, same_fault
+from pullwhy.diagnose.identity import (
+    credentials_sent,
+    depth,
+    identity_unsettled,
+    reaches_less_far,
+)
+from pullwhy.diagnose.reading import ORDER, Reading
+from pullwhy.diagnose.rules_local import (
+    config_decides,
+    invalid_reference,
+    kubelet_limiter,
+    never_pull,
+    runtime_down,
+    signature_rejected,
+    space_lacks,
+    storage_fails,
+)
+from pullwhy.diagnose.verdict import Verdict
+from pullwhy.model import Answer, CauseId, Confidence, Factor, Hypothesis, Reason, Stage
+
+_STORAGE = frozenset({CauseId.DISK_FULL, CauseId.READ_ONLY_FILESYSTEM})
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The cause that stands, with its support and what must be said about it."""
+
+    verdict: Verdict
+    confidence: Confidence
+    notes: tuple[str, ...] = ()
+    factors: tuple[Factor, ...] = ()
+
+
+def newest_text(case: Case) -> Hypothesis | None:
+    """Return what the newest text says: the runtime's own answer when asked, unless it asked with fewer rights."""
+    told = _told(case)
+    again = case.reproduction_hypothesis
+    failed = case.reproduction is not None and case.reproduction.outcome == "Failed"
+    if again is None or not failed or again.cause is CauseId.UNDETERMINED:
+        return told
+    fewer_rights = again.cause in ACCESS and credentials_sent(case) is True
+    return told if fewer_rights else again
+
+
+def _told(case: Case) -> Hypothesis | None:
+    told = case.hypothesis
+    hangs = case.failure is not None and case.failure.reason is Reason.PULL_HANGS
+    if hangs and (told is None or told.cause is CauseId.UNDETERMINED):
+        return Hypothesis(CauseId.PULL_STALLED, Stage.BLOB, Answer.MAYBE, alternatives=_SILENCES)
+    return told
+
+
+_SILENCES = (
+    CauseId.CONNECTION_TIMED_OUT,
+    CauseId.TLS_HANDSHAKE_TIMED_OUT,
+    CauseId.DNS_SERVER_FAILURE,
+    CauseId.PROXY_FAILED,
+)
+"""What a pull that hangs without a word may be waiting for."""
+
+
+def reproduced(case: Case, cause: CauseId) -> bool:
+    """Whether the runtime itself, asked again, failed in the way of `cause`."""
+    again = case.reproduction_hypothesis
+    failed = case.reproduction is not None and case.reproduction.outcome == "Failed"
+    if again is None or not failed:
+        return False
+    if cause in ACCESS and credentials_sent(case) is True:
+        return False
+    return same_fault(cause, again.cause, again.alternatives)
+
+
+def decide(case: Case, reading: Reading) -> Decision:
+    """Return the first decision that the facts allow; the last of the table always does."""
+    told = newest_text(case)
+    for step in STEPS:
+        decision = step(case, told, reading)
+        if decision is not None:
+            return decision
+    return _undetermined(case, told, reading)
+
+
+def _succeeded_since(case: Case, told: Hypothesis | None, _reading: Reading) -> Decision | None:
+    """Let a later success of the runtime itself outweigh everything."""
+    pulled = case.reproduction is not None and case.reproduction.outcome == "Succeeded"
+    if not pulled and not case.later_success:
+        return None
+    if told is not None and told.cause is CauseId.CREDENTIALS_REJECTED and pulled and not case.later_success:
+        note = "the runtime pulled without credentials what it was refused with those that the kubelet sent"
+        shadow = (Factor.CREDENTIALS_SHADOW_PUBLIC_IMAGE,)
+        return Decision(Verdict(told.cause, told.stage, told.via), Confidence.PROVED, (note,), shadow)
+    if case.failure is None and not case.later_success:
+        return None
+    stage = told.stage if told is not None else Stage.RUNTIME
+    note = "asked over CRI, the runtime pulled the image: it is on this node now" if pulled else ""
+    hint = f" (it last failed at {case.failure.when:%Y-%m-%d %H:%M:%S} UTC)" if case.failure is not None else ""
+    verdict = Verdict(CauseId.TRANSIENT, stage, arguments={"last_hint": hint})
+    return Decision(verdict, Confidence.PROVED, (note,) if note else ())
+
+
+def _local_fact(case: Case, _told: Hypothesis | None, _reading: Reading) -> Decision | None:
+    """Take what is true on this node, whoever else is asked."""
+    rules = (invalid_reference, never_pull, kubelet_limiter, signature_rejected, runtime_down, config_decides)
+    for rule in rules:
+        found = rule(case)
+        if found is not None:
+            confidence = Confidence.LIKELY if found.doubt else Confidence.PROVED
+            return Decision(found, confidence, (found.doubt,) if found.doubt else ())
+    return None
+
+
+def _storage(case: Case, told: Hypothesis | None, reading: Reading) -> Decision | None:
+    """Take a full or read-only filesystem, where the text says so or nothing before it failed."""
+    short = told is not None and told.cause is CauseId.DISK_FULL
+    found = storage_fails(case) or (space_lacks(case) if short else None)
+    if found is None:
+        return None
+    says_so = told is not None and same_fault(found.cause, told.cause, told.alternatives)
+    if says_so or (reading.verdict is None and (told is None or told.cause in {CauseId.UNDETERMINED, *_STORAGE})):
+        return Decision(found, Confidence.PROVED)
+    return None
+
+
+def _walk_agrees(case: Case, told: Hypothesis | None, reading: Reading) -> Decision | None:
+    """Take the walk's failure where the text tells the same, or there is no text to contradict it."""
+    seen = reading.verdict
+    if seen is None or reaches_less_far(case, seen, told):
+        return None
+    silent = told is None or told.cause is CauseId.UNDETERMINED
+    if told is not None and not silent and not any(_agrees(found, told) for found in (seen, *reading.all_failures)):
+        return None
+    if told is not None and not silent and reading.symptom is None and not _agrees(seen, told):
+        note = f"the runtime reports another host's answer ({told.cause.value}); both were seen"
+        return Decision(seen, Confidence.PROVED, (note,))
+    if seen.doubt and not reproduced(case, seen.cause):
+        return Decision(seen, Confidence.LIKELY, (seen.doubt,))
+    if identity_unsettled(case, seen, silent=silent):
+        return Decision(seen, Confidence.LIKELY, ("whether the pod brings credentials of its own is not known here",))
+    return Decision(seen, Confidence.PROVED)
+
+
+def _agrees(seen: Verdict, told: Hypothesis) -> bool:
+    return same_fault(seen.cause, told.cause, told.alternatives)
+
+
+def _walk_disagrees(case: Case, told: Hypothesis | None, reading: Reading) -> Decision | None:
+    """Let who got further decide, where the walk failed in another way than the text tells."""
+    seen = reading.verdict
+    if seen is None:
+        return None
+    if told is None or told.cause is CauseId.UNDETERMINED:
+        note = "the kubelet may hold credentials that the walk may not use"
+        return Decision(seen, Confidence.LIKELY, (note,))
+    less = reaches_less_far(case, seen, told)
+    if less or depth(told) > ORDER[seen.stage]:
+        if less:
+            note = f"the walk has fewer rights than the kubelet and was refused ({seen.cause.value}); that says nothing here"
+        else:
+            note = f"the walk failed earlier on the way than the kubelet did ({seen.cause.value} at {seen.stage.value})"
+        confidence = Confidence.PROVED if reproduced(case, told.cause) else Confidence.LIKELY
+        return Decision(_as_told(told), confidence, (note,))
+    note = f"the kubelet's text tells of {told.cause.value}, the walk now fails further on"
+    return Decision(seen, Confidence.LIKELY, (note,))
+
+
+def _text_stands(case: Case, told: Hypothesis | None, reading: Reading) -> Decision | None:
+    """Take the text alone, where the walk is missing or cannot see that far."""
+    if told is None or told.cause is CauseId.UNDETERMINED:
+        return None
+    if reading.passed and not _beyond(told, reading):
+        return None
+    verdict = _as_told(told)
+    if told.cause is CauseId.LOCAL_STORE_CORRUPT and Stage.BLOB in reading.looked:
+        return Decision(verdict, Confidence.PROVED, ("the registry's own content was read without a fault",))
+    if reproduced(case, told.cause):
+        return Decision(verdict, Confidence.PROVED)
+    shadowed = told.cause is CauseId.CREDENTIALS_REJECTED and reading.passed
+    factors = (Factor.CREDENTIALS_SHADOW_PUBLIC_IMAGE,) if shadowed else ()
+    hangs = case.failure is not None and case.failure.reason is Reason.PULL_HANGS and reading.passed
+    factors = (*factors, Factor.RUNTIME_DIFFERS) if hangs else factors
+    note = "this rests on the text alone" + (f": {reading.missing}" if reading.missing else "")
+    return Decision(verdict, Confidence.LIKELY, (note,), factors)
+
+
+def _beyond(told: Hypothesis, reading: Reading) -> bool:
+    """Whether a walk that passed could not have seen what the text tells."""
+    if CATALOGUE[told.cause].beyond_walk or told.cause is CauseId.CREDENTIALS_REJECTED:
+        return True
+    if told.cause is CauseId.CONNECTION_RESET and depth(told) >= ORDER[Stage.BLOB]:
+        return True
+    needed = next(stage for stage, place in ORDER.items() if place == depth(told))
+    return needed not in reading.looked
+
+
+def _as_told(told: Hypothesis) -> Verdict:
+    return Verdict(told.cause, told.stage, told.via)
+
+
+def _runtime_differs(case: Case, told: Hypothesis | None, reading: Reading) -> Decision | None:
+    """Say so where the walk passes and the runtime goes on failing."""
+    if not reading.passed or (case.failure is None and told is None):
+        return None
+    stage = told.stage if told is not None else Stage.RUNTIME
+    missing = "the walk passes now, and the runtime is not yet seen to succeed"
+    verdict = Verdict(CauseId.UNDETERMINED, stage, arguments={"missing": missing})
+    note = f"the text tells of {told.cause.value}" if told is not None else "the kubelet's text tells no cause"
+    return Decision(verdict, Confidence.UNKNOWN, (note,), (Factor.RUNTIME_DIFFERS,))
+
+
+def _undetermined(_case: Case, _told: Hypothesis | None, reading: Reading) -> Decision:
+    missing = reading.missing or ("nothing fails now" if reading.passed else "no text tells one")
+    return Decision(Verdict(CauseId.UNDETERMINED, Stage.RUNTIME, arguments={"missing": missing}), Confidence.UNKNOWN)
+
+
+Step = Callable[[Case, Hypothesis | None, Reading], Decision | None]
+
+STEPS: tuple[Step, ...] = (
+    _succeeded_since,
+    _local_fact,
+    _storage,
+    _walk_agrees,
+    _walk_disagrees,
+    _text_stands,
+    _runtime_differs,
+)
