@@ -65,7 +65,7 @@ def detect(root: Path = Path("/"), proc: Path = Path("/proc")) -> Sources:
     files: list[Path] = []
     notes: list[str] = []
     for process, name in _processes(proc):
-        unit, target = _unit(process), _stderr(process)
+        unit, target = unit_of(int(process.name), proc), _stderr(process)
         logs_to_file = target.startswith("/") and not target.startswith("/dev/")
         notes.append(f"{name} (pid {process.name}): {_describe(unit, target, logs_to_file)}")
         if logs_to_file:
@@ -88,10 +88,10 @@ def _processes(proc: Path) -> Iterator[tuple[Path, str]]:
                 yield process, name
 
 
-def _unit(process: Path) -> str:
-    """Return the unit that the process belongs to: the last service of its control group's path."""
+def unit_of(pid: int, proc: Path = Path("/proc")) -> str:
+    """Return the unit that a process belongs to, the last service of its control group's path; empty for none."""
     with contextlib.suppress(OSError):
-        for line in (process / "cgroup").read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in (proc / str(pid) / "cgroup").read_text(encoding="utf-8", errors="replace").splitlines():
             _, controllers, path = (*line.split(":", 2), "", "")[:3]
             services = [part for part in path.split("/") if part.endswith(".service")]
             if controllers in {"", "name=systemd"} and services:

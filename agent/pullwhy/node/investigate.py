@@ -1,0 +1,202 @@
+"""Finds out why one image cannot be pulled here: plan, walk, ask the runtime, judge. Used by the agent and by `pullwhy diagnose`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from pullwhy.diagnose.case import Case
+from pullwhy.diagnose.classify import classify
+from pullwhy.diagnose.identity import credentials_sent
+from pullwhy.diagnose.rules import judge, passes
+from pullwhy.image import InvalidReference, parse
+from pullwhy.model import (
+    CauseId,
+    Confidence,
+    Diagnosis,
+    Hypothesis,
+    Outcome,
+    PullFailure,
+    Reason,
+    Reproduction,
+    Via,
+)
+from pullwhy.node.plan import NodeSight, Sources, make_plan, survey
+from pullwhy.node.reproduce import Policy, Reproducer, Situation, decide
+from pullwhy.node.view import node_view
+from pullwhy.plan import WalkPlan
+from pullwhy.redact import redact
+from pullwhy.runtime.cri import CRIClient, CRIError
+from pullwhy.trace import Trace
+
+_REASONS: Final = {
+    CauseId.IMAGE_NEVER_PULL: Reason.ERR_IMAGE_NEVER_PULL,
+    CauseId.INVALID_IMAGE_REFERENCE: Reason.INVALID_IMAGE_NAME,
+    CauseId.SIGNATURE_REJECTED: Reason.SIGNATURE_VALIDATION_FAILED,
+}
+"""Reasons that the kubelet gives for one cause only."""
+
+OWN_RETRY: Final = "the kubelet's own next try failed in the same way"
+
+
+class Walks(Protocol):
+    """Makes walks; node.walker.Walker is the real one."""
+
+    async def walk(self, plan: WalkPlan) -> Trace:
+        """Walk a plan; raises nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Investigation:
+    """What is known about one image, and what is made of it."""
+
+    case: Case
+    diagnosis: Diagnosis
+    sight: NodeSight | None = None
+    """The node as it was then; None where only the text was judged."""
+    credentials_held: tuple[str, ...] = ()
+
+    @property
+    def passes(self) -> bool:
+        """Whether the pull would work, as far as was looked."""
+        return passes(self.case)
+
+    @property
+    def our_fault(self) -> bool:
+        """Whether something that should have been looked at was not, by a fault of pullwhy."""
+        trace = self.case.trace
+        return trace is not None and any(each.outcome is Outcome.ERROR for each in trace.results)
+
+
+@dataclass(frozen=True, slots=True)
+class Investigator:
+    """Looks at images on this node, from what it is given."""
+
+    sources: Sources
+    walks: Walks
+    clock: Callable[[], datetime]
+    client: Callable[[], CRIClient | None] = lambda: None
+    """The connection to the runtime, None where there is none."""
+    reproducer: Reproducer | None = None
+    policy: Policy = Policy.SAFE
+
+    def by_text(self, failure: PullFailure) -> Investigation:
+        """Judge a failure by its text alone."""
+        return _judged(self._case(failure.image, failure))
+
+    async def look(self, image: str, failure: PullFailure | None = None) -> Investigation:
+        """Walk the pull path of `image` and judge what is seen, with what `failure` tells.
+
+        The image's own registry may lie at local addresses: this is the node where the pull fails, or where a person asked.
+        Raises InvalidCredentials (node.plan) for a file of credentials that cannot be used; everything else is in the trace.
+        """
+        client = self.client()
+        sight = await survey(self.sources, client)
+        prepared = make_plan(image, sight, self.sources, local_addresses_allowed=True)
+        trace = await self.walks.walk(prepared.plan) if prepared.plan else Trace()
+        case = replace(
+            self._case(image, failure),
+            node=node_view(sight, prepared),
+            trace=replace(trace, results=(*prepared.results, *trace.results)),
+            image_present=await _present(client, image) if prepared.image else None,
+        )
+        return Investigation(case, judge(case), sight, prepared.credentials_held)
+
+    async def reproduce(self, found: Investigation, window: timedelta = timedelta(0)) -> Investigation:
+        """Ask the runtime itself where that is safe and tells something; say why where it is not asked.
+
+        `window` is the kubelet's present back-off. Cancelling stops the runtime's pull.
+        """
+        case, reproducer = found.case, self.reproducer
+        image = case.image_text
+        situation = Situation(
+            trace=case.trace,
+            proved=case.failure is not None and found.diagnosis.confidence is Confidence.PROVED,
+            credentials_sent=credentials_sent(case),
+            credentials_held=found.credentials_held,
+            runtime_answers=reproducer is not None and bool(case.node.runtime_answers),
+            previous=reproducer.previous(image) if reproducer else None,
+            window=window,
+            now=self.clock(),
+        )
+        why_not = decide(self.policy, situation)
+        if why_not or reproducer is None:
+            return with_reproduction(found, Reproduction("Skipped", why_not))
+        return with_reproduction(found, await reproducer.pull(image))
+
+    def _case(self, image: str, failure: PullFailure | None) -> Case:
+        try:
+            reference = parse(image)
+        except InvalidReference:
+            reference = None
+        told = hypothesis(failure.message) if failure else None
+        return Case(now=self.clock(), image=reference, image_text=image, failure=failure, hypothesis=told)
+
+
+def hypothesis(message: str) -> Hypothesis | None:
+    """Return what a text alone says; None for an empty one."""
+    return classify(message) if message else None
+
+
+def as_failure(message: str, image: str, when: datetime) -> PullFailure:
+    """Return a text that somebody brought as the failure that it tells of."""
+    told = hypothesis(message)
+    reason = Reason.ERR_IMAGE_PULL
+    if told is not None and told.via is Via.SANDBOX_IMAGE:
+        reason = Reason.CREATE_POD_SANDBOX_ERROR
+    elif told is not None:
+        reason = _REASONS.get(told.cause, reason)
+    return PullFailure(when, "", reason, redact(message), image=image)
+
+
+def topic(message: str) -> str:
+    """Return what a text says without what varies from try to try; empty where it tells no cause."""
+    told = hypothesis(message)
+    if told is None or told.cause is CauseId.UNDETERMINED:
+        return ""
+    return "/".join((told.cause, told.via or "", told.stage, told.registry))
+
+
+def with_reproduction(found: Investigation, reproduction: Reproduction) -> Investigation:
+    """Judge again with what the runtime said when it was asked."""
+    told = (
+        hypothesis(f"rpc error: code = {reproduction.code} desc = {reproduction.message}")
+        if reproduction.message
+        else None
+    )
+    case = replace(found.case, reproduction=reproduction, reproduction_hypothesis=told)
+    return _judged(case, found)
+
+
+def with_retry(found: Investigation, failure: PullFailure) -> Investigation:
+    """Judge again after the kubelet's own next try failed: that is a reproduction too, unless the runtime answered us."""
+    asked = found.case.reproduction
+    if asked is not None and asked.outcome != "Skipped":
+        return found
+    case = replace(
+        found.case,
+        reproduction=Reproduction("Failed", OWN_RETRY, message=failure.message),
+        reproduction_hypothesis=hypothesis(failure.message),
+    )
+    return _judged(case, found)
+
+
+def with_success(found: Investigation) -> Investigation:
+    """Judge again after the runtime itself pulled the image."""
+    return _judged(replace(found.case, later_success=True), found)
+
+
+def _judged(case: Case, found: Investigation | None = None) -> Investigation:
+    diagnosis = judge(case)
+    return replace(found, case=case, diagnosis=diagnosis) if found else Investigation(case, diagnosis)
+
+
+async def _present(client: CRIClient | None, image: str) -> bool | None:
+    if client is None:
+        return None
+    try:
+        return await client.image_status(image) is not None
+    except CRIError:
+        return None

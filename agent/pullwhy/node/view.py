@@ -1,0 +1,96 @@
+"""The node as the judge sees it, and a fingerprint that changes when the node's configuration does."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Final
+
+from pullwhy.diagnose.case import NodeView
+from pullwhy.node.plan import NodeSight, Prepared
+from pullwhy.runtime.hostfs import HostFS, UnreadableFile
+from pullwhy.watch.units import unit_of
+
+MAX_ENTRIES: Final = 2000
+"""Files and directories below certs.d whose times are looked at."""
+MAX_DEPTH: Final = 3
+
+_FILES: Final = (
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/rancher/k3s/registries.yaml",
+    "/etc/rancher/rke2/registries.yaml",
+    "/etc/containers/registries.conf",
+    "/etc/containers/registries.conf.d",
+    "/var/lib/kubelet/config.json",
+    "/etc/ssl/certs/ca-certificates.crt",
+)
+
+
+def node_view(sight: NodeSight, prepared: Prepared | None) -> NodeView:
+    """Return the node's facts that decide how a remedy is worded."""
+    view, process = sight.view, sight.view.process
+    directory = prepared.effective.directory if prepared and prepared.effective else ""
+    hosts_toml = f"{directory}/hosts.toml" if directory and _holds(view.fs, f"{directory}/hosts.toml") else ""
+    return NodeView(
+        runtime=view.name,
+        version=str(view.version) if view.version.known else "",
+        certs_d=view.certs_d,
+        hosts_toml=hosts_toml,
+        config_file=view.config.file if view.config else "",
+        runtime_unit=unit_of(process.pid) if process else "",
+        managed_by=view.managed_by,
+        platform=prepared.plan.platform if prepared and prepared.plan else "",
+        runtime_answers=sight.runtime_answers,
+    )
+
+
+def fingerprint(sight: NodeSight) -> str:
+    """Return a text that changes whenever a file that decides about pulls changes, or the runtime is started anew."""
+    view = sight.view
+    digest = hashlib.sha256()
+    if view.process is not None:
+        digest.update(f"{view.process.pid} {view.process.started}\n".encode())
+    config = view.config
+    roots = config.roots if config else ("/etc/containers/certs.d", "/etc/docker/certs.d")
+    for path in (*_FILES, *(config.files if config else ())):
+        digest.update(_stamp(view.fs, path))
+    left = MAX_ENTRIES
+    for root in roots:
+        for path in _below(view.fs, root, MAX_DEPTH):
+            if left <= 0:
+                break
+            left -= 1
+            digest.update(_stamp(view.fs, path))
+    return digest.hexdigest()[:16]
+
+
+def _stamp(fs: HostFS, path: str) -> bytes:
+    try:
+        return f"{path} {fs.mtime(path)}\n".encode()
+    except UnreadableFile as error:
+        return f"{path} {error.why}\n".encode()
+
+
+def _below(fs: HostFS, directory: str, depth: int) -> Iterator[str]:
+    yield directory
+    if depth == 0:
+        return
+    try:
+        entries = fs.entries(directory)
+    except UnreadableFile:
+        return
+    for entry in entries:
+        path = f"{directory}/{entry.name}"
+        if entry.is_dir:
+            yield from _below(fs, path, depth - 1)
+        else:
+            yield path
+
+
+def _holds(fs: HostFS, path: str) -> bool:
+    try:
+        return fs.kind(path) == "file"
+    except UnreadableFile:
+        return False
