@@ -130,8 +130,12 @@ class Lab:
         containerd: str | None = None,
         settings: ContainerdSettings | None = None,
         kubelet: KubeletSettings | None = None,
+        preload_sandbox: bool = True,
     ) -> Node:
-        """Start a node with a generation of containerd, by default the newest there is; raises LabError."""
+        """Start a node with a generation of containerd, by default the newest there is; raises LabError.
+
+        Without *preload_sandbox* the sandbox image must be pulled, as on a fresh node.
+        """
         if name in self.nodes:
             raise LabError(f"there is a node {name} already")
         node = Node(
@@ -143,6 +147,7 @@ class Lab:
             resolv_conf=self.dns.resolv_conf(),
             containerd_settings=settings or ContainerdSettings(),
             kubelet_settings=kubelet or KubeletSettings(),
+            preload_sandbox=preload_sandbox,
         )
         self._closing.callback(node.close)
         self.nodes[name] = node

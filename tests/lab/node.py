@@ -7,9 +7,11 @@ from typing import Any
 
 from lab import containerd, network
 from lab.containerd import Containerd
+from lab.errors import wait_for
 from lab.journald import Journal
 from lab.kubelet.control import Kubelet
 from lab.kubelet.cri import compile_proto
+from lab.kubelet.pods import Pod
 from lab.kubelet.sync import Settings as KubeletSettings
 from lab.namespace import Namespace, Process
 from lab.packages import Components
@@ -34,6 +36,7 @@ class Node:
         resolv_conf: str,
         containerd_settings: containerd.Settings,
         kubelet_settings: KubeletSettings,
+        preload_sandbox: bool = True,
     ) -> None:
         machine = hashlib.sha256(name.encode()).hexdigest()[:32]
         files = {
@@ -52,7 +55,8 @@ class Node:
             self.journal = Journal.start(self.namespace)
             self.containerd = Containerd(self.namespace, components, generation, containerd_settings)
             self.containerd.start()
-            self.containerd.load_pause()
+            if preload_sandbox:
+                self.containerd.load_pause()
             self.kubelet = Kubelet(self.namespace, compile_proto(components.cache), kubelet_settings)
             self.kubelet.start()
         except BaseException:
@@ -105,6 +109,20 @@ class Node:
         """Let the node hear nothing from an address any more: connections to it time out."""
         self.faults.drop(address, port=port)
 
+    def wait_failure(self, pod: Pod, reason: str = "ErrImagePull", seconds: float = 30) -> str:
+        """Wait for the kubelet's line that names *pod* and *reason*, and return it; raises LabError."""
+        return wait_for(
+            f"{reason} of {pod.namespace}/{pod.name} on {self.name}",
+            lambda: next((line for line in self.journal.lines() if _tells(line, pod, reason)), None),
+            seconds=seconds,
+            every=0.1,
+            log=self.kubelet.service.log,
+        )
+
     def close(self) -> None:
         """End the node and everything on it."""
         self.namespace.close()
+
+
+def _tells(line: str, pod: Pod, reason: str) -> bool:
+    return "Error syncing pod" in line and pod.uid in line and f"with {reason}: " in line

@@ -22,6 +22,8 @@ class Style:
     sync: str
     structured: bool
     dumps: bool
+    strips_unknown: bool
+    old_reference_words: bool
     restart_policy: bool
     backoff_tells_cause: bool
 
@@ -37,6 +39,8 @@ STYLES = {
         sync="pod_workers.go:1300",
         structured=False,
         dumps=True,
+        strips_unknown=False,
+        old_reference_words=True,
         restart_policy=False,
         backoff_tells_cause=False,
     ),
@@ -50,6 +54,8 @@ STYLES = {
         sync="pod_workers.go:1301",
         structured=True,
         dumps=True,
+        strips_unknown=True,
+        old_reference_words=False,
         restart_policy=True,
         backoff_tells_cause=False,
     ),
@@ -63,6 +69,8 @@ STYLES = {
         sync="pod_workers.go:1324",
         structured=True,
         dumps=False,
+        strips_unknown=True,
+        old_reference_words=False,
         restart_policy=True,
         backoff_tells_cause=True,
     ),
@@ -87,10 +95,9 @@ class RpcError:
     def __str__(self) -> str:
         return f"rpc error: code = {self.code} desc = {self.message}"
 
-    @property
-    def shown(self) -> str:
-        """The text after the kubelet has stripped a code that says nothing (cri-client: remote_image.go)."""
-        return self.message if self.code == "Unknown" else str(self)
+    def shown(self, kind: "Style") -> str:
+        """Return the text as the kubelet hands it on: from 1.28 without a code that says nothing (remote_image.go)."""
+        return self.message if self.code == "Unknown" and kind.strips_unknown else str(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -113,7 +120,7 @@ def pull_failed(kind: Style, error: RpcError, image: str) -> Entry:
 
 def anonymous_pull_failed(kind: Style, error: RpcError, image: str) -> Entry:
     """Return the line that is written only where no credential matched."""
-    return Entry("E", kind.failed_pull, "Failed to pull image", error.shown, [("image", image)])
+    return Entry("E", kind.failed_pull, "Failed to pull image", error.shown(kind), [("image", image)])
 
 
 def start_failed(kind: Style, pod: Pod, container: Container, failure: Failure) -> Entry:

@@ -72,20 +72,22 @@ def decode(text: str) -> Pod:
     return Pod(**value, containers=containers, credentials=credentials)
 
 
-def with_default_tag(image: str) -> str:
+def with_default_tag(image: str, *, old_words: bool = False) -> str:
     """Return *image* with ":latest" where it has neither tag nor digest (pkg/kubelet/images: applyDefaultImageTag).
 
-    Raises ValueError with the kubelet's own words for a name that it cannot parse.
+    Raises ValueError with the kubelet's own words for a name that it cannot parse; *old_words* are those of 1.27.
     """
-    problem = _problem(image)
+    problem = _problem(image, old_words)
     if problem:
-        # distribution/reference: ParseNormalizedNamed words one case apart.
-        raise ValueError(f"Failed to apply default image tag {_quoted(image)}: couldn't parse image {problem}")
+        subject = "reference" if old_words else "name"
+        parsing = f"couldn't parse image {subject} {_quoted(image)}: {problem}"
+        raise ValueError(f"Failed to apply default image tag {_quoted(image)}: {parsing}")
     name, _, digest = image.partition("@")
     return image if digest or ":" in name.rpartition("/")[2] else f"{image}:latest"
 
 
-def _problem(image: str) -> str:
+def _problem(image: str, old_words: bool) -> str:
+    """Return what distribution/reference says about a name, "" for a sound one."""
     rest, at, digest = image.partition("@")
     head, _, last = rest.rpartition("/")
     last_name, colon, tag = last.partition(":")
@@ -94,21 +96,18 @@ def _problem(image: str) -> str:
     is_domain = bool(slash) and (any(mark in first for mark in ".:") or first == "localhost" or first != first.lower())
     domain, parts = (first, remainder.split("/")) if is_domain else ("", path.split("/"))
     if re.fullmatch(r"[0-9a-f]{64}", image):
-        return f"name {_quoted(image)}: invalid repository name ({image}), cannot specify 64-byte hexadecimal strings"
+        return f"invalid repository name ({image}), cannot specify 64-byte hexadecimal strings"
     if any(part != part.lower() for part in parts):
-        joined = "/".join(parts)
-        return f"name {_quoted(image)}: invalid reference format: repository name ({joined}) must be lowercase"
+        shown = "" if old_words else f"({'/'.join(parts)}) "
+        return f"invalid reference format: repository name {shown}must be lowercase"
     sound = (
         len(image) <= MAX_REFERENCE
         and (not domain or _DOMAIN.fullmatch(domain))
         and all(_PATH_PART.fullmatch(part) for part in parts)
         and (not colon or _TAG.fullmatch(tag))
+        and (not at or _DIGEST.fullmatch(digest))
     )
-    if not sound:
-        return f"name {_quoted(image)}: invalid reference format"
-    if at and not _DIGEST.fullmatch(digest):
-        return f"reference {_quoted(image)}: invalid reference format"
-    return ""
+    return "" if sound else "invalid reference format"
 
 
 def _quoted(text: str) -> str:

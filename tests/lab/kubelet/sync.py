@@ -128,7 +128,7 @@ class Puller:
     def _ensure_image(self, pod: Pod, container: Container) -> tuple[str, str] | None:
         """Return reason and message of what keeps the image away, None when it is there (images/image_manager.go)."""
         try:
-            image = with_default_tag(container.image)
+            image = with_default_tag(container.image, old_words=self.style.old_reference_words)
         except ValueError as error:
             return "InvalidImageName", str(error)
         policy = container.effective_policy
@@ -171,7 +171,7 @@ class Puller:
                 if credential is None:
                     told.append(lines.anonymous_pull_failed(self.style, failed.error, image))
                 self._log(told)
-                messages.append(failed.error.shown)
+                messages.append(failed.error.shown(self.style))
             else:
                 return None
         return aggregate(messages)

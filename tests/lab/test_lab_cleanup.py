@@ -1,0 +1,87 @@
+"""However a lab ends, nothing of it is left: no process, mount, cgroup or network device."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lab import cgroups
+from lab.errors import wait_for
+from lab.namespace import CGROUP_PREFIX, own_environment
+
+pytestmark = pytest.mark.lab
+
+OWNER = """
+import sys, time
+from lab.lab import Lab
+with Lab() as lab:
+    lab.registry()
+    node = lab.node("node-owned")
+    node.kubelet.add_pod("boxed", "reg.lab.test/none:1", pull_policy="Never")
+    node.journal.wait_for("ErrImageNeverPull")
+    print(lab.servers.pid, node.namespace.pid, flush=True)
+    {ending}
+"""
+
+
+def processes(pids: list[int]) -> set[int]:
+    """Return all processes of the namespaces whose first processes are *pids*: all that lose their parent become theirs."""
+    return {child.pid for pid in pids for child in psutil.Process(pid).children(recursive=True)} | set(pids)
+
+
+def leftovers(owner: int, inside: set[int]) -> list[str]:
+    kept = [f"process {pid}" for pid in inside if psutil.pid_exists(pid)]
+    return kept + [str(path) for path in cgroups.MOUNTS.glob(f"**/{CGROUP_PREFIX}{owner}-*")]
+
+
+@pytest.mark.parametrize(
+    ("ending", "number"),
+    [
+        ("pass", None),
+        ("time.sleep(60)", signal.SIGINT),
+        ("time.sleep(60)", signal.SIGKILL),
+        ("time.sleep(60)", signal.SIGTERM),
+    ],
+    ids=["leaving", "Ctrl-C", "kill -9", "terminate"],
+)
+def test_nothing_is_left_behind(ending: str, number: int | None) -> None:
+    links, mounts = set(psutil.net_if_addrs()), Path("/proc/mounts").read_text(encoding="utf-8")
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER.replace("{ending}", ending)],
+        env=own_environment() | {"HOME": os.environ["HOME"]},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert owner.stdout is not None
+    with owner, owner.stdout:
+        try:
+            pids = [int(word) for word in owner.stdout.readline().split()]
+            inside = processes(pids) if number is not None else set(pids)
+            if number is not None:
+                names = {psutil.Process(pid).name() for pid in inside}
+                assert names >= {
+                    "containerd",
+                    "containerd-shim-runc-v2",
+                    "pause",
+                    "kubelet",
+                    "systemd-journald",
+                    "docker-registry",
+                }
+                assert len(leftovers(owner.pid, inside)) > len(inside)
+                owner.send_signal(number)
+            owner.wait(30)
+        finally:
+            owner.kill()
+    wait_for(
+        "all to be gone",
+        lambda: not leftovers(owner.pid, inside),
+        seconds=10,
+        log=lambda: "\n".join(leftovers(owner.pid, inside)),
+    )
+    assert set(psutil.net_if_addrs()) == links
+    assert Path("/proc/mounts").read_text(encoding="utf-8") == mounts

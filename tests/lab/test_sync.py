@@ -1,0 +1,144 @@
+"""The stand-in kubelet's syncs, with a runtime made up for the test."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.kubelet.cri import CriError
+from lab.kubelet.klog import Entry
+from lab.kubelet.lines import RpcError
+from lab.kubelet.pods import Container, Credential, Pod
+from lab.kubelet.sync import Puller, Settings
+
+MISSING = Path("/nonexistent/config.json")
+IMAGE = "reg.lab.test/app:1"
+
+
+@dataclasses.dataclass
+class Runtime:
+    """Refuses pulls with *error* until it is None."""
+
+    error: str | None = "no"
+    stored: set[str] = dataclasses.field(default_factory=set)
+    users: list[str | None] = dataclasses.field(default_factory=list)
+    sandbox_error: str | None = None
+
+    def run_sandbox(self, pod: Pod) -> str:
+        if self.sandbox_error:
+            raise CriError(RpcError("Unknown", self.sandbox_error))
+        return f"sandbox-of-{pod.name}"
+
+    def present(self, image: str) -> bool:
+        return image in self.stored
+
+    def pull(self, image: str, credential: Credential | None, pod: Pod) -> str:
+        self.users.append(credential.username if credential else None)
+        if self.error is not None:
+            raise CriError(RpcError("Unknown", f"{self.error} {credential.username if credential else ''}".strip()))
+        self.stored.add(image)
+        return pod.uid
+
+
+class Case:
+    """A puller with a runtime, a clock that stands until moved, and what was logged."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.runtime, self.now, self.entries, self.boxes = Runtime(), 0.0, list[Entry](), dict[str, str]()
+        self.puller = Puller(settings or Settings(version="1.36"), self.runtime, self.log, lambda: self.now, MISSING)
+
+    def log(self, entries: Sequence[Entry]) -> None:
+        self.entries.extend(entries)
+
+    def sync(self, pod: Pod) -> list[str]:
+        self.entries.clear()
+        self.puller.sync(pod, self.boxes)
+        return [entry.message for entry in self.entries]
+
+
+def pod(*containers: Container, credentials: Sequence[Credential] = ()) -> Pod:
+    return Pod("default", "web-0", "0f0f", containers or (Container("app", IMAGE),), credentials)
+
+
+def test_a_failed_pull_is_told_in_four_lines() -> None:
+    assert Case().sync(pod()) == [
+        "PullImage from image service failed",
+        "Failed to pull image",
+        "Unhandled Error",
+        "Error syncing pod, skipping",
+    ]
+
+
+def test_while_backing_off_only_the_last_line_comes_and_nothing_is_pulled() -> None:
+    case = Case()
+    case.sync(pod())
+    case.now = 9.0
+    assert case.sync(pod()) == ["Error syncing pod, skipping"]
+    assert "ImagePullBackOff" in str(case.entries[0].error)
+    assert "ErrImagePull: no" in str(case.entries[0].error)
+    assert len(case.runtime.users) == 1
+    case.now = 10.0
+    assert len(case.sync(pod())) == 4
+
+
+def test_old_kubelets_hide_the_cause_while_backing_off() -> None:
+    case = Case(Settings(version="1.31"))
+    case.sync(pod())
+    case.sync(pod())
+    assert str(case.entries[0].error).endswith(rf'with ImagePullBackOff: "Back-off pulling image \"{IMAGE}\""')
+
+
+def test_all_matching_credentials_are_tried_and_never_the_anonymous_way() -> None:
+    case = Case()
+    keys = [Credential("reg.lab.test", "wide", "p"), Credential("reg.lab.test/app", "narrow", "p")]
+    told = case.sync(pod(credentials=keys))
+    assert case.runtime.users == ["narrow", "wide"]
+    assert told.count("PullImage from image service failed") == 2
+    assert "Failed to pull image" not in told
+    assert r"[no narrow, no wide]" in str(case.entries[-1].error)
+
+
+def test_a_present_image_is_pulled_only_with_the_policy_always() -> None:
+    case = Case()
+    case.runtime.stored.add(IMAGE)
+    assert case.sync(pod()) == []
+    assert case.sync(pod(Container("app", IMAGE, "Always"))) != []
+
+
+def test_never_and_bad_names_have_no_backoff() -> None:
+    case = Case()
+    both = pod(Container("a", IMAGE, "Never"), Container("b", "reg.lab.test/App:1"))
+    for _ in range(2):
+        case.sync(both)
+        assert "ErrImageNeverPull" in str(case.entries[-1].error)
+        assert "InvalidImageName" in str(case.entries[-1].error)
+    assert case.runtime.users == []
+
+
+def test_the_pull_limiter_fails_the_pull_without_asking_the_runtime() -> None:
+    case = Case(Settings(version="1.36", qps=5, burst=1))
+    case.sync(pod())
+    other = Pod("default", "web-1", "1e1e", (Container("app", IMAGE),))
+    assert case.sync(other) == ["Unhandled Error", "Error syncing pod, skipping"]
+    assert "pull QPS exceeded" in str(case.entries[-1].error)
+    assert len(case.runtime.users) == 1
+
+
+def test_an_init_container_that_fails_keeps_the_others_from_being_pulled() -> None:
+    case = Case()
+    case.sync(pod(Container("app", IMAGE), Container("first", "reg.lab.test/init:1", init=True)))
+    assert 'for "first"' in str(case.entries[-1].error)
+    assert 'for "app"' not in str(case.entries[-1].error)
+
+
+def test_without_a_sandbox_nothing_is_pulled() -> None:
+    case = Case()
+    case.runtime.sandbox_error = 'failed to get sandbox image "pause.lab.test/pause:3.9": no'
+    assert len(case.sync(pod())) == 4
+    assert "CreatePodSandboxError" in str(case.entries[-1].error)
+    assert case.runtime.users == []
+
+
+def test_after_a_success_nothing_is_said() -> None:
+    case = Case()
+    case.runtime.error = None
+    assert case.sync(pod()) == []
