@@ -326,6 +326,7 @@ def test_referrers_is_a_capability_of_newer_releases() -> None:
             "reg.example/a.crt",
             "no certificate",
         ),
+        ({"reg.example/hosts.toml": '[host."httpm2"]\nca = "no.crt"\n'}, "reg.example/no.crt", "no such file"),
         ({"reg.example/a.crt": pem(filling=b"ab")}, "reg.example/a.crt", "no certificate"),
         ({"reg.example/a.cert": pem()}, "reg.example/a.cert", "no private key"),
         ({"reg.example/a.cert": "x", "reg.example/a.key": pem("PRIVATE KEY")}, "reg.example/a.cert", "no certificate"),
@@ -343,9 +344,18 @@ def test_files_that_fail_every_pull_decide(tree: Tree, files: dict[str, str | No
     assert fault.mend
 
 
-def test_a_host_that_cannot_be_asked_is_left_out_with_a_word(tree: Tree) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[host."httpmirror.example"]\n',
+        '[host."httpx://mirror.example"]\n',
+        '[host."https://mirror.example:99999"]\n',
+        '[host."https://mirror.example"]\ndial_timeout = "-1s"\n',
+    ],
+)
+def test_a_host_that_cannot_be_asked_is_left_out_with_a_word(tree: Tree, text: str) -> None:
     path = f"{ROOT}/reg.example/hosts.toml"
-    hosts = look(tree({path: '[host."httpmirror.example"]\n'}))
+    hosts = look(tree({path: text}))
     assert [shown(endpoint) for endpoint in hosts.endpoints] == [OWN]
     assert (facts(hosts).file, facts(hosts).line, facts(hosts).decides) == (path, 1, False)
 

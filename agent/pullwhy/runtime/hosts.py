@@ -59,11 +59,14 @@ def registry_hosts(registry: str, roots: tuple[str, ...], version: Version, fs: 
         entries = (*entries[:-1], complete(entries[-1], registry, version))
         endpoints = []
         for entry in entries:
-            unusable = _unusable(entry, source)
-            if unusable is not None:
-                results.append(unusable)
-                continue
-            endpoints.append(endpoint(entry, registry, source, version, fs))
+            fault = _unusable(entry)
+            if fault:
+                # The files of a host that cannot be asked are read all the same, and fail the pull where they are bad.
+                endpoint(replace(entry, scheme="https", authority=registry), registry, source, version, fs)
+                facts = ConfigFacts(ConfigFault.INVALID, source, *fault, entry.line, decides=False)
+                results.append(faulty(facts))
+            else:
+                endpoints.append(endpoint(entry, registry, source, version, fs))
     except PullBlocked as blocked:
         return Hosts((), (faulty(blocked.facts),))
     except UnreadableFile as error:
@@ -144,7 +147,7 @@ def endpoint(entry: HostEntry, registry: str, source: str, version: Version, fs:
         skip_verify=bool(entry.skip_verify),
         http_fallback=fallback,
         headers=entry.headers,
-        dial_timeout=entry.dial_timeout,
+        dial_timeout=entry.dial_timeout or None,
         source=(f"{source}:{entry.line}" if entry.line else source) or "default",
     )
 
@@ -184,21 +187,20 @@ def _load(directory: str, version: Version, fs: HostFS) -> tuple[tuple[HostEntry
         return (certificate_files(directory, fs),), directory, [faulty(facts)]
 
 
-def _unusable(entry: HostEntry, source: str) -> StageResult | None:
-    why = ""
+def _unusable(entry: HostEntry) -> tuple[str, str] | tuple[()]:
+    """Return why containerd can never reach a host, and the mend; nothing where it can."""
+    mend = "write it as https://name"
     if not entry.authority:
-        why = "this host has no name: a text that begins with http needs http:// or https:// before the name"
-    elif entry.scheme not in {"http", "https"}:
-        why = f"containerd cannot speak {entry.scheme[:40]!r} and skips this host"
-    else:
-        try:
-            urls.port_number(urls.split_port(entry.authority)[1], entry.scheme)
-        except ValueError as error:
-            why = str(error)
-    if not why:
-        return None
-    facts = ConfigFacts(ConfigFault.INVALID, source, why, "write it as https://name", entry.line, decides=False)
-    return faulty(facts)
+        return "this host has no name: a text that begins with http needs http:// or https:// before the name", mend
+    if entry.scheme not in {"http", "https"}:
+        return f"containerd cannot speak {entry.scheme[:40]!r} and skips this host", mend
+    if entry.dial_timeout is not None and entry.dial_timeout < 0:
+        return "its dial_timeout is negative, so that every dial fails at once", 'write dial_timeout = "10s"'
+    try:
+        urls.port_number(urls.split_port(entry.authority)[1], entry.scheme)
+    except ValueError as error:
+        return str(error), mend
+    return ()
 
 
 def _ca(path: str, fs: HostFS) -> str:
