@@ -1,7 +1,10 @@
 """A real HTTP server on loopback that answers as a test tells it, well or badly."""
 
 import asyncio
+import contextlib
+import socket
 import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -119,3 +122,34 @@ class RawServer(Server):
             writer.write(self._said)
             await writer.drain()
         return False
+
+
+class AlertingServer(Server):
+    """A TLS server in a thread of its own: a plain socket sends its alert before it closes, asyncio does not."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        super().__init__(lambda _: Answer(), tls)
+        self._context = tls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._accept)
+
+    async def __aenter__(self) -> Self:
+        self.port = self._listener.getsockname()[1]
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        await asyncio.to_thread(self._thread.join)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                raw, _ = self._listener.accept()
+                raw.settimeout(2)
+                with raw, contextlib.suppress(OSError), self._context.wrap_socket(raw, server_side=True) as secure:
+                    secure.recv(4096)
+                    secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")

@@ -82,18 +82,19 @@ class Registry:
             with self._stage(Stage.AUTH, Identity.ANONYMOUS, started) as seen:
                 await self._refused(seen, first, (), AuthFacts(AuthResult.UNUSABLE_CHALLENGE))
             return False
-        served: tuple[Reply, Identity, Headers] | None = None
+        served: bool | None = None
         for credential in (None, *self._credentials()):
             identity = _identity(credential)
             met = await self._authorised(challenge, credential, started)
             if met is not None:
                 reply, headers = met
                 passed = await self._manifest(reply, identity, headers, self._clock.monotonic())
-                served = served or ((reply, identity, headers) if passed else None)
+                if passed and served is None:  # content is the same for all who may read it
+                    served = await self._content(reply, identity, headers)
             if self._lost:
                 break
             started = self._clock.monotonic()
-        return await self._content(*served) if served is not None else False
+        return served is True
 
     def _credentials(self) -> tuple[Credential, ...]:
         """Return the credentials that may be sent here: to the image's own registry, never to a mirror."""

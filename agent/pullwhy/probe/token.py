@@ -95,8 +95,7 @@ class Meeting:
         token = _token(reply)
         if token is not None:
             return (("Authorization", Secret(f"Bearer {token.reveal()}")),)
-        own = urls.of_endpoint(self.client.route.endpoint, "")
-        seen.via = self.client.via if realm.host == own.host else Via.TOKEN_HOST
+        seen.via = Via.TOKEN_HOST
         seen.auth = self.facts(AuthResult.UNUSABLE_CHALLENGE)
         what = reply.detail or (f"{reply.status}, no token" if reply.status else "no answer")
         seen.failed(f"no token from {realm.authority}: {what}")
