@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from pullwhy.diagnose.codec import MAX_DOCUMENT
+
 SERVICE: Final = "pullwhy.v1.Collector"
 METHOD: Final = f"/{SERVICE}/Report"
 
-MAX_DOCUMENT: Final = 256 * 1024
-"""Bytes of one finding's document; a real one has a few thousand."""
 MAX_BATCH: Final = 100
 """Reports of one batch."""
-MAX_BATCH_BYTES: Final = 512 * 1024
-"""Documents of one batch together; one document alone may be as large as MAX_DOCUMENT."""
+MAX_BATCH_BYTES: Final = MAX_DOCUMENT
+"""Documents of one batch together; a real one has a few thousand bytes."""
 MAX_MESSAGE: Final = 1024 * 1024
 """Bytes of one message on the wire, envelope included."""
 MAX_SEQUENCE: Final = 2**63 - 1

@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from pullwhy.diagnose.codec import MAX_DOCUMENT
+
 logger = logging.getLogger(__name__)
 
 FOLDER: Final = "outbox"
@@ -40,8 +42,8 @@ class Limits:
 
     reports: int = 4096
     bytes: int = 8 * 1024 * 1024
-    document: int = 256 * 1024
-    """The collector takes no larger document (collector/protocol.py: MAX_DOCUMENT), so one would wait for ever."""
+    document: int = MAX_DOCUMENT
+    """The collector takes no larger document, so one would wait for ever."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,6 @@ class Welcome(_message.Message):
     ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     MAX_BATCH_FIELD_NUMBER: _builtins.int
     MAX_BATCH_BYTES_FIELD_NUMBER: _builtins.int
-    MAX_DOCUMENT_BYTES_FIELD_NUMBER: _builtins.int
     collector_version: _builtins.str
     acknowledged: _builtins.int
     """Everything up to here of this outbox is already stored."""
@@ -240,7 +239,6 @@ class Welcome(_message.Message):
     """reports"""
     max_batch_bytes: _builtins.int
     """of their documents together"""
-    max_document_bytes: _builtins.int
     def __init__(
         self,
         *,
@@ -248,11 +246,10 @@ class Welcome(_message.Message):
         acknowledged: _builtins.int = ...,
         max_batch: _builtins.int = ...,
         max_batch_bytes: _builtins.int = ...,
-        max_document_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "collector_version", b"collector_version", "max_batch", b"max_batch", "max_batch_bytes", b"max_batch_bytes", "max_document_bytes", b"max_document_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "collector_version", b"collector_version", "max_batch", b"max_batch", "max_batch_bytes", b"max_batch_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,97 @@
+"""What an agent sent, checked and made into records; every fault is the agent's, and named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from pullwhy.collector.params import image_columns
+from pullwhy.collector.protocol import MAX_SEQUENCE
+from pullwhy.collector.records import FindingRecord, NodeFacts, Speaker
+from pullwhy.diagnose.document import InvalidDocument, decode
+from pullwhy.model import SCHEMA, Finding
+from pullwhy.pb.v1 import report_pb2 as pb
+from pullwhy.text import printable
+
+MAX_NAME: Final = 253
+"""Characters of a node's or cluster's name (RFC 1123 subdomain, as Kubernetes bounds object names)."""
+MAX_IMPAIRMENTS: Final = 32
+_TOKEN: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}\Z")
+
+
+class Refused(Exception):
+    """A message that cannot be taken; the text says why."""
+
+
+def speaker(hello: pb.Hello) -> Speaker:
+    """Return who speaks; raises Refused."""
+    if hello.schema != SCHEMA:
+        raise Refused(
+            f"the schema '{printable(hello.schema, 40)}' is not known here, {SCHEMA} is: upgrade the collector before its agents"
+        )
+    for what, name, may_be_empty in (("node", hello.node, False), ("cluster", hello.cluster, True)):
+        if len(name) > MAX_NAME or not name.isprintable() or not (name or may_be_empty):
+            raise Refused(f"the {what}'s name must have 1 to {MAX_NAME} printable characters")
+    if not _TOKEN.match(hello.outbox_id):
+        raise Refused("outbox_id must have 1 to 64 letters, digits, dots, _ and -")
+    return Speaker(hello.cluster, hello.node, hello.outbox_id, printable(hello.agent_version, 64))
+
+
+def facts(status: pb.NodeStatus) -> NodeFacts:
+    """Return a node's status, every text cut and safe to show."""
+    return NodeFacts(
+        zone=printable(status.zone, 128),
+        pool=printable(status.pool, 128),
+        runtime_name=printable(status.runtime_name, 64),
+        runtime_version=printable(status.runtime_version, 64),
+        kubelet_version=printable(status.kubelet_version, 64),
+        architecture=printable(status.architecture, 32),
+        outbox_dropped=min(status.outbox_dropped, MAX_SEQUENCE),
+        impairments=tuple(printable(text, 500) for text in status.impairments[:MAX_IMPAIRMENTS]),
+    )
+
+
+def in_order(reports: Iterable[pb.Report]) -> int:
+    """Return the last sequence number of a batch; raises Refused where they do not grow."""
+    last = 0
+    for report in reports:
+        if not last < report.sequence <= MAX_SEQUENCE:
+            raise Refused(f"sequence number {report.sequence} after {last}: they must grow, up to 2^63-1")
+        last = report.sequence
+    return last
+
+
+def record(report: pb.Report, who: Speaker) -> FindingRecord:
+    """Return one report as it is stored; raises Refused."""
+    try:
+        finding = decode(report.document)
+    except InvalidDocument as error:
+        raise Refused(f"{_name(report)}: {error}") from error
+    if not _TOKEN.match(finding.id) or finding.id != report.finding_id:
+        raise Refused(f"{_name(report)}: its document is of another finding, {printable(finding.id, 64)}")
+    if (finding.cluster, finding.node) != (who.cluster, who.node):
+        raise Refused(f"{_name(report)}: it is of node '{printable(finding.node, MAX_NAME)}', another than its agent's")
+    return _record(report, finding)
+
+
+def _record(report: pb.Report, finding: Finding) -> FindingRecord:
+    canonical, repository = image_columns(finding.image)
+    pods = {(pod.namespace, pod.name) for pod in finding.pods}
+    return FindingRecord(
+        report.sequence,
+        finding.id,
+        canonical,
+        repository,
+        finding.registry,
+        finding.diagnosis.cause,
+        finding.state,
+        finding.first_seen,
+        finding.last_seen,
+        tuple(pods),
+        report.document,
+    )
+
+
+def _name(report: pb.Report) -> str:
+    return f"finding {printable(report.finding_id, 64)}"

@@ -1,0 +1,59 @@
+"""The collector's own metrics, in a registry of their own; the `cause` label is the closed catalogue, pre-set to 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from pullwhy import __version__
+from pullwhy.model import CauseId
+
+
+class Metrics:
+    """Counters that the parts raise, and gauges that are set when somebody asks."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.connected = Gauge(
+            "pullwhy_collector_connected_agents", "Agents with a stream to this collector.", registry=self.registry
+        )
+        self.reports = Counter(
+            "pullwhy_collector_reports", "Reports taken, resent ones included.", registry=self.registry
+        )
+        self.refused = Counter("pullwhy_collector_refused_reports", "Reports refused for good.", registry=self.registry)
+        self.store_failures = Counter(
+            "pullwhy_collector_store_failures",
+            "Batches that could not be stored; their agents send them again.",
+            registry=self.registry,
+        )
+        self.forgotten = Counter(
+            "pullwhy_collector_forgotten_findings", "Findings deleted for age or size.", registry=self.registry
+        )
+        self._active = Gauge(
+            "pullwhy_collector_active_findings",
+            "Findings that are Active, over all nodes.",
+            ["cause"],
+            registry=self.registry,
+        )
+        self._bytes = Gauge(
+            "pullwhy_collector_database_bytes", "Bytes that the stored data take.", registry=self.registry
+        )
+        self._writable = Gauge(
+            "pullwhy_collector_database_writable", "1 while the last write succeeded.", registry=self.registry
+        )
+        Gauge("pullwhy_collector_info", "The collector's version.", ["version"], registry=self.registry).labels(
+            __version__
+        ).set(1)
+        self.set_store({}, 0, writable=True)
+
+    def set_store(self, active: Mapping[str, int], size: int, *, writable: bool) -> None:
+        """Set what only the store knows."""
+        for cause in CauseId:
+            self._active.labels(cause).set(active.get(cause, 0))
+        self._bytes.set(size)
+        self._writable.set(writable)
+
+    def text(self) -> bytes:
+        """Return the exposition format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,175 @@
+"""The gRPC side: one stream per agent, bounded in size, number and rate; an acknowledgement follows its commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Final, NoReturn
+
+import grpc
+import grpc.aio
+
+from pullwhy import __version__
+from pullwhy.collector import ingest
+from pullwhy.collector.ingest import Refused
+from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.protocol import MAX_BATCH, MAX_BATCH_BYTES, SERVICE
+from pullwhy.collector.records import FindingRecord, Session, Speaker, Store, StoreError
+from pullwhy.pb.v1 import report_pb2 as pb
+from pullwhy.text import printable
+
+logger = logging.getLogger(__name__)
+
+HELLO_SECONDS: Final = 30.0
+"""A stream that does not say who it is within this time is closed."""
+REPORTS_PER_SECOND: Final = 200.0
+"""Of one agent, over time; a faster one is read more slowly. A node has a few findings an hour."""
+REPORTS_AT_ONCE: Final = 4096.0
+"""What an agent may send at full speed after a silence: a whole outbox."""
+
+Context = grpc.aio.ServicerContext[pb.AgentMessage, pb.CollectorMessage]
+
+
+class Servicer:
+    """Takes findings in. One object serves all agents."""
+
+    def __init__(
+        self,
+        store: Store,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        max_agents: int,
+        hello_seconds: float = HELLO_SECONDS,
+    ) -> None:
+        self._store, self._metrics, self._clock = store, metrics, clock
+        self._max_agents, self._hello_seconds = max_agents, hello_seconds
+        self._streams = 0
+        self._connected: Counter[tuple[str, str]] = Counter()
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return what a gRPC server needs to know of this service."""
+        report = grpc.stream_stream_rpc_method_handler(
+            self._report,
+            request_deserializer=pb.AgentMessage.FromString,
+            response_serializer=pb.CollectorMessage.SerializeToString,
+        )
+        return grpc.method_handlers_generic_handler(SERVICE, {"Report": report})
+
+    def connected(self) -> set[tuple[str, str]]:
+        """Return cluster and name of the nodes whose agents have a stream now."""
+        return set(self._connected)
+
+    async def _report(self, messages: AsyncIterator[pb.AgentMessage], context: Context) -> None:
+        del messages  # read through the context, one at a time
+        if self._streams >= self._max_agents:
+            await _abort(
+                context,
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"{self._streams} agents are connected, the most that `max_agents` allows",
+            )
+        self._streams += 1
+        self._metrics.connected.set(self._streams)
+        try:
+            await self._serve(context)
+        except StoreError as error:
+            self._metrics.store_failures.inc()
+            await _abort(context, grpc.StatusCode.UNAVAILABLE, f"the collector cannot store: {error}")
+        except Refused as refused:
+            await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(refused))
+        finally:
+            self._streams -= 1
+            self._metrics.connected.set(self._streams)
+
+    async def _serve(self, context: Context) -> None:
+        speaker, session = await self._greet(context)
+        key = (speaker.cluster, speaker.node)
+        self._connected[key] += 1
+        try:
+            await self._take_batches(context, session)
+        finally:
+            self._connected[key] -= 1
+            if not self._connected[key]:
+                del self._connected[key]
+
+    async def _greet(self, context: Context) -> tuple[Speaker, Session]:
+        try:
+            async with asyncio.timeout(self._hello_seconds):
+                message = await _next(context)
+        except TimeoutError:
+            await _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, "no Hello came")
+        if message is None or not message.HasField("hello"):
+            raise Refused("the first message must be a Hello")
+        try:
+            speaker = ingest.speaker(message.hello)
+        except Refused as refused:
+            logger.warning("agent %s: %s", printable(context.peer(), 100), refused)
+            await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(refused))
+        session = await self._store.open_session(speaker, ingest.facts(message.hello.status))
+        welcome = pb.Welcome(
+            collector_version=__version__,
+            acknowledged=session.acknowledged,
+            max_batch=MAX_BATCH,
+            max_batch_bytes=MAX_BATCH_BYTES,
+        )
+        await context.write(pb.CollectorMessage(welcome=welcome))
+        return speaker, session
+
+    async def _take_batches(self, context: Context, session: Session) -> None:
+        pace = Pace(REPORTS_PER_SECOND, REPORTS_AT_ONCE, self._clock)
+        while message := await _next(context):
+            if not message.HasField("batch"):
+                raise Refused("after the Hello only batches may follow")
+            batch = message.batch
+            if len(batch.reports) > MAX_BATCH:
+                raise Refused(f"a batch of {len(batch.reports)} reports, more than {MAX_BATCH}")
+            if batch.HasField("status"):
+                await self._store.note_facts(session.speaker, ingest.facts(batch.status))
+            if batch.reports:
+                await context.write(pb.CollectorMessage(ack=await self._take(batch, session)))
+            if seconds := pace.wait(1 + len(batch.reports)):
+                await asyncio.sleep(seconds)
+
+    async def _take(self, batch: pb.Batch, session: Session) -> pb.Ack:
+        """Store a batch and return its acknowledgement."""
+        ack = pb.Ack(sequence=ingest.in_order(batch.reports))
+        records: list[FindingRecord] = []
+        for report in batch.reports:
+            try:
+                records.append(ingest.record(report, session.speaker))
+            except Refused as refused:
+                ack.refused.add(sequence=report.sequence, reason=printable(str(refused), 300))
+        await self._store.write(session, records, ack.sequence)
+        self._metrics.reports.inc(len(batch.reports))
+        if ack.refused:
+            self._metrics.refused.inc(len(ack.refused))
+            logger.warning(
+                "node %s: %d reports refused: %s", session.speaker.node, len(ack.refused), ack.refused[0].reason
+            )
+        return ack
+
+
+class Pace:
+    """A token bucket: tells how long to wait so that no agent takes more than its share."""
+
+    def __init__(self, per_second: float, at_once: float, clock: Callable[[], float]) -> None:
+        self._per_second, self._at_once, self._clock = per_second, at_once, clock
+        self._tokens, self._then = at_once, clock()
+
+    def wait(self, tokens: int) -> float:
+        """Spend `tokens`; return the seconds until that many were earned, 0 while there are some in hand."""
+        now = self._clock()
+        self._tokens = min(self._at_once, self._tokens + (now - self._then) * self._per_second) - tokens
+        self._then = now
+        return max(0.0, -self._tokens / self._per_second)
+
+
+async def _next(context: Context) -> pb.AgentMessage | None:
+    message: object = await context.read()
+    return message if isinstance(message, pb.AgentMessage) else None
+
+
+async def _abort(context: Context, code: grpc.StatusCode, text: str) -> NoReturn:
+    await context.abort(code, text)
+    raise AssertionError("unreachable: abort raises")

@@ -1,0 +1,201 @@
+"""The collector as a whole: store, gRPC and HTTP in one event loop; alone, or inside an agent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import grpc
+import grpc.aio
+import uvicorn
+
+from pullwhy.collector.api import API
+from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.protocol import collector_options
+from pullwhy.collector.records import StoreError
+from pullwhy.collector.retention import Keep, tend
+from pullwhy.collector.server import Servicer
+from pullwhy.collector.settings import CollectorSettings
+from pullwhy.collector.store import SQLiteStore, open_store
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS: Final = 1.0
+"""For batches that are under way at the end; what is not acknowledged by then, its agent sends again."""
+HTTP_CONCURRENCY: Final = 100
+"""Questions at a time; more are answered 503."""
+
+
+class StartError(Exception):
+    """The collector cannot start; the text names the setting and the mend."""
+
+
+class _HTTPServer(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the process's signals to who runs the collector."""
+        yield
+
+
+class Collector:
+    """A collector to start and stop; `grpc_address` and `http_address` tell where it listens then."""
+
+    def __init__(self, settings: CollectorSettings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._settings, self._clock = settings, clock
+        self._metrics = Metrics()
+        self._closing = contextlib.AsyncExitStack()
+        self.grpc_address = ""
+        self.http_address = ""
+
+    async def start(self) -> None:
+        """Open the store and listen; raises StartError, with nothing left behind."""
+        try:
+            async with self._closing:
+                await self._start()
+                self._closing = self._closing.pop_all()
+        except StoreError as error:
+            raise StartError(str(error)) from error
+
+    async def stop(self) -> None:
+        """Take nothing more, finish what is under way, close the store."""
+        await self._closing.aclose()
+
+    async def _start(self) -> None:
+        settings = self._settings
+        store = open_store(Path(settings.database), self._clock)
+        self._closing.push_async_callback(store.close)
+        servicer = Servicer(store, self._metrics, time.monotonic, settings.max_agents)
+        await self._start_tending(store, servicer)
+        await self._start_http(API(store, self._metrics, servicer.connected, self._clock))
+        await self._start_grpc(servicer)
+        logger.info(
+            "collector: agents report to %s, questions to http://%s, database %s",
+            self.grpc_address, self.http_address, settings.database,
+        )  # fmt: skip
+
+    async def _start_tending(self, store: SQLiteStore, servicer: Servicer) -> None:
+        keep = Keep(timedelta(days=self._settings.retention_days), self._settings.database_mib * 1024 * 1024)
+        task = asyncio.create_task(tend(store, keep, self._metrics, servicer.connected, self._clock), name="retention")
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.wait([task])
+
+        self._closing.push_async_callback(end)
+
+    async def _start_grpc(self, servicer: Servicer) -> None:
+        server = grpc.aio.server(options=collector_options())
+        server.add_generic_rpc_handlers((servicer.handler(),))
+        host, port = _split(self._settings.grpc_listen, "grpc_listen")
+        try:
+            credentials = _credentials(self._settings)
+            if credentials:
+                bound = server.add_secure_port(_join(host, port), credentials)
+            else:
+                bound = server.add_insecure_port(_join(host, port))
+        except RuntimeError as error:
+            raise StartError(
+                f"grpc_listen {self._settings.grpc_listen}: cannot be listened on, is it taken? {error}"
+            ) from error
+        await server.start()
+        self._closing.push_async_callback(server.stop, GRACE_SECONDS)
+        self.grpc_address = _join(host, bound)
+
+    async def _start_http(self, api: API) -> None:
+        listener = _listen(self._settings.http_listen)
+        config = uvicorn.Config(
+            api.application(),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=HTTP_CONCURRENCY,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=int(GRACE_SECONDS),
+            h11_max_incomplete_event_size=16_384,
+        )
+        server = _HTTPServer(config)
+        task = asyncio.create_task(server.serve([listener]), name="http")
+
+        async def end() -> None:
+            server.should_exit = True
+            await asyncio.wait([task])
+            listener.close()
+
+        self._closing.push_async_callback(end)
+        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers no event
+            await asyncio.sleep(0.005)
+        host, port = listener.getsockname()[:2]
+        self.http_address = _join(host, port)
+
+
+async def serve(settings: CollectorSettings) -> None:
+    """Run a collector until SIGTERM or SIGINT; raises StartError."""
+    _raise_file_limit()
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    collector = Collector(settings)
+    await collector.start()
+    try:
+        await ended.wait()
+        logger.info("collector: stopping")
+    finally:
+        await collector.stop()
+
+
+def _raise_file_limit() -> None:
+    # Each agent is a connection; the usual soft limit of 1024 would refuse the thousandth node.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _credentials(settings: CollectorSettings) -> grpc.ServerCredentials | None:
+    if not settings.tls_certificate:
+        if settings.tls_key or settings.tls_client_ca:
+            raise StartError(
+                "tls_key or tls_client_ca is set without tls_certificate: set tls_certificate too, or none of them"
+            )
+        return None
+    try:
+        certificate, key = Path(settings.tls_certificate).read_bytes(), Path(settings.tls_key).read_bytes()
+        client_ca = Path(settings.tls_client_ca).read_bytes() if settings.tls_client_ca else None
+    except OSError as error:
+        raise StartError(
+            f"{error.filename}: {error.strerror}: tls_certificate, tls_key and tls_client_ca name readable files"
+        ) from error
+    return grpc.ssl_server_credentials([(key, certificate)], client_ca, require_client_auth=client_ca is not None)
+
+
+def _listen(address: str) -> socket.socket:
+    host, port = _split(address, "http_listen")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=512)
+    except (OSError, OverflowError) as error:
+        raise StartError(
+            f"http_listen {address}: {error.strerror if isinstance(error, OSError) else error}: name a free address and port"
+        ) from error
+
+
+def _split(address: str, key: str) -> tuple[str, int]:
+    host, colon, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (colon and host and port.isascii() and port.isdigit()):
+        raise StartError(f"{key} {address!r}: write ADDRESS:PORT, such as 0.0.0.0:8080 or [::]:8080")
+    return host, int(port)
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,33 @@
+"""The collector's settings, each with its default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from pullwhy.config import Listen
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorSettings:
+    """Read from TOML and `PULLWHY_*` by `config.load`."""
+
+    grpc_listen: Listen = "0.0.0.0:9443"
+    """Where agents report, `ADDRESS:PORT`; port 0 takes a free one."""
+    http_listen: Listen = "0.0.0.0:8080"
+    """Where people, programs and Prometheus ask."""
+    database: str = "/var/lib/pullwhy/collector.db"
+    """SQLite file; its directory must be writable."""
+    retention_days: Annotated[float, msgspec.Meta(gt=0, le=3650)] = 30.0
+    """Findings and nodes that were not heard of for so long are forgotten."""
+    database_mib: Annotated[int, msgspec.Meta(ge=16)] = 2048
+    """Beyond this size the oldest findings are forgotten earlier, resolved ones first."""
+    max_agents: Annotated[int, msgspec.Meta(ge=1)] = 20_000
+    """Streams at a time."""
+    tls_certificate: str = ""
+    """File of the gRPC server's certificate chain; empty speaks plaintext."""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    """File of the certificates that must have signed an agent's own; empty asks agents for none."""

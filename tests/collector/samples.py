@@ -1,0 +1,89 @@
+"""Findings, reports and running collectors for the tests of both sides of the wire."""
+
+import contextlib
+import http.client
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pullwhy.collector.service import Collector
+from pullwhy.collector.settings import CollectorSettings
+from pullwhy.diagnose.document import encode
+from pullwhy.model import (
+    Answer,
+    CauseId,
+    Confidence,
+    Diagnosis,
+    FailingPod,
+    Finding,
+    RemedyRef,
+    Retryable,
+    Stage,
+    State,
+)
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def finding(
+    number: int = 1, *, node: str = "node-a", cause: CauseId = CauseId.TAG_NOT_FOUND, **changed: Any
+) -> Finding:
+    """Return a finding of its own id for each number."""
+    diagnosis = Diagnosis(
+        cause,
+        Stage.MANIFEST,
+        Confidence.PROVED,
+        Retryable(Answer.NO, "the tag stays absent"),
+        "the registry has no such tag",
+        RemedyRef("right-tag", {"image": "registry.example/shop/web"}),
+    )
+    plain = Finding(
+        id=f"{number:016x}",
+        node=node,
+        image=f"registry.example/shop/web{number}:1.4",
+        registry="registry.example",
+        diagnosis=diagnosis,
+        first_seen=NOW - timedelta(hours=1),
+        last_seen=NOW - timedelta(minutes=number % 50),
+        pods=(FailingPod("shop", f"web-{number}", "uid", "main"),),
+    )
+    return replace(plain, **changed)
+
+
+def recovered(number: int = 1, **changed: Any) -> Finding:
+    return finding(number, state=State.RECOVERED, resolved_at=NOW, **changed)
+
+
+def encoded(number: int = 1, **changed: Any) -> bytes:
+    return encode(finding(number, **changed))
+
+
+@contextlib.asynccontextmanager
+async def collector(tmp_path: Path, **settings: Any) -> AsyncIterator[Collector]:
+    """Run a collector on free loopback ports."""
+    defaults = {"grpc_listen": "127.0.0.1:0", "http_listen": "127.0.0.1:0", "database": str(tmp_path / "collector.db")}
+    running = Collector(CollectorSettings(**(defaults | settings)))
+    await running.start()
+    try:
+        yield running
+    finally:
+        await running.stop()
+
+
+def get(
+    address: str, path: str, headers: dict[str, str] | None = None, method: str = "GET"
+) -> tuple[int, Any, dict[str, str]]:
+    """Ask over real HTTP; return status, decoded JSON (or text) and headers. Blocks: call it in a thread."""
+    connection = http.client.HTTPConnection(address, timeout=20)
+    try:
+        connection.request(method, path, headers=headers or {})
+        response = connection.getresponse()
+        body = response.read()
+        kind = response.headers.get("content-type", "")
+        value = json.loads(body) if kind == "application/json" and body else body.decode()
+        return response.status, value, dict(response.headers)
+    finally:
+        connection.close()
