@@ -14,7 +14,7 @@ MAX_LENGTH: Final = 4096
 MAX_NAME_LENGTH: Final = 255
 """Characters of registry and repository together (distribution/reference: NameTotalLengthMax)."""
 
-_DOMAIN_LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
+_DOMAIN_LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\Z")
 _IPV6: Final = re.compile(r"\[[0-9a-fA-F:]{2,45}\]\Z")
 _PATH_COMPONENT: Final = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
 _TAG: Final = re.compile(r"\w[\w.-]{0,127}\Z", re.ASCII)
@@ -71,6 +71,23 @@ def parse(text: str) -> ImageReference:
 
     Raises InvalidReference, which names the first part that is wrong.
     """
+    try:
+        return _parse(text)
+    except InvalidReference as error:
+        if error.suggestion and not _is_valid(error.suggestion):
+            raise InvalidReference(text, error.fault) from None
+        raise
+
+
+def _is_valid(text: str) -> bool:
+    try:
+        _parse(text)
+    except InvalidReference:
+        return False
+    return True
+
+
+def _parse(text: str) -> ImageReference:
     _check_characters(text)
     rest, _, digest = text.partition("@")
     if "@" in text and not _DIGEST.match(digest):
@@ -78,7 +95,7 @@ def parse(text: str) -> ImageReference:
     name, tag = _split_tag(rest)
     if tag is not None and not _TAG.match(tag):
         raise InvalidReference(text, _tag_fault(tag), _tag_suggestion(name, tag))
-    if _BARE_HEX.match(name):
+    if _BARE_HEX.match(text):
         raise InvalidReference(text, "64 hex digits alone are an image id, not a name")
     registry, repository, defaulted = _split_registry(text, name)
     _check_repository(text, registry, repository)
@@ -134,12 +151,15 @@ def _check_registry(text: str, registry: str) -> None:
     if colon and not (port.isdigit() and 0 < int(port[:6]) < 65536):  # noqa: PLR2004 - the range of ports
         raise InvalidReference(text, f"the registry's port {port[:20]!r} is not a number from 1 to 65535")
     if not _IPV6.match(host) and not all(_DOMAIN_LABEL.match(label) for label in host.split(".")):
-        suggestion = text.lower() if _is_name_path(text) else ""
-        raise InvalidReference(text, f"{host[:80]!r} is not a host name", suggestion)
+        raise InvalidReference(text, f"{host[:80]!r} is not a host name", _lowered(text))
 
 
-def _is_name_path(text: str) -> bool:
-    return all(_PATH_COMPONENT.match(part) for part in text.lower().split(":")[0].split("/"))
+def _lowered(text: str) -> str:
+    """Return a reference with its name in lower case; a registry that looks like a host keeps its letters, as does a tag."""
+    name, _ = _split_tag(text.partition("@")[0])
+    first, slash, rest = name.partition("/")
+    host = slash and ("." in first or ":" in first)
+    return f"{first if host else first.lower()}{slash}{rest.lower()}{text[len(name) :]}"
 
 
 def _check_repository(text: str, registry: str, repository: str) -> None:
@@ -159,7 +179,7 @@ def _check_repository(text: str, registry: str, repository: str) -> None:
             raise InvalidReference(
                 text,
                 f"the upper-case letter {upper!r} in {component[:80]!r}",
-                text.replace(component, component.lower()),
+                _lowered(text),
             )
         raise InvalidReference(
             text, f"{component[:80]!r} is no path component (lower-case letters and digits, joined by . _ __ or -)"
