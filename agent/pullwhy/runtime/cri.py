@@ -1,6 +1,6 @@
 """The one client of the Container Runtime Interface: the few calls that pullwhy may make, typed, bounded, with deadlines.
 
-Source: cri-api v0.24 to v0.37; gRPC codes as FACTS of containerd 1.6 to 2.3 (errgrpc.ToGRPC).
+Source: cri-api v0.24 to v0.37, pkg/apis/runtime/v1/api.proto.
 """
 
 from __future__ import annotations
