@@ -1,0 +1,80 @@
+"""The long text of a finding."""
+
+from typing import Any
+
+import pytest
+from diagnose.findings import FINDING
+
+from pullwhy.diagnose.document import document
+from pullwhy.diagnose.explain import explain
+
+DOCUMENT = document(FINDING)
+
+
+def test_it_tells_what_why_who_when_and_what_to_do() -> None:
+    text = explain(DOCUMENT)
+    order = [
+        "TagNotFound: registry.example has no tag 1.4 in shop/web; it has 1.40",
+        "proved: observed on the node itself",
+        "4 times from 2026-11-22T09:55:00.000Z",
+        "What shows it",
+        "404 Not Found (MANIFEST_UNKNOWN)",
+        "Who waits for it",
+        "shop/web-7d9c (ReplicaSet/web), container web, 4 attempts, next try 2026-11-22T10:01:20.000Z",
+        "Will it heal by itself?",
+        "no: the tag must be pushed",
+        "What to do",
+        "skopeo list-tags docker://registry.example/shop/web",
+        "The walk",
+        "FAIL",
+    ]
+    text = " ".join(text.split())
+    places = [text.find(part) for part in order]
+    assert -1 not in places, order[places.index(-1)]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("width", [40, 60, 100, 200])
+def test_lines_keep_to_the_width_but_commands_stay_whole(width: int) -> None:
+    commands = [command["run"] for command in DOCUMENT["remedy"]["commands"]]
+    lines = explain(DOCUMENT, width).split("\n")
+    assert all(any(command in line for line in lines) for command in commands)
+    wrapped = [line for line in lines if not any(command in line for command in commands)]
+    words = 80  # a digest or a URL is one word
+    assert all(len(line) <= width or len(line.split()[-1]) > width - words for line in wrapped)
+
+
+def poisoned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: poisoned(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [poisoned(item) for item in value]
+    return f"{value}\x1b[2J\u202e\r" if isinstance(value, str) else value
+
+
+def test_nothing_hostile_reaches_the_terminal() -> None:
+    assert explain(poisoned(DOCUMENT)).replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("key", list(DOCUMENT))
+def test_a_key_that_is_missing_or_odd_is_passed_over(key: str) -> None:
+    without = {name: value for name, value in DOCUMENT.items() if name != key}
+    assert explain(without)
+    for odd in (None, 7, "text", [], {}, [None], ["x"], {"commands": [7], "text": None}):
+        assert explain(DOCUMENT | {key: odd})
+
+
+def test_an_empty_document_is_still_answered() -> None:
+    assert explain({}).startswith("Undetermined")
+
+
+def test_stages_are_a_checklist() -> None:
+    lines = [line.strip() for line in explain(DOCUMENT).split("\n")]
+    assert any(line.startswith("OK") and "DNS" in line and "0.01 s" in line for line in lines)
+    assert any(line.startswith("FAIL") and "Manifest" in line for line in lines)
+
+
+def test_configuration_to_write_keeps_its_lines() -> None:
+    remedy = DOCUMENT["remedy"] | {"text": 'Write:\nconfigs:\n  "registry.example":\n    tls:\nand restart.'}
+    text = explain(DOCUMENT | {"remedy": remedy})
+    assert '    configs:\n      "registry.example":\n        tls:\n' in text

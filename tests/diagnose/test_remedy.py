@@ -1,0 +1,270 @@
+"""Remedies never harm: what they must not say, how hostile values come out, and that node-local commands do what they say."""
+
+import re
+import shlex
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from pullwhy.diagnose.prescription import Values
+from pullwhy.diagnose.remedy import BUILDERS, Remedy, render
+from pullwhy.model import Factor, RemedyRef
+
+BASE = {
+    "image": "registry.example:5000/shop/web:1.4",
+    "registry": "registry.example:5000",
+    "repository": "shop/web",
+    "tag": "1.4",
+    "host": "registry.example:5000",
+    "namespace": "shop",
+    "pod": "web-7d9c",
+    "container": "web",
+    "wanted": "linux/amd64",
+    "path": "/var/lib/containerd",
+    "file": "/etc/containerd/certs.d/registry.example:5000/hosts.toml",
+}
+CONTAINERD = {
+    "runtime": "containerd",
+    "version": "v2.1.9",
+    "certs_d": "/etc/containerd/certs.d",
+    "runtime_unit": "containerd.service",
+}
+NODES = {
+    "containerd": CONTAINERD,
+    "containerd with hosts.toml": CONTAINERD
+    | {"hosts_toml": "/etc/containerd/certs.d/registry.example:5000/hosts.toml"},
+    "containerd without certs.d": {"runtime": "containerd", "version": "1.7.24"},
+    "k3s": {"runtime": "containerd", "manager": "k3s"},
+    "rke2": {"runtime": "containerd", "manager": "rke2"},
+    "cri-o": {"runtime": "cri-o"},
+    "docker": {"runtime": "docker"},
+    "unknown": {},
+}
+VARIANTS: tuple[dict[str, str], ...] = (
+    {},
+    {"scheme": "https"},
+    {"via": "Mirror", "host": "mirror.example"},
+    {"via": "SandboxImage"},
+    {"provider": "aws"},
+    {"factors": ",".join(Factor)},
+    {"registry": "docker.io"},
+    {"family": "6", "address": "2001:db8::1"},
+    {"file": "/etc/containerd/config.toml"},
+    {"mend": "set config_path to one directory, then restart containerd, drained"},
+)  # fmt: skip
+
+
+def rendered() -> Iterator[tuple[str, Remedy]]:
+    for name, (kind, node), variant in product(BUILDERS, NODES.items(), VARIANTS):
+        yield f"{name} on {kind}", render(RemedyRef(name, BASE | node | variant))
+
+
+ALL = list(rendered())
+
+NEVER = {
+    "skipping verification": r"skip_verify|skip-verify|insecure|tls-verify|--no-check",
+    "deleting stores": r"\brm\s+-|rm -rf|\bprune\b|unlink|truncate\s+-|mkfs|/var/lib/containerd/\*",
+    "tests that are not the kubelet's pull": r"docker pull|docker login|ctr (\S+ )*pull|crictl pull|\bping\b|nslookup",
+}
+
+
+@pytest.mark.parametrize("pattern", NEVER.values(), ids=NEVER.keys())
+def test_never_advised(pattern: str) -> None:
+    for name, remedy in ALL:
+        for text in (remedy.text, *(command.run for command in remedy.commands)):
+            assert not re.search(pattern, text), name
+
+
+def test_a_weaker_pull_policy_is_no_cure() -> None:
+    for name, remedy in ALL:
+        assert not any("IfNotPresent" in command.run for command in remedy.commands), name
+        assert ("IfNotPresent" in remedy.text) == ("hides faults of the registry" in remedy.text), name
+
+
+def test_certs_d_is_read_at_every_pull_so_nothing_restarts() -> None:
+    for name, remedy in ALL:
+        restarts = any("systemctl restart" in command.run for command in remedy.commands)
+        writes_certs_d = any("certs.d" in command.run and "EDITOR" not in command.run for command in remedy.commands)
+        sets_config_path = "config_path = " in remedy.text
+        assert not (restarts and writes_certs_d) or sets_config_path, name
+        assert not ("nothing needs a restart" in remedy.text and (restarts or remedy.restart_required)), name
+
+
+def test_a_restart_of_the_runtime_is_drained() -> None:
+    for name, remedy in ALL:
+        runs = [command.run for command in remedy.commands]
+        for index, run in enumerate(runs):
+            if run.startswith("systemctl restart") and "kubelet" not in run:
+                assert remedy.restart_required, name
+                assert any(before.startswith("kubectl drain") for before in runs[:index]), name
+
+
+def test_every_command_is_valid_shell() -> None:
+    scripts = {command.run: name for name, remedy in ALL for command in remedy.commands}
+    for run, name in scripts.items():
+        checked = subprocess.run(["bash", "-n", "-c", run], capture_output=True, check=False)
+        assert checked.returncode == 0, f"{name}: {run}"
+
+
+def test_a_placeholder_is_explained() -> None:
+    for name, remedy in ALL:
+        for command in remedy.commands:
+            placeholders = set(
+                re.findall(r"\b(?:NODE|ARCHIVE\.tar|CA\.pem|PROXY_URL|SERVICE_ACCOUNT|USERNAME)(?!\w)", command.run)
+            )
+            needs = " ".join(command.needs)
+            assert all(word in needs or word == "PROXY_URL" for word in placeholders), (name, command.run)
+
+
+HOSTILE = (
+    "$(touch /tmp/owned)",
+    "`id`",
+    "a; reboot",
+    "a' ; reboot #",
+    'a" && reboot "',
+    "a\nreboot\n",
+    "\x1b]0;title\x07",
+    "\u202egpj.exe",
+    "--upload-file=/etc/shadow",
+    "-oProxyCommand=reboot",
+    "../../etc/passwd",
+    "/etc/../root/.ssh/authorized_keys",
+    "a|b",
+    "a>b",
+    "x" * 10_000,
+    "",
+)
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_value_never_reaches_a_command(value: str) -> None:
+    keys = {
+        *BASE,
+        "certs_d",
+        "hosts_toml",
+        "runtime_unit",
+        "config_file",
+        "nameserver",
+        "address",
+        "blob",
+        "port",
+        "similar",
+    }
+    hostile = dict.fromkeys(keys, value)
+    for name, node in product(BUILDERS, ({}, {"runtime": "containerd"}, {"runtime": "containerd", "manager": "k3s"})):
+        remedy = render(RemedyRef(name, hostile | node))
+        assert remedy.text.replace("\n", "").isprintable()
+        for command in remedy.commands:
+            assert command.run.isprintable(), name
+            assert not value or value not in command.run, name
+
+
+@pytest.mark.parametrize("value", ["a.b-c:5000", "docker.io", "[::1]:5000", "10.0.0.1:443"])
+def test_honest_hosts_reach_commands_as_one_word(value: str) -> None:
+    word = Values({"host": value}).shell("host", "host", "HOST")
+    assert shlex.split(word) == [value]
+
+
+def test_the_secret_is_for_the_pod_s_namespace_and_the_kubelet_s_key() -> None:
+    create = render(RemedyRef("add-credentials", BASE)).commands[1].run
+    assert "--namespace=shop" in create
+    assert "--docker-server=registry.example:5000" in create
+    hub = render(RemedyRef("add-credentials", BASE | {"registry": "docker.io"})).commands[1].run
+    assert "--docker-server=https://index.docker.io/v1/" in hub
+
+
+def test_similar_tags_and_an_assumed_latest_are_said() -> None:
+    arguments = BASE | {"tag": "latest", "similar": "1.4, 1.5", "factors": "DefaultedLatestTag"}
+    text = render(RemedyRef("correct-tag", arguments)).text
+    assert "`latest` was assumed" in text
+    assert "1.4, 1.5" in text
+
+
+def test_waiting_names_the_registry_s_own_time() -> None:
+    assert "2026-11-22T10:02:00Z" in render(RemedyRef("wait-for-rate-limit", {"until": "2026-11-22T10:02:00Z"})).text
+
+
+def test_a_remedy_of_a_newer_release_becomes_advice_to_look_further() -> None:
+    remedy = render(RemedyRef("teleport-image", {}))
+    assert remedy.id == "teleport-image"
+    assert "pullwhy doctor" in [command.run for command in remedy.commands]
+
+
+def test_each_node_kind_gets_its_own_place_for_an_authority() -> None:
+    places = {
+        kind: " ".join(c.run for c in render(RemedyRef("trust-authority", BASE | node)).commands)
+        for kind, node in NODES.items()
+    }
+    assert "/etc/containerd/certs.d/registry.example:5000/ca.crt" in places["containerd"]
+    assert "/etc/containers/certs.d/registry.example:5000/ca.crt" in places["cri-o"]
+    assert "/etc/docker/certs.d/registry.example:5000/ca.crt" in places["docker"]
+    assert "/etc/rancher/k3s/registries.yaml" in places["k3s"]
+    assert "/etc/rancher/rke2/registries.yaml" in places["rke2"]
+    assert "update-ca-certificates" in places["containerd without certs.d"]
+
+
+def run(remedy: Remedy, where: Path) -> None:
+    for command in remedy.commands:
+        subprocess.run(["bash", "-euc", command.run], cwd=where, check=True, timeout=10)
+
+
+def local(tmp_path: Path, name: str, hosts_toml: str | None = None, **arguments: str) -> tuple[Remedy, Path]:
+    directory = tmp_path / "certs.d" / "registry.example:5000"
+    values = BASE | CONTAINERD | {"certs_d": str(tmp_path / "certs.d")} | arguments
+    if hosts_toml is not None:
+        directory.mkdir(parents=True)
+        (directory / "hosts.toml").write_text(hosts_toml)
+        values["hosts_toml"] = str(directory / "hosts.toml")
+    (tmp_path / "CA.pem").write_text("certificate\n")
+    return render(RemedyRef(name, values)), directory
+
+
+def test_trusting_an_authority_installs_it(tmp_path: Path) -> None:
+    remedy, directory = local(tmp_path, "trust-authority")
+    run(remedy, tmp_path)
+    assert (directory / "ca.crt").read_text() == "certificate\n"
+
+
+def test_trusting_an_authority_names_it_in_a_hosts_toml(tmp_path: Path) -> None:
+    remedy, directory = local(tmp_path, "trust-authority", 'server = "https://registry.example:5000"\n')
+    run(remedy, tmp_path)
+    assert tomllib.loads((directory / "hosts.toml").read_text())["ca"] == str(directory / "ca.crt")
+
+
+def test_a_mirror_s_authority_is_named_in_its_own_table(tmp_path: Path) -> None:
+    text = 'server = "https://registry.example:5000"\n\n[host."https://mirror.example"]\n  capabilities = ["pull"]\n'
+    remedy, directory = local(tmp_path, "trust-authority", text, via="Mirror", host="mirror.example")
+    run(remedy, tmp_path)
+    found = tomllib.loads((directory / "hosts.toml").read_text())
+    assert found["host"]["https://mirror.example"] == {"capabilities": ["pull"], "ca": str(directory / "ca.crt")}
+    assert "ca" not in found
+
+
+def test_an_authority_that_is_named_already_is_left_to_a_person(tmp_path: Path) -> None:
+    text = 'server = "https://registry.example:5000"\nca = "/old.crt"\n'
+    remedy, directory = local(tmp_path, "trust-authority", text)
+    run(remedy, tmp_path)
+    assert (directory / "hosts.toml").read_text() == text
+
+
+@pytest.mark.parametrize(
+    "before", [None, "", 'server = "https://registry.example:5000"\n', '[host."https://mirror.example"]\n']
+)
+def test_plain_http_is_declared_for_this_host_alone(tmp_path: Path, before: str | None) -> None:
+    remedy, directory = local(tmp_path, "declare-scheme", before, scheme="http")
+    if before == "":
+        (directory / "hosts.toml").write_text("# made by us\n")
+    run(remedy, tmp_path)
+    found = tomllib.loads((directory / "hosts.toml").read_text())
+    assert found["server"] == "http://registry.example:5000"
+    assert not remedy.restart_required
+
+
+def test_https_is_declared_where_http_was(tmp_path: Path) -> None:
+    remedy, directory = local(tmp_path, "declare-scheme", 'server = "http://registry.example:5000"\n', scheme="https")
+    run(remedy, tmp_path)
+    assert tomllib.loads((directory / "hosts.toml").read_text())["server"] == "https://registry.example:5000"
