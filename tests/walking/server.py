@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -102,6 +103,10 @@ class Server:
         answer = self.respond(got)
         writer.write(answer.encode(method))
         await writer.drain()
+        if answer.reset:
+            # No lingering: the close that follows is a reset.
+            sock: socket.socket = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if answer.hold:
             await asyncio.sleep(60)
         return not answer.reset and answer.raw is None

@@ -19,6 +19,7 @@ MAX_HEADERS: Final = 200
 MAX_INTERIM: Final = 8
 """Interim (1xx) answers borne before the answer."""
 
+_STATUS_LINE: Final = b"HTTP/"
 _TLS_ALERT: Final = b"\x15\x03"
 
 
@@ -72,6 +73,7 @@ class Connection:
         """Whether an exchange was made before."""
         self._machine = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         self._raw = b""
+        self._ended = False
         self._received = 0
 
     @property
@@ -84,7 +86,7 @@ class Connection:
 
         Raises HTTPFailed, and HandshakeFailed where TLS 1.3 refused us late.
         """
-        self._raw, self._received = b"", 0
+        self._raw, self._received, self._ended = b"", 0, False
         try:
             async with asyncio.timeout(within):
                 await self._send(request, within)
@@ -94,7 +96,7 @@ class Connection:
         except StreamReset as error:
             raise HTTPFailed(HTTPFault.RESET, f"{error} after {self._received} bytes", self._received) from error
         except h11.RemoteProtocolError as error:
-            raise self._garbled(error) from error
+            raise self._garbled() from error
         self.used = True
         if answered.complete and self._machine.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
             self._machine.start_next_cycle()
@@ -103,10 +105,10 @@ class Connection:
     def _silence(self, within: float) -> str:
         return f"after {self._received} bytes nothing came within {within:.1f} s"
 
-    def _garbled(self, error: h11.RemoteProtocolError) -> HTTPFailed:
+    def _garbled(self) -> HTTPFailed:
         if self._raw.startswith(_TLS_ALERT):
             return HTTPFailed(HTTPFault.TLS_EXPECTED, "the server answered plain HTTP with a TLS alert", self._received)
-        if not self._raw or "without sending" in str(error) or "incomplete" in str(error):
+        if self._ended and (not self._raw or self._raw.startswith(_STATUS_LINE)):
             return HTTPFailed(HTTPFault.RESET, f"EOF after {self._received} bytes", self._received)
         if self._received > MAX_HEAD:
             return HTTPFailed(HTTPFault.TOO_LARGE, f"the headers are larger than {MAX_HEAD} bytes", self._received)
@@ -157,6 +159,7 @@ class Connection:
                 return event  # type: ignore[return-value]
             data = await self.stream.read(READ_SIZE, within)
             self._received += len(data)
+            self._ended = not data
             self._raw = (self._raw + data)[:16]
             self._machine.receive_data(data)
 
