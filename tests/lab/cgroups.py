@@ -76,14 +76,28 @@ def _remove(name: str, parent: int) -> None:
     os.rmdir(name, dir_fd=parent)
 
 
+def own_hierarchies() -> list[Hierarchy]:
+    """Return the hierarchies of the host, with this process's place in each."""
+    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+    return hierarchies(mounts, Path("/proc/self/cgroup").read_text(encoding="utf-8"))
+
+
+def remove(name: str) -> None:
+    """Remove the cgroup *name* wherever it is left; one that is still in use stays."""
+    for hierarchy in own_hierarchies():
+        parent = os.open(hierarchy.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _remove(name, parent)
+        except OSError:
+            continue  # not there, or a process is still ending in it
+        finally:
+            os.close(parent)
+
+
 def sweep(prefix: str) -> None:
-    """Remove the empty cgroups that a lab left whose first processes were killed; those in use stay."""
-    for kind in [MOUNTS, *MOUNTS.glob("*/")]:
-        for old in kind.glob(f"{prefix}*/"):
-            parent = os.open(old.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                _remove(old.name, parent)
-            except OSError:
-                continue  # in use: its lab lives
-            finally:
-                os.close(parent)
+    """Remove what labs left whose first processes were killed: cgroups named *prefix*, owner, "-", number."""
+    names = {path.name for hierarchy in own_hierarchies() for path in hierarchy.parent.glob(f"{prefix}*-*")}
+    for name in names:
+        owner = name.removeprefix(prefix).partition("-")[0]
+        if not Path(f"/proc/{owner}").exists():
+            remove(name)

@@ -115,10 +115,7 @@ def main() -> int:
         signal.signal(number, signal.SIG_IGN)
     spec = Spec(**json.loads(sys.stdin.readline()))
     on_host = Path("/proc/self").readlink()
-    found = cgroups.hierarchies(
-        Path("/proc/self/mountinfo").read_text(encoding="utf-8"),
-        Path("/proc/self/cgroup").read_text(encoding="utf-8"),
-    )
+    found = cgroups.own_hierarchies()
     ways: list[tuple[int, int]] = []
     try:
         ways.extend(cgroups.enter(hierarchy, spec.cgroup) for hierarchy in found)

@@ -111,6 +111,7 @@ class Namespace:
 
     name: str
     pid: int
+    cgroup: str
     _holder: "subprocess.Popen[str]"
 
     @classmethod
@@ -121,9 +122,10 @@ class Namespace:
         """
         if os.geteuid() != 0:
             raise LabError("the lab needs root: run it as root or through sudo")
+        cgroup = f"{CGROUP_PREFIX}{os.getpid()}-{next(_numbers)}"
         spec = {
             "hostname": name,
-            "cgroup": f"{CGROUP_PREFIX}{os.getpid()}-{next(_numbers)}",
+            "cgroup": cgroup,
             "shared": sorted({str(path) for path in (REPOSITORY, Path(sys.prefix), Path("/tmp"), *shared)}),
             "empty": list(EMPTY),
             "files": dict(files or {}),
@@ -146,7 +148,7 @@ class Namespace:
         if word != "ready":
             holder.stdin.close()
             raise LabError(f"namespace {name}: {rest}\n{last_lines(holder.stderr.read())}")
-        return cls(name, int(rest), holder)
+        return cls(name, int(rest), cgroup, holder)
 
     def path(self, inside: str) -> Path:
         """Return where the host sees the file *inside* of this namespace. Absolute symbolic links must not be followed."""
@@ -211,7 +213,7 @@ class Namespace:
         except subprocess.TimeoutExpired:
             self._holder.kill()
             self._holder.wait()
-            cgroups.sweep(CGROUP_PREFIX)
+            cgroups.remove(self.cgroup)
 
 
 def base_environment() -> dict[str, str]:

@@ -12,6 +12,7 @@ NETWORK6 = ipaddress.IPv6Network("fd90::/64")
 GATEWAY4 = "10.90.0.1"
 GATEWAY6 = "fd90::1"
 BRIDGE = "wire0"
+BRIDGE_MAC = "02:00:0a:5a:00:01"
 TABLE = "lab_faults"
 _QUIET = """
 net.ipv6.conf.all.accept_dad=0
@@ -46,7 +47,8 @@ def make_bridge(servers: Namespace) -> None:
         servers,
         "link set lo up",
         f"link add {BRIDGE} type bridge forward_delay 0 mcast_snooping 0",
-        f"link set {BRIDGE} up",
+        # Left to itself the bridge takes the lowest address of its ports: it would change as nodes come and go.
+        f"link set {BRIDGE} address {BRIDGE_MAC} up",
     )
     add_address(servers, Addresses(GATEWAY4, GATEWAY6))
 

@@ -35,7 +35,8 @@ def processes(pids: list[int]) -> set[int]:
 
 def leftovers(owner: int, inside: set[int]) -> list[str]:
     kept = [f"process {pid}" for pid in inside if psutil.pid_exists(pid)]
-    return kept + [str(path) for path in cgroups.MOUNTS.glob(f"**/{CGROUP_PREFIX}{owner}-*")]
+    found = [f"{top}/{name}" for top, names, _ in os.walk(cgroups.MOUNTS) for name in names]
+    return kept + [path for path in found if f"/{CGROUP_PREFIX}{owner}-" in path]
 
 
 @pytest.mark.parametrize(
@@ -85,3 +86,20 @@ def test_nothing_is_left_behind(ending: str, number: int | None) -> None:
     )
     assert set(psutil.net_if_addrs()) == links
     assert Path("/proc/mounts").read_text(encoding="utf-8") == mounts
+
+
+def test_the_next_lab_sweeps_what_a_killed_first_process_left() -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    names = [f"{CGROUP_PREFIX}{ended.pid}-1", f"{CGROUP_PREFIX}{os.getpid()}-99"]
+    parents = [hierarchy.parent for hierarchy in cgroups.own_hierarchies()]
+    assert parents
+    for parent in parents:
+        for name in names:
+            (parent / name / "system.slice").mkdir(parents=True)
+    cgroups.sweep(CGROUP_PREFIX)
+    kept = {path.name for parent in parents for path in parent.glob(f"{CGROUP_PREFIX}*")}
+    assert names[0] not in kept
+    assert names[1] in kept
+    cgroups.remove(names[1])
+    assert not [path for parent in parents for path in parent.glob(names[1])]
