@@ -31,7 +31,7 @@ def test_only_the_wanted_settings_remain_and_no_secret() -> None:
         "sandboxImage": "pause:1",
         "containerdRootDir": "/r",
     }
-    assert hosts == ("https://z.example", "x.example")
+    assert hosts == ("x.example", "z.example")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from pullwhy.runtime.kubelet import Kubelet, detect_endpoint, find_kubelet
 from pullwhy.runtime.platform import node_platform
 from pullwhy.runtime.process import RuntimeProcess, find_process
 from pullwhy.runtime.processes import Processes, UnreadableProcess
-from pullwhy.runtime.resolver import read_resolver
+from pullwhy.runtime.resolver import RESOLV_CONF, read_resolver
 from pullwhy.runtime.storage import Place, check
 from pullwhy.runtime.trust import read_trust
 from pullwhy.runtime.versions import Version, parse_version
@@ -121,7 +121,7 @@ def make_plan(
     found = effective(image, view)
     resolver = read_resolver(
         HostFS() if sources.resolv_conf else view.fs,
-        sources.resolv_conf or "/etc/resolv.conf",
+        str(Path(sources.resolv_conf).absolute()) if sources.resolv_conf else RESOLV_CONF,
         sources.hostname,
         view.fs,
     )
@@ -216,11 +216,10 @@ def _view(sources: Sources, fs: HostFS, socket: str, process: RuntimeProcess | N
     if name != CONTAINERD:
         return view
     if sources.runtime_config:
-        config = read_config(sources.runtime_config, answers.version, HostFS(), given=True)
+        config = read_config(str(Path(sources.runtime_config).absolute()), answers.version, HostFS(), given=True)
     else:
         file = process.config_file if process is not None else ""
-        config = read_config(file, answers.version, fs, given=bool(file))
-    config = with_status(config, answers.config)
+        config = with_status(read_config(file, answers.version, fs, given=bool(file)), answers.config)
     if process is not None:
         config = replace(config, root=process.root or config.root, state=process.state or config.state)
     return replace(view, config=config)

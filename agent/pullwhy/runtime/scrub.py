@@ -29,7 +29,8 @@ def scrubbed_config(text: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     registry = _table(config["registry"])
     kept["registry"] = {key: registry[key] for key in ("configPath", "mirrors") if key in registry}
     hosts = {host for host, settings in _table(registry.get("configs")).items() if _table(settings).get("auth")}
-    return kept, tuple(sorted({*hosts, *_table(registry.get("auths"))}))
+    hosts |= {url.partition("://")[2].partition("/")[0] or url for url in _table(registry.get("auths"))}
+    return kept, tuple(sorted(hosts))
 
 
 def _table(value: object) -> dict[str, Any]:
