@@ -1,9 +1,11 @@
 """Findings, reports and running collectors for the tests of both sides of the wire."""
 
+import asyncio
 import contextlib
 import http.client
+import inspect
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,6 +73,13 @@ async def collector(tmp_path: Path, **settings: Any) -> AsyncIterator[Collector]
         yield running
     finally:
         await running.stop()
+
+
+async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait until `condition`, which may be a coroutine function, is true; TimeoutError where it does not come true."""
+    async with asyncio.timeout(seconds):
+        while not (await met if inspect.isawaitable(met := condition()) else met):  # noqa: ASYNC110 - whatever it is
+            await asyncio.sleep(0.005)
 
 
 def get(

@@ -16,6 +16,7 @@ import grpc
 import grpc.aio
 import pytest
 import trustme
+from collector.samples import until
 
 from pullwhy.collector.protocol import (
     AGENT_PING_SECONDS,
@@ -107,12 +108,6 @@ async def reporting(outbox: Outbox, settings: ReportSettings | str, **options: A
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - whatever the condition is
-            await asyncio.sleep(0.005)
 
 
 def outbox_with(*ids: str) -> Outbox:

@@ -50,6 +50,8 @@ DELETE FROM sessions WHERE seen_us < ? AND (
     OR NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.cluster = sessions.cluster AND nodes.node = sessions.node)
 )
 """
+GIVE_BACK: Final = "PRAGMA incremental_vacuum(1000)"
+"""Gives pages that deletions left free back to the filesystem, some at a time."""
 SHRINK: Final = (
     "DELETE FROM findings WHERE key IN (SELECT key FROM findings WHERE state <> 'Active' ORDER BY received_us LIMIT ?)",
     "DELETE FROM findings WHERE key IN (SELECT key FROM findings ORDER BY received_us LIMIT ?)",

@@ -81,8 +81,6 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables and _pragma(connection, "application_id") != APPLICATION_ID:
         raise StoreError(f"{path}: this is another program's database: name another file in `database`")
-    if not tables:
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only possible before the first table
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; PRAGMA application_id = {APPLICATION_ID}; COMMIT;"

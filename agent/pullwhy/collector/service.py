@@ -53,6 +53,7 @@ class Collector:
         self._settings, self._clock = settings, clock
         self._metrics = Metrics()
         self._closing = contextlib.AsyncExitStack()
+        self._store: SQLiteStore | None = None
         self.grpc_address = ""
         self.http_address = ""
 
@@ -71,7 +72,7 @@ class Collector:
 
     async def _start(self) -> None:
         settings = self._settings
-        store = open_store(Path(settings.database), self._clock)
+        store = self._store = open_store(Path(settings.database), self._clock)
         self._closing.push_async_callback(store.close)
         servicer = Servicer(store, self._metrics, time.monotonic, settings.max_agents)
         await self._start_tending(store, servicer)

@@ -115,7 +115,9 @@ class SQLiteStore:
         def work(connection: sqlite3.Connection) -> int:
             connection.execute(queries.FORGET_NODES, (until,))
             connection.execute(queries.FORGET_SESSIONS, (until,))
-            return connection.execute(queries.FORGET_FINDINGS, (until, limit)).rowcount
+            gone = connection.execute(queries.FORGET_FINDINGS, (until, limit)).rowcount
+            connection.execute(queries.GIVE_BACK).fetchall()
+            return gone
 
         return await self._submit(work)
 
@@ -268,8 +270,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         path, isolation_level=None, timeout=5.0, check_same_thread=False, cached_statements=256
     )
     # FULL: what an agent may forget must survive a power cut too. Groups share the price of the sync.
+    # auto_vacuum comes first: it can be chosen only before anything is written to a new file.
     connection.executescript(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384;"
+        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384;"
         "PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;"
     )
     return connection

@@ -1,0 +1,290 @@
+"""The gRPC side takes only what it can store, acknowledges only what is stored, and bears odd agents."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from collector.samples import NOW, encoded, finding, until
+
+from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.protocol import MAX_BATCH, MAX_MESSAGE, METHOD, collector_options
+from pullwhy.collector.records import Query
+from pullwhy.collector.server import Pace, Servicer
+from pullwhy.collector.store import SQLiteStore, open_store
+from pullwhy.pb.v1 import report_pb2 as pb
+
+Stream = Any
+
+
+class Running:
+    """A served store, and streams to it."""
+
+    def __init__(self, store: SQLiteStore, servicer: Servicer, metrics: Metrics, address: str) -> None:
+        self.store, self.servicer, self.metrics, self.address = store, servicer, metrics, address
+        self._stack = contextlib.AsyncExitStack()
+
+    async def stream(self) -> Stream:
+        channel = await self._stack.enter_async_context(grpc.aio.insecure_channel(self.address))
+        return channel.stream_stream(METHOD, pb.AgentMessage.SerializeToString, pb.CollectorMessage.FromString)()
+
+    async def welcomed(self, node: str = "node-a", outbox: str = "box", **hello: Any) -> Stream:
+        stream = await self.stream()
+        await stream.write(pb.AgentMessage(hello=pb.Hello(node=node, schema="pullwhy/v1", outbox_id=outbox, **hello)))
+        assert (await stream.read()).HasField("welcome")
+        return stream
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+    async def stored(self) -> int:
+        return len(await self.store.findings(Query(limit=10_000)))
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path, max_agents: int = 100, hello_seconds: float = 5.0) -> AsyncIterator[Running]:
+    store, metrics = open_store(folder / "c.db", lambda: NOW), Metrics()
+    servicer = Servicer(store, metrics, asyncio.get_running_loop().time, max_agents, hello_seconds)
+    server = grpc.aio.server(options=collector_options())
+    server.add_generic_rpc_handlers((servicer.handler(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    served = Running(store, servicer, metrics, f"127.0.0.1:{port}")
+    try:
+        yield served
+    finally:
+        await served.close()
+        await server.stop(0)
+        await store.close()
+
+
+def batch(*numbers: int, node: str = "node-a", start: int = 1) -> pb.AgentMessage:
+    reports = [
+        pb.Report(sequence=start + i, finding_id=finding(number).id, document=encoded(number, node=node))
+        for i, number in enumerate(numbers)
+    ]
+    return pb.AgentMessage(batch=pb.Batch(reports=reports))
+
+
+async def ended(stream: Stream) -> tuple[str, str]:
+    with contextlib.suppress(grpc.aio.AioRpcError):
+        while isinstance(await stream.read(), pb.CollectorMessage):
+            pass
+    return (await stream.code()).name, await stream.details()
+
+
+def test_an_acknowledgement_means_stored_and_a_second_stream_learns_of_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as served:
+            stream = await served.welcomed()
+            await stream.write(batch(1, 2, 3))
+            assert (await stream.read()).ack == pb.Ack(sequence=3)
+            assert await served.stored() == 3
+            again = await served.stream()
+            await again.write(pb.AgentMessage(hello=pb.Hello(node="node-a", schema="pullwhy/v1", outbox_id="box")))
+            welcome = (await again.read()).welcome
+            assert (welcome.acknowledged, welcome.max_batch) == (3, MAX_BATCH)
+
+    asyncio.run(scenario())
+
+
+def test_what_is_refused_is_acknowledged_with_its_reason_and_the_rest_is_stored(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as served:
+            stream = await served.welcomed()
+            message = batch(1, 2, 3)
+            message.batch.reports[1].document = b'{"evil": "\x1b[2J"}'
+            await stream.write(message)
+            ack = (await stream.read()).ack
+            assert (ack.sequence, [refusal.sequence for refusal in ack.refused]) == (3, [2])
+            assert ack.refused[0].reason.startswith("finding 0000000000000002: ")
+            assert await served.stored() == 2
+            assert b"pullwhy_collector_refused_reports_total 1.0" in served.metrics.text()
+
+    asyncio.run(scenario())
+
+
+def test_one_agent_cannot_write_for_another_node(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as served:
+            stream = await served.welcomed("node-b")
+            await stream.write(batch(1, node="node-a"))
+            assert "another than its agent's" in (await stream.read()).ack.refused[0].reason
+            assert await served.stored() == 0
+
+    asyncio.run(scenario())
+
+
+TOO_MANY = pb.AgentMessage(batch=pb.Batch(reports=[pb.Report(sequence=i + 1) for i in range(MAX_BATCH + 1)]))
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "told"),
+    [
+        (pb.AgentMessage(), "INVALID_ARGUMENT", "only batches may follow"),
+        (pb.AgentMessage(hello=pb.Hello()), "INVALID_ARGUMENT", "only batches may follow"),
+        (TOO_MANY, "INVALID_ARGUMENT", f"a batch of {MAX_BATCH + 1} reports"),
+        (batch(1, start=0), "INVALID_ARGUMENT", "they must grow"),
+        (batch(1, start=2**63), "INVALID_ARGUMENT", "they must grow"),
+        (
+            pb.AgentMessage(batch=pb.Batch(reports=[pb.Report(sequence=1, document=b"x" * (MAX_MESSAGE + 1))])),
+            "RESOURCE_EXHAUSTED",
+            "larger than max",
+        ),
+    ],
+)
+def test_a_message_against_the_protocol_ends_its_stream_alone(
+    tmp_path: Path, message: pb.AgentMessage, code: str, told: str
+) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as served:
+            good, bad = await served.welcomed("node-b"), await served.welcomed()
+            await bad.write(message)
+            got, details = await ended(bad)
+            assert got == code
+            assert told in details
+            await good.write(batch(1, node="node-b"))
+            assert (await good.read()).ack.sequence == 1
+            assert await served.stored() == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("hello", "code", "told"),
+    [
+        (
+            pb.Hello(node="n", schema="pullwhy/v2", outbox_id="b"),
+            "FAILED_PRECONDITION",
+            "upgrade the collector before its agents",
+        ),
+        (pb.Hello(node="", schema="pullwhy/v1", outbox_id="b"), "FAILED_PRECONDITION", "the node's name"),
+    ],
+)
+def test_a_hello_that_is_not_understood_is_answered_with_the_mend(
+    tmp_path: Path, hello: pb.Hello, code: str, told: str
+) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as served:
+            stream = await served.stream()
+            await stream.write(pb.AgentMessage(hello=hello))
+            got, details = await ended(stream)
+            assert got == code
+            assert told in details
+
+    asyncio.run(scenario())
+
+
+def test_a_batch_before_the_hello_is_refused(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as served:
+            stream = await served.stream()
+            await stream.write(batch(1))
+            assert await ended(stream) == ("INVALID_ARGUMENT", "the first message must be a Hello")
+
+    asyncio.run(scenario())
+
+
+def test_garbage_instead_of_a_message_ends_the_stream(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as served, grpc.aio.insecure_channel(served.address) as channel:
+            stream: Stream = channel.stream_stream(METHOD, lambda data: data, pb.CollectorMessage.FromString)()
+            await stream.write(os.urandom(200))
+            assert (await ended(stream))[0] in {"INTERNAL", "INVALID_ARGUMENT", "UNKNOWN"}
+            await served.welcomed()  # and the next one is served
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_that_does_not_say_who_it_is_is_closed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, hello_seconds=0.1) as served:
+            assert await ended(await served.stream()) == ("DEADLINE_EXCEEDED", "no Hello came")
+
+    asyncio.run(scenario())
+
+
+def test_more_agents_than_allowed_are_turned_away_and_places_become_free(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, max_agents=2) as served:
+            streams = [await served.welcomed(f"node-{i}", f"box{i}") for i in range(2)]
+            assert (await ended(await served.stream()))[0] == "RESOURCE_EXHAUSTED"
+            streams[0].cancel()
+            await until(lambda: len(served.servicer.connected()) == 1)
+            await served.welcomed("node-9")
+
+    asyncio.run(scenario())
+
+
+def test_who_is_connected_is_known(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as served:
+            first, second = await served.welcomed(), await served.welcomed()
+            assert served.servicer.connected() == {("", "node-a")}
+            for left, stream in ((1, first), (0, second)):
+                stream.cancel()
+                expected = f"connected_agents {left}.0".encode()
+                await until(lambda: expected in served.metrics.text())  # noqa: B023 - awaited at once
+            assert served.servicer.connected() == set()
+
+    asyncio.run(scenario())
+
+
+def test_the_status_of_a_batch_becomes_the_nodes(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as served:
+            stream = await served.welcomed(status=pb.NodeStatus(zone="z1"))
+            await stream.write(
+                pb.AgentMessage(batch=pb.Batch(status=pb.NodeStatus(zone="z2", impairments=["no journal"])))
+            )
+            await stream.write(batch(1))
+            assert (await stream.read()).ack.sequence == 1
+            (node,) = await served.store.nodes("", "", 10, None)
+            assert (node.facts.zone, node.facts.impairments) == ("z2", ("no journal",))
+
+    asyncio.run(scenario())
+
+
+def test_a_store_that_fails_is_told_to_the_agent_which_keeps_its_findings(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as served:
+            stream = await served.welcomed()
+            served.store._writing.execute("PRAGMA max_page_count = 10")
+            await stream.write(batch(*range(1, 90)))
+            code, details = await ended(stream)
+            assert code == "UNAVAILABLE"
+            assert "the disk is full" in details
+            served.store._writing.execute("PRAGMA max_page_count = 100000")
+            stream = await served.welcomed()
+            await stream.write(batch(*range(1, 90)))
+            assert (await stream.read()).ack.sequence == 89
+            assert await served.stored() == 89
+
+    asyncio.run(scenario())
+
+
+def test_an_agent_that_reads_no_acknowledgement_hinders_no_other(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as served:
+            deaf, good = await served.welcomed(), await served.welcomed("node-b", "box2")
+            for start in range(1, 41):
+                await deaf.write(batch(1, start=start))
+            await good.write(batch(2, node="node-b"))
+            assert (await good.read()).ack.sequence == 1
+
+    asyncio.run(scenario())
+
+
+def test_pace_lets_a_whole_outbox_through_then_only_its_share() -> None:
+    now = [0.0]
+    pace = Pace(per_second=10, at_once=100, clock=lambda: now[0])
+    assert [pace.wait(50), pace.wait(50), pace.wait(5)] == [0.0, 0.0, 0.5]
+    now[0] = 1.5
+    assert pace.wait(10) == 0.0
+    now[0] = 1000.0
+    assert [pace.wait(100), pace.wait(20)] == [0.0, 2.0]
