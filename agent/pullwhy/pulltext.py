@@ -12,18 +12,21 @@ MAX_IMAGE: Final = 4096
 
 _LITERAL: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 
+_PUNCTUATION: Final = ":;,."
+"""Ends a reference in prose, never in itself."""
+
 # kubelet 1.24 to 1.36: pkg/kubelet/images/image_manager.go prints the pod's own spelling (with `:latest` where defaulted).
 _POD_SPELLING: Final = re.compile(
     r"(?:Back-off pulling image|Failed to apply default image tag|Container image|Failed to inspect image"
     rf"|[Ff]ailed to pull image|Error: ImagePullBackOff pulling image) {_LITERAL}"
-    r"|image pull failed for (\S{1,4096}?),? because"
+    r"|image pull failed for (?P<prose>\S{1,4096}+) because"
 )
 _SANDBOX_SPELLING: Final = re.compile(rf"(?:get sandbox image|failed to pull image|failed pulling image) {_LITERAL}")
 # containerd 1.6 to 2.3: image_pull.go; CRI-O 1.2x to 1.36: go.podman.io/image transports; cri-dockerd: references in prose.
 _RUNTIME_SPELLING: Final = re.compile(
     rf"(?:failed to pull and unpack(?: image)?|failed to (?:parse|resolve) (?:image )?reference|cannot parse input:|[Pp]ull(?:ing)? image"
     rf"|failed to resolve image|PullImage|[Ff]ailed to parse image) {_LITERAL}"
-    r"|docker://([^\s\"]{1,4096}?)(?=[:;,.]?(?:\s|\"|\Z))"
+    r"|docker://(?![0-9a-f]{12,64}\b)(?P<prose>[^\s\"]{1,4096}+)"
 )
 _SANDBOX: Final = re.compile(
     r"CreatePodSandboxError|RunPodSandbox|[Cc]reate pod sandbox|CreatePodSandbox|create sandbox for pod|creating pod sandbox"
@@ -52,4 +55,6 @@ def _first(pattern: re.Pattern[str], text: str) -> str:
     match = pattern.search(text)
     if match is None or match.lastindex is None:
         return ""
-    return unescape(match[match.lastindex])[:MAX_IMAGE].strip()
+    if match.lastgroup == "prose":
+        return match["prose"].rstrip(_PUNCTUATION)
+    return unescape(match[match.lastindex])[:MAX_IMAGE]
