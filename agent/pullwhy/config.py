@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping
@@ -174,6 +173,8 @@ def _expected(hint: Any, error: str) -> str:
 
 
 def _suggestion(name: str, hints: Mapping[str, Any]) -> str:
+    import difflib  # noqa: PLC0415 - an agent that found no error does not keep it in memory
+
     close = difflib.get_close_matches(name, hints, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(sorted(hints))}"
 

@@ -1,6 +1,6 @@
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def follower(root: Path, mapped: list[int] | None = None) -> JournalFollower:
     )
 
 
-async def take(batches: AsyncIterator[Batch[JournalPosition]], lines: int) -> list[Batch[JournalPosition]]:
+async def take(batches: AsyncGenerator[Batch[JournalPosition], None], lines: int) -> list[Batch[JournalPosition]]:
     taken: list[Batch[JournalPosition]] = []
     async with asyncio.timeout(10):
         while sum(len(batch.lines) for batch in taken) < lines:
@@ -47,7 +47,7 @@ def test_follows_what_is_written_while_it_sleeps(tmp_path: Path) -> None:
             assert not asleep.done()
             writer.write(1, "line 1")
             assert texts(await asleep) == ["line 1"]
-            await batches.aclose()  # type: ignore[attr-defined]
+            await batches.aclose()
 
     asyncio.run(run())
 
@@ -68,7 +68,7 @@ def test_a_long_journal_leaves_the_loop_its_turn(tmp_path: Path) -> None:
         batches = follower(tmp_path).batches(None)
         taken = await take(batches, 5000)
         other.cancel()
-        await batches.aclose()  # type: ignore[attr-defined]
+        await batches.aclose()
         assert [batch.caught_up for batch in taken] == [False, False, True]
         return turns
 
@@ -89,7 +89,7 @@ def test_mapped_files_are_let_go_once_caught_up(tmp_path: Path) -> None:
             assert len(descriptors()) == len(before)
             writer.write(1, "line 1")
             assert texts(await asleep) == ["line 1"]
-            await batches.aclose()  # type: ignore[attr-defined]
+            await batches.aclose()
 
     asyncio.run(run())
 
@@ -103,7 +103,7 @@ def test_a_journal_tree_that_appears_later_is_noticed(tmp_path: Path) -> None:
         await asyncio.sleep(0.15)
         write_journal(tmp_path / "run/log/journal" / MACHINE / "system.journal", range(1))
         assert texts(await asleep) == ["line 0"]
-        await batches.aclose()  # type: ignore[attr-defined]
+        await batches.aclose()
 
     asyncio.run(run())
 
@@ -114,7 +114,7 @@ def test_a_gap_is_said_once_and_first(tmp_path: Path) -> None:
     async def run() -> list[Batch[JournalPosition]]:
         batches = follower(tmp_path).batches(JournalPosition("s=0;i=0;b=0;m=0;t=0;x=0", EPOCH))
         taken = await take(batches, 1)
-        await batches.aclose()  # type: ignore[attr-defined]
+        await batches.aclose()
         return taken
 
     first, second = asyncio.run(run())
@@ -129,7 +129,7 @@ def test_the_journal_is_closed_when_following_ends(tmp_path: Path) -> None:
         batches = follower(tmp_path).batches(None)
         await take(batches, 1)
         assert any("system.journal" in name for name in descriptors())
-        await batches.aclose()  # type: ignore[attr-defined]
+        await batches.aclose()
 
     asyncio.run(run())
     assert not any("system.journal" in name for name in descriptors())

@@ -188,7 +188,7 @@ def test_follows_a_file_on_the_event_loop(logs: Opener, tmp_path: Path) -> None:
         append(path, "one\ntwo\n")
         async with asyncio.timeout(5):
             batch = await following
-        await batches.aclose()  # type: ignore[attr-defined]
+        await batches.aclose()
         return [line.text for line in batch.lines], batch.position
 
     lines, position = asyncio.run(run())

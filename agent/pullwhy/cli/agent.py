@@ -1,10 +1,102 @@
-"""Placeholder until the command group lands."""
+"""`pullwhy agent`: the node agent; with `--standalone` it embeds the collector."""
 
 from __future__ import annotations
 
 import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pullwhy.cli.main import EX_USAGE, CommandError
+
+if TYPE_CHECKING:
+    from pullwhy.config import AgentSettings
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add nothing yet."""
-    del subparsers
+    """Add `agent`."""
+    parser = subparsers.add_parser(
+        "agent",
+        help="watch this node for failed pulls and report why they fail",
+        description="Follows the logs of kubelet and container runtime, finds out why pulls fail, and reports to the collector. "
+        "Settings come from --config (TOML) and the environment (PULLWHY_NODE, PULLWHY_REPORT_ADDRESS, …).",
+    )
+    parser.add_argument("--config", metavar="FILE", type=Path, help="settings in TOML")
+    parser.add_argument(
+        "--standalone", action="store_true", help="embed the collector, with its database in the state directory"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run until SIGTERM or SIGINT; return the exit code."""
+    if not options.standalone:
+        stay_light()
+    # gRPC's own lines would say again, and less clearly, what ours say.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    import asyncio  # noqa: PLC0415 - after stay_light
+
+    from pullwhy.config import AgentSettings, ConfigError, load  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        settings = load(AgentSettings, options.config, os.environ)
+        if options.standalone:
+            Path(settings.state_directory).mkdir(parents=True, exist_ok=True, mode=0o700)
+        asyncio.run(_standalone(settings) if options.standalone else _agent(settings))
+    except ConfigError as error:
+        raise CommandError(str(error), EX_USAGE) from None
+    except OSError as error:
+        raise CommandError(
+            f"{error.filename}: {error.strerror}; set state_directory to a place that can be written"
+        ) from None
+    except ImportError as error:
+        extra = "agent,collector" if options.standalone else "agent"
+        raise CommandError(
+            f"{error.name} is not installed: install pullwhy with its extra, 'pullwhy[{extra}]'"
+        ) from None
+    return 0
+
+
+def stay_light() -> None:
+    """Keep OpenSSL out of this process: asyncio and hashlib load it where they find it and do without where they do not.
+
+    It would be 5 MiB of the agent's resting memory for nothing: gRPC brings its own TLS, and walks are made by a child.
+    """
+    for name in ("ssl", "_hashlib"):
+        if name not in sys.modules:
+            sys.modules[name] = None  # type: ignore[assignment]  # how Python is told that a module is not to be had
+
+
+async def _agent(settings: AgentSettings, collector: str = "") -> None:
+    from pullwhy.node.agent import ListenError, serve  # noqa: PLC0415
+
+    try:
+        await serve(settings, collector)
+    except ListenError as error:
+        raise CommandError(str(error)) from None
+
+
+async def _standalone(settings: AgentSettings) -> None:
+    from pullwhy.collector.service import Collector, StartError  # noqa: PLC0415
+    from pullwhy.collector.settings import CollectorSettings  # noqa: PLC0415
+
+    own = settings.standalone
+    collector = Collector(
+        CollectorSettings(
+            grpc_listen="127.0.0.1:0",
+            http_listen=own.http_listen,
+            database=own.database or str(Path(settings.state_directory) / "collector.db"),
+            retention_days=own.retention_days,
+        )
+    )
+    try:
+        await collector.start()
+    except StartError as error:
+        raise CommandError(f"{error}; it is set in [standalone]") from None
+    try:
+        await _agent(settings, collector.grpc_address)
+    finally:
+        await collector.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 from datetime import UTC, datetime
@@ -63,6 +62,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Diagnose one image; return the exit code."""
+    import asyncio  # noqa: PLC0415 - every command passes here, few wait for anything
+
     from pullwhy.node.plan import InvalidCredentials  # noqa: PLC0415 - gRPC is loaded when it is needed
 
     sources = _sources(options)

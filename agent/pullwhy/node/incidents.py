@@ -214,11 +214,12 @@ def _judge(incident: Incident, sight: Sight | None, now: datetime) -> tuple[Stat
     """Return how the incident ended, or itself as it goes on; neither where it is not to be believed."""
     if incident.pod is None:
         return None, replace(incident, confirmed=True)
+    sandbox = incident.reason is Reason.CREATE_POD_SANDBOX_ERROR
     if sight is None:
         waited = now - incident.first_seen > GRACE
-        return None, replace(incident, confirmed=incident.confirmed or waited)
+        return None, replace(incident, confirmed=incident.confirmed or sandbox or waited)
     found = sight.pods.get(incident.pod.uid)
-    if incident.reason is Reason.CREATE_POD_SANDBOX_ERROR:
+    if sandbox:
         recovered = found is not None and found[1] > incident.last_seen
         return State.RECOVERED if recovered else None, replace(incident, confirmed=True)
     made = sight.containers.get((incident.pod.uid, incident.container))

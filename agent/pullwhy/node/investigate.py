@@ -92,12 +92,12 @@ class Investigator:
         The image's own registry may lie at local addresses: this is the node where the pull fails, or where a person asked.
         Raises InvalidCredentials (node.plan) for a file of credentials that cannot be used; everything else is in the trace.
         """
-        client = self.client()
+        client, case = self.client(), self._case(image, failure)
         sight = await survey(self.sources, client)
         prepared = make_plan(image, sight, self.sources, local_addresses_allowed=True)
         trace = await self.walks.walk(prepared.plan) if prepared.plan else Trace()
         case = replace(
-            self._case(image, failure),
+            case,
             node=node_view(sight, prepared),
             trace=replace(trace, results=(*prepared.results, *trace.results)),
             image_present=await _present(client, image) if prepared.image else None,
@@ -179,6 +179,19 @@ def with_retry(found: Investigation, failure: PullFailure) -> Investigation:
         found.case,
         reproduction=Reproduction("Failed", OWN_RETRY, message=failure.message),
         reproduction_hypothesis=hypothesis(failure.message),
+    )
+    return _judged(case, found)
+
+
+def with_failure(found: Investigation, failure: PullFailure) -> Investigation:
+    """Judge what was seen for another failure of the same image."""
+    case = replace(
+        found.case,
+        failure=failure,
+        hypothesis=hypothesis(failure.message),
+        reproduction=None,
+        reproduction_hypothesis=None,
+        later_success=False,
     )
     return _judged(case, found)
 

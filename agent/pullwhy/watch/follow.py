@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -43,7 +43,7 @@ class JournalFollower:
         self._mapped = mapped
         self._check_seconds = check_seconds
 
-    async def batches(self, resume: JournalPosition | None) -> AsyncIterator[Batch[JournalPosition]]:
+    async def batches(self, resume: JournalPosition | None) -> AsyncGenerator[Batch[JournalPosition], None]:
         """Yield batches for ever, from behind `resume` on. Raises JournalUnreadable; the reader is closed at the end."""
         reader = self._reader
         try:

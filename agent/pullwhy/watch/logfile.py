@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -162,7 +162,7 @@ class FileFollower:
         self._file = file
         self._poll_seconds = poll_seconds
 
-    async def batches(self, resume: FilePosition | None) -> AsyncIterator[Batch[FilePosition]]:
+    async def batches(self, resume: FilePosition | None) -> AsyncGenerator[Batch[FilePosition], None]:
         """Yield batches for ever, from behind `resume` on. Raises OSError; the file is closed at the end."""
         file = self._file
         try:

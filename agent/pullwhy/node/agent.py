@@ -1,0 +1,233 @@
+"""The node agent as a whole: sources, engine, outbox and reporter in one event loop, each task supervised."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from pullwhy import __version__
+from pullwhy.config import AgentSettings, ReportSettings
+from pullwhy.diagnose.document import encode, finding_id
+from pullwhy.model import Finding
+from pullwhy.node.engine import Engine, Parts
+from pullwhy.node.eyes import NodeEyes
+from pullwhy.node.feed import Feed
+from pullwhy.node.findings import Identity
+from pullwhy.node.http import ListenError, Server
+from pullwhy.node.impairments import Impairments
+from pullwhy.node.investigate import Investigator
+from pullwhy.node.keeper import Keeper
+from pullwhy.node.link import RuntimeLink
+from pullwhy.node.metrics import CONTENT_TYPE, Metrics
+from pullwhy.node.outbox import Outbox
+from pullwhy.node.plan import Sources
+from pullwhy.node.reporter import NodeStatus, Reporter
+from pullwhy.node.reproduce import Policy, Reproducer
+from pullwhy.node.state import load
+from pullwhy.node.supervise import supervise
+from pullwhy.node.walker import Walker
+
+logger = logging.getLogger(__name__)
+
+STUCK: Final = timedelta(minutes=5)
+"""An engine that made no step for so long is stuck: /healthz says so, and the kubelet restarts the agent."""
+_PLAIN: Final = "text/plain; charset=utf-8"
+
+
+class Agent:
+    """One node's agent; `run` ends by cancellation."""
+
+    def __init__(
+        self, settings: AgentSettings, clock: Callable[[], datetime] = lambda: datetime.now(UTC), collector: str = ""
+    ) -> None:
+        """`collector` is the address of one in this process; it takes the place of the one in the settings."""
+        self._settings, self._clock = settings, clock
+        self.metrics, self.impairments = Metrics(), Impairments()
+        self._sources = Sources(
+            host_root=Path(settings.host_root),
+            runtime_endpoint=settings.runtime_endpoint,
+            runtime_config=settings.runtime_config,
+            resolv_conf=settings.resolv_conf,
+        )
+        self._node = settings.node or os.uname().nodename
+        self._link = RuntimeLink(self._sources)
+        self._eyes = NodeEyes(self._sources, self._link)
+        self._walker = Walker()
+        state = Path(settings.state_directory)
+        self._outbox = Outbox(state)
+        self._engine = Engine(self._identity(), self._parts(), load(state))
+        self._keeper = Keeper(state, self._engine, lambda text: self.impairments.set("state", text))
+        self._feed = Feed(Path(settings.host_root), settings.watch, self._engine, self.impairments, self.metrics, clock)
+        self._server = Server({"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics})
+        self._reporter = self._make_reporter(collector)
+
+    @property
+    def http_port(self) -> int:
+        """The port of health and metrics, 0 before they are served."""
+        return self._server.port
+
+    async def run(self) -> None:
+        """Watch, investigate and report until cancelled. Raises ListenError."""
+        if self._settings.http_listen:
+            await self._server.start(self._settings.http_listen)
+        try:
+            await self._eyes.survey()
+            async with asyncio.TaskGroup() as group:
+                for name, task in self._tasks():
+                    group.create_task(supervise(name, task, self._failed), name=name)
+        finally:
+            await self._end()
+
+    def _tasks(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+        found = self._feed.sources()
+        for note in found.notes:
+            logger.info("watching: %s", note)
+        tasks: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("journal", lambda: self._feed.follow_journal(found)),
+            ("check", lambda: self._feed.check(found)),
+            ("engine", self._engine.run),
+            ("state", self._keeper.run),
+            ("status", self._watch_status),
+        ]
+        tasks += [(f"file {path}", lambda path=path: self._feed.follow_file(path)) for path in found.files]  # type: ignore[misc]  # a default binds the loop's value
+        if self._reporter is not None:
+            tasks.append(("reporter", self._reporter.run))
+        return tasks
+
+    async def _end(self) -> None:
+        """Leave everything as the next start expects it."""
+        await self._server.close()
+        self._keeper.finish()
+        self._outbox.close()
+        await self._walker.close()
+        await self._link.close()
+
+    async def _watch_status(self) -> None:
+        """Keep what is said about the agent itself up to date."""
+        while True:
+            self._outbox.retry_disk()
+            self.impairments.set("outbox", " ".join(self._outbox.impairments))
+            answers = self._link.answers if self._link.answers is not None else self._runtime_answers()
+            self.impairments.set("runtime", "" if answers else self._runtime_trouble())
+            if self._reporter is not None:
+                self._reporter.status_changed()
+            await asyncio.sleep(15)
+
+    def _runtime_answers(self) -> bool:
+        return self._eyes.node is not None and bool(self._eyes.node.runtime_answers)
+
+    def _runtime_trouble(self) -> str:
+        socket = self._eyes.node.view.socket if self._eyes.node else ""
+        where = f"on {socket}" if socket else "(no socket was found)"
+        return f"the container runtime does not answer {where}: pods are not confirmed; name its socket in runtime_endpoint"
+
+    def _tell(self, finding: Finding, now: datetime) -> None:
+        self._outbox.append(finding.id, encode(finding), now)
+        logger.info(
+            "finding %s: %s %s of %s (%s)",
+            finding.id, finding.state, finding.diagnosis.cause, finding.image[:300], finding.diagnosis.confidence,
+        )  # fmt: skip
+
+    def _failed(self, name: str) -> None:
+        del name
+        self.metrics.restarts.add()
+
+    def _identity(self) -> Identity:
+        settings = self._settings
+        return Identity(self._node, settings.cluster, settings.zone, settings.pool, __version__)
+
+    def _parts(self) -> Parts:
+        settings = self._settings
+        client = self._link.client()
+        investigator = Investigator(
+            self._sources,
+            self._walker,
+            self._clock,
+            client=self._link.client,
+            reproducer=Reproducer(client, self._clock) if client else None,
+            policy=Policy(settings.reproduce),
+        )
+        return Parts(
+            eyes=self._eyes,
+            looks=investigator,
+            tell=self._tell,
+            finding_id=finding_id,
+            clock=self._clock,
+            metrics=self.metrics,
+            chance=random.Random(),  # noqa: S311 - spreads load, hides nothing
+            walks=settings.walks,
+            hang_after=timedelta(seconds=settings.watch.hang_seconds),
+        )
+
+    def _make_reporter(self, collector: str) -> Reporter | None:
+        report = ReportSettings(address=collector) if collector else self._settings.report
+        if not report.address:
+            return None
+        reporter = Reporter(self._outbox, report, node=self._node, cluster=self._settings.cluster, status=self._status)
+        self.impairments.listener = reporter.status_changed
+        return reporter
+
+    def _status(self) -> NodeStatus:
+        view = self._eyes.node.view if self._eyes.node else None
+        return NodeStatus(
+            zone=self._settings.zone,
+            pool=self._settings.pool,
+            runtime_name=view.name if view else "",
+            runtime_version=str(view.version) if view and view.version.known else "",
+            architecture=os.uname().machine,
+            active_findings=self._engine.active,
+            impairments=self.impairments.lines,
+        )
+
+    def _healthz(self) -> tuple[int, str, str]:
+        behind = self._clock() - self._engine.stepped
+        return (503, _PLAIN, f"no step for {behind}\n") if behind > STUCK else (200, _PLAIN, "ok\n")
+
+    def _readyz(self) -> tuple[int, str, str]:
+        if self._feed.caught_up:
+            return 200, _PLAIN, "ok\n"
+        return (
+            503,
+            _PLAIN,
+            "the journal is not read up to its end yet\n" + "".join(f"{line}\n" for line in self.impairments.lines),
+        )
+
+    def _metrics(self) -> tuple[int, str, str]:
+        metrics, reporter = self.metrics, self._reporter
+        metrics.outbox.set(len(self._outbox))
+        metrics.outbox_dropped.set(self._outbox.dropped)
+        metrics.impairments.set(len(self.impairments.lines))
+        if reporter is not None:
+            metrics.connected.set(reporter.connected)
+            metrics.acknowledged.set(reporter.acknowledged)
+            metrics.refused.set(reporter.refused)
+        return 200, CONTENT_TYPE, metrics.text()
+
+
+async def serve(settings: AgentSettings, collector: str = "") -> None:
+    """Run an agent until SIGTERM or SIGINT. Raises ListenError."""
+    loop = asyncio.get_running_loop()
+    running = asyncio.ensure_future(Agent(settings, collector=collector).run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    try:
+        await running
+    except asyncio.CancelledError:
+        logger.info("agent: stopped")
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(ValueError):
+                loop.remove_signal_handler(number)
+
+
+__all__ = ["Agent", "ListenError", "serve"]

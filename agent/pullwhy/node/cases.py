@@ -1,0 +1,144 @@
+"""Runs the investigations of an agent: few at a time, one for each registry, a first word from the text where the walk takes long."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from pullwhy.model import CauseId, Confidence, Factor, PullFailure
+from pullwhy.node.findings import Judged, Subject
+from pullwhy.node.incidents import Incident
+from pullwhy.node.investigate import Investigation, with_failure, with_retry, with_success
+from pullwhy.node.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+FIRST_WORD: Final = 1.0
+"""Seconds after which a finding is told from the text alone, to be told again with proof."""
+MAX_KEPT: Final = 300
+
+
+class Looks(Protocol):
+    """What node.investigate.Investigator does."""
+
+    def by_text(self, failure: PullFailure) -> Investigation:
+        """Judge by the text alone."""
+
+    async def look(self, image: str, failure: PullFailure | None = None) -> Investigation:
+        """Walk and judge."""
+
+    async def reproduce(self, found: Investigation, window: timedelta) -> Investigation:
+        """Ask the runtime, where that is safe."""
+
+
+@dataclass(slots=True)
+class Cases:
+    """The investigations under way and what they found."""
+
+    looks: Looks
+    publish: Callable[[Judged], None]
+    metrics: Metrics
+    walks: int = 2
+    first_word: float = FIRST_WORD
+    suppressed: Callable[[], bool] = lambda: False
+    """Whether journald dropped lines lately."""
+    found: dict[Subject, Investigation] = field(default_factory=dict)
+    _slots: asyncio.Semaphore = field(init=False)
+    _registries: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    def __post_init__(self) -> None:
+        self._slots = asyncio.Semaphore(self.walks)
+
+    async def investigate(self, incident: Incident) -> Investigation:
+        """Find out why the image of `incident` fails, and publish each step that is known."""
+        failure = incident.failure()
+        subject = (incident.image, incident.topic)
+        first_word = asyncio.create_task(self._first_word(subject, failure))
+        try:
+            found = await self._look(incident, failure)
+        finally:
+            first_word.cancel()
+            await asyncio.wait([first_word])
+        self._publish(subject, found)
+        if incident.image:
+            found = await self.looks.reproduce(found, timedelta(seconds=incident.backoff.seconds))
+            if found.case.reproduction is not None:
+                self.metrics.reproductions.add(outcome=found.case.reproduction.outcome)
+            self._publish(subject, found)
+        return found
+
+    def tried_again(self, incident: Incident) -> None:
+        """Take note of the kubelet's own next try: where proof is missing it may be one."""
+        subject = (incident.image, incident.topic)
+        found = self.found.get(subject)
+        if found is None or found.diagnosis.confidence is Confidence.PROVED:
+            return
+        before = found.case.failure
+        if before is not None and incident.last_attempt > before.when:
+            self._publish(subject, with_retry(found, incident.failure()))
+
+    def recovered(self, incident: Incident) -> None:
+        """Take note that the runtime pulled the image: what was not proved turns out to have been transient."""
+        subject = (incident.image, incident.topic)
+        found = self.found.get(subject)
+        if found is not None and found.diagnosis.confidence is not Confidence.PROVED:
+            self._publish(subject, with_success(found))
+
+    def forget(self, subjects: set[Subject]) -> None:
+        """Keep only these."""
+        for subject in self.found.keys() - subjects:
+            del self.found[subject]
+        for registry in [name for name, lock in self._registries.items() if not lock.locked()]:
+            del self._registries[registry]
+
+    async def _first_word(self, subject: Subject, failure: PullFailure) -> None:
+        await asyncio.sleep(self.first_word)
+        if subject not in self.found:
+            self._publish(subject, self.looks.by_text(failure), keep=False)
+
+    async def _look(self, incident: Incident, failure: PullFailure) -> Investigation:
+        if not incident.image:
+            return self.looks.by_text(failure)
+        # The part before the first slash will do: it only keeps walks of one host apart in time.
+        async with self._registries[incident.image.partition("/")[0]]:
+            fresh = self._walked_since(incident.image, failure.when)
+            if fresh is not None:
+                return with_failure(fresh, failure)
+            async with self._slots:
+                began = asyncio.get_running_loop().time()
+                found = await self.looks.look(incident.image, failure)
+                self.metrics.walk_seconds.add(asyncio.get_running_loop().time() - began)
+                self.metrics.walks.add(outcome="error" if found.our_fault else "ok")
+                return found
+
+    def _walked_since(self, image: str, when: datetime) -> Investigation | None:
+        """Return what a walk of the same image found that began after `when`: one walk serves all pods that fail together."""
+        return next(
+            (
+                each
+                for (name, _), each in self.found.items()
+                if name == image and each.case.now >= when and each.sight is not None and not each.our_fault
+            ),
+            None,
+        )
+
+    def _publish(self, subject: Subject, found: Investigation, *, keep: bool = True) -> None:
+        if keep:
+            self.found.pop(subject, None)
+            if len(self.found) >= MAX_KEPT:
+                self.found.pop(next(iter(self.found)))
+            self.found[subject] = found
+        self.publish(self._judged(subject, found))
+
+    def _judged(self, subject: Subject, found: Investigation) -> Judged:
+        case, diagnosis = found.case, found.diagnosis
+        if self.suppressed() and diagnosis.cause is CauseId.UNDETERMINED:
+            diagnosis = replace(diagnosis, factors=(*diagnosis.factors, Factor.JOURNAL_SUPPRESSED))
+        trace = tuple(result.line() for result in case.trace.results) if case.trace else ()
+        registry = case.image.registry if case.image else ""
+        return Judged(*subject, registry, diagnosis, trace, case.reproduction)

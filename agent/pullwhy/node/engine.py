@@ -1,0 +1,287 @@
+"""The agent's core: lines in, findings out. Everything in it happens on one event loop, in small steps."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from pullwhy.model import CauseId, Finding, PullFailure, Reason, State
+from pullwhy.node.cases import Cases, Looks
+from pullwhy.node.findings import Identity, Judged, Ledger, Subject
+from pullwhy.node.hangs import Hangs
+from pullwhy.node.incidents import Closed, Incident, Sight, Tracker
+from pullwhy.node.investigate import topic
+from pullwhy.node.metrics import Metrics
+from pullwhy.node.schedule import Schedule
+from pullwhy.node.state import Kept
+from pullwhy.watch.cursor import Positions
+from pullwhy.watch.events import RuntimeEvent, RuntimeEventKind
+from pullwhy.watch.failures import Recogniser
+from pullwhy.watch.lines import LogLine
+
+logger = logging.getLogger(__name__)
+
+LOOK: Final = timedelta(seconds=30)
+"""How often CRI is asked about pods while something fails."""
+LOOK_SOON: Final = timedelta(seconds=1)
+"""The least time between two such looks, when something waits for one."""
+AFTER_PULL: Final = (timedelta(seconds=2), timedelta(seconds=10))
+"""When to look for the container after the runtime pulled its image."""
+TICK: Final = 5.0
+"""Seconds between two steps while something fails and nothing happens."""
+IDLE: Final = 60.0
+"""The same while nothing fails."""
+SUPPRESSED_FOR: Final = timedelta(minutes=10)
+
+
+class Eyes(Protocol):
+    """What is seen of the node between two walks."""
+
+    async def sight(self) -> Sight | None:
+        """Return CRI's pods and containers, None where it does not answer."""
+
+    def fingerprint(self) -> str:
+        """Return a text that changes with the node's configuration."""
+
+    def progress(self) -> datetime | None:
+        """Return when the runtime last wrote to its content store."""
+
+    def runtime_started(self) -> datetime | None:
+        """Return when the runtime's process was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an engine works with."""
+
+    eyes: Eyes
+    looks: Looks
+    tell: Callable[[Finding, datetime], None]
+    """Puts a finding into the outbox; when it returns, the finding survives a kill."""
+    finding_id: Callable[..., str]
+    clock: Callable[[], datetime]
+    metrics: Metrics
+    chance: random.Random
+    walks: int = 2
+    hang_after: timedelta = timedelta(seconds=300)
+
+
+class Engine:
+    """Holds what fails on this node and works on it. `take` never waits; `run` does the rest."""
+
+    def __init__(self, identity: Identity, parts: Parts, kept: Kept) -> None:
+        self._parts = parts
+        self.positions: Positions = kept.positions
+        """Of the sources: moved by them once their lines are taken."""
+        self._recogniser = Recogniser()
+        self._tracker = Tracker(topic, kept.incidents)
+        self._hangs = Hangs(parts.hang_after, {pull.image: pull for pull in kept.pulls})
+        self._schedule = Schedule(parts.chance, {(each.image, each.topic): each for each in kept.walked})
+        self._ledger = Ledger.restore(identity, parts.finding_id, kept.records)
+        self._cases = Cases(
+            parts.looks, self._publish, parts.metrics, walks=parts.walks, suppressed=self._suppressed_lately
+        )
+        self._closing: tuple[Incident, ...] = ()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._looked: datetime | None = None
+        self._looks_due: list[datetime] = []
+        self._cri_answers = True
+        self._suppressed: datetime | None = None
+        self.stepped = parts.clock()
+        """When the last step was made."""
+        self.changed = asyncio.Event()
+        """Set whenever there is something new to keep."""
+        self.moves = 0
+        """How often a source moved on."""
+
+    @property
+    def active(self) -> int:
+        """How many findings are active."""
+        return len(self._active())
+
+    def kept(self) -> Kept:
+        """Return the present moment, to be kept."""
+        return Kept(
+            self.positions,
+            self._tracker.incidents,
+            tuple(self._ledger.records.values()),
+            tuple(self._schedule.walked.values()),
+            tuple(self._hangs.pulls.values()),
+        )
+
+    def take(self, lines: Iterable[LogLine]) -> None:
+        """Take lines in; what they lead to happens in `run`."""
+        for line in lines:
+            self._parts.metrics.lines.add()
+            for each in self._recogniser.feed(line):
+                if isinstance(each, PullFailure):
+                    self._failed(each)
+                elif isinstance(each, RuntimeEvent):
+                    self._event(each)
+
+    def moved(self, positions: Positions) -> None:
+        """Take note that the lines before these positions were taken."""
+        self.positions = positions
+        self.moves += 1
+
+    def suppressed(self, lines: int) -> None:
+        """Take note that journald dropped lines."""
+        self._parts.metrics.suppressed.add(lines)
+        self._suppressed = self._parts.clock()
+
+    async def run(self) -> None:
+        """Work until cancelled; investigations under way are given up then."""
+        try:
+            while True:
+                self._wake.clear()
+                await self.step()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._patience()):
+                        await self._wake.wait()
+        finally:
+            await self._give_up()
+
+    async def step(self) -> None:
+        """Confirm, close, investigate and tell, as far as it is due."""
+        now = self._parts.clock()
+        await self._look(now)
+        self._close(self._tracker.expire(now))
+        self._find_hangs(now)
+        incidents = self._tracker.incidents
+        self._schedule.forget(incidents)
+        self._cases.forget({(each.image, each.topic) for each in incidents})
+        if incidents:
+            fingerprint = self._parts.eyes.fingerprint()
+            for incident in self._schedule.due(incidents, fingerprint):
+                self._investigate(incident, fingerprint)
+        self._tell()
+        self._count()
+        self.stepped = now
+
+    def _failed(self, failure: PullFailure) -> None:
+        self._parts.metrics.failures.add()
+        self._close(self._tracker.failed(failure))
+        if failure.reason is not Reason.IMAGE_PULL_BACK_OFF:
+            for incident in self._tracker.incidents:
+                if incident.pod == failure.pod and incident.container == failure.container:
+                    self._cases.tried_again(incident)
+        self._note()
+
+    def _event(self, event: RuntimeEvent) -> None:
+        self._hangs.observe(event)
+        if event.succeeded:
+            self._close(self._tracker.pulled(event.image, event.when, alone=not self._cri_answers))
+            if any(each.image == event.image for each in self._tracker.incidents):
+                self._looks_due = [event.when + after for after in AFTER_PULL]
+        elif event.kind is RuntimeEventKind.PULL_ENDED:
+            self._close(self._tracker.ended(event.image))
+        self._note()
+
+    def _note(self) -> None:
+        self.changed.set()
+        self._wake.set()
+
+    def _patience(self) -> float:
+        if self._looks_due:
+            return max(0.05, (self._looks_due[0] - self._parts.clock()).total_seconds())
+        if any(not each.confirmed for each in self._tracker.incidents):
+            return LOOK_SOON.total_seconds()
+        return TICK if self._tracker.incidents or self._hangs.pulls else IDLE
+
+    async def _look(self, now: datetime) -> None:
+        """Ask CRI what became of the pods, where that is due."""
+        due = bool(self._looks_due) and now >= self._looks_due[0]
+        waiting = any(not each.confirmed for each in self._tracker.incidents)
+        since = now - self._looked if self._looked is not None else LOOK
+        if not self._tracker.incidents or not (since >= LOOK or ((waiting or due) and since >= LOOK_SOON)):
+            return
+        self._looks_due = [each for each in self._looks_due if each > now]
+        self._looked = now
+        sight = await self._parts.eyes.sight()
+        self._cri_answers = sight is not None
+        self._close(self._tracker.reconcile(sight, self._parts.clock()))
+
+    def _find_hangs(self, now: datetime) -> None:
+        if self._hangs.overdue(now):
+            eyes = self._parts.eyes
+            for failure in self._hangs.failures(now, eyes.progress(), eyes.runtime_started()):
+                self._failed(failure)
+
+    def _close(self, closed: list[Closed]) -> None:
+        if not closed:
+            return
+        # What a recovery shows belongs to the finding too, so it is told while its incidents still are its own.
+        self._closing = tuple(each.incident for each in closed)
+        for each in closed:
+            if each.state is State.RECOVERED:
+                self._cases.recovered(each.incident)
+        self._closing = ()
+        self._ledger.closed(closed)
+        self._note()
+
+    def _investigate(self, incident: Incident, fingerprint: str) -> None:
+        subject = (incident.image, incident.topic)
+        self._schedule.started(subject)
+        task = asyncio.create_task(self._case(subject, incident, fingerprint), name=f"investigate {incident.image}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _case(self, subject: Subject, incident: Incident, fingerprint: str) -> None:
+        our_fault = True
+        try:
+            our_fault = (await self._cases.investigate(incident)).our_fault
+        except asyncio.CancelledError:
+            self._schedule.cancelled(subject)
+            raise
+        except Exception:  # one image's trouble is not to end the others'
+            logger.exception("investigating %r failed", incident.image[:200])
+            self._publish_text(incident)
+        self._schedule.ended(subject, self._parts.clock(), fingerprint, our_fault=our_fault)
+        self._note()
+
+    def _publish_text(self, incident: Incident) -> None:
+        found = self._parts.looks.by_text(incident.failure())
+        registry = found.case.image.registry if found.case.image else ""
+        self._publish(Judged(incident.image, incident.topic, registry, found.diagnosis))
+
+    def _publish(self, judged: Judged) -> None:
+        self._ledger.judged(judged)
+        self._tell()
+
+    def _tell(self) -> None:
+        now = self._parts.clock()
+        before = self._active()
+        for finding in self._ledger.changes((*self._tracker.incidents, *self._closing), now):
+            self._parts.tell(finding, now)
+            if finding.state is State.ACTIVE and finding.id not in before:
+                self._parts.metrics.findings.add(cause=finding.diagnosis.cause)
+            self.changed.set()
+
+    def _active(self) -> dict[str, CauseId]:
+        findings = (record.finding for record in self._ledger.records.values())
+        return {each.id: each.diagnosis.cause for each in findings if each.state is State.ACTIVE}
+
+    def _count(self) -> None:
+        metrics = self._parts.metrics
+        metrics.incidents.set(len(self._tracker.incidents))
+        metrics.unconfirmed.set(self._tracker.unconfirmed)
+        metrics.dropped_incidents.set(self._tracker.dropped)
+        metrics.set_active(Counter(self._active().values()))
+
+    def _suppressed_lately(self) -> bool:
+        return self._suppressed is not None and self._parts.clock() - self._suppressed < SUPPRESSED_FOR
+
+    async def _give_up(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)

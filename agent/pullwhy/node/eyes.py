@@ -1,0 +1,81 @@
+"""What the agent sees of its node between two walks: pods, the configuration's fingerprint, the runtime's progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from pullwhy.node.incidents import Sight
+from pullwhy.node.link import RuntimeLink
+from pullwhy.node.plan import NodeSight, Sources, survey
+from pullwhy.node.view import fingerprint
+from pullwhy.runtime.hostfs import UnreadableFile
+
+FINGERPRINT_SECONDS: Final = 15.0
+"""How long a fingerprint is believed: taking one looks at every file below certs.d."""
+SURVEY_SECONDS: Final = 300.0
+MAX_INGESTS: Final = 1000
+
+_INGEST: Final = "io.containerd.content.v1.content/ingest"
+"""Below containerd's root: one directory a download (containerd 1.6 to 2.3: core/content/local)."""
+
+
+class NodeEyes:
+    """Looks at the node, not more often than is needed."""
+
+    def __init__(self, sources: Sources, link: RuntimeLink, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._sources = sources
+        self._link = link
+        self._monotonic = monotonic
+        self._sight: NodeSight | None = None
+        self._surveyed = self._stamped = float("-inf")
+        self._fingerprint = ""
+
+    @property
+    def node(self) -> NodeSight | None:
+        """The last survey."""
+        return self._sight
+
+    async def sight(self) -> Sight | None:
+        """Return CRI's pods and containers, None where it does not answer."""
+        if self._monotonic() - self._surveyed >= SURVEY_SECONDS:
+            await self.survey()
+        return await self._link.sight()
+
+    async def survey(self) -> NodeSight:
+        """Look at runtime and kubelet anew."""
+        self._surveyed = self._monotonic()
+        self._sight = await survey(self._sources, self._link.client())
+        return self._sight
+
+    def fingerprint(self) -> str:
+        """Return a text that changes with the node's configuration; empty before the first survey."""
+        if self._sight is not None and self._monotonic() - self._stamped >= FINGERPRINT_SECONDS:
+            self._stamped = self._monotonic()
+            self._fingerprint = fingerprint(self._sight)
+        return self._fingerprint
+
+    def progress(self) -> datetime | None:
+        """Return when containerd last wrote to a download, None where that cannot be seen."""
+        config = self._sight.view.config if self._sight else None
+        if self._sight is None or config is None:
+            return None
+        fs, directory = self._sight.view.fs, f"{config.root}/{_INGEST}"
+        try:
+            names = [entry.name for entry in fs.entries(directory)][:MAX_INGESTS]
+        except UnreadableFile:
+            return None
+        times = []
+        for name in names:
+            try:
+                times.append(fs.mtime(f"{directory}/{name}/data"))
+            except UnreadableFile:
+                continue  # it was finished meanwhile
+        return datetime.fromtimestamp(max(times), UTC) if times else None
+
+    def runtime_started(self) -> datetime | None:
+        """Return when the runtime's process was started."""
+        process = self._sight.view.process if self._sight else None
+        return process.started if process else None
