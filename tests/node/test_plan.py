@@ -243,8 +243,8 @@ def test_the_runtimes_process_gives_configuration_proxy_and_mounts(tmp_path: Pat
     assert prepared.plan.proxies is not None
     assert prepared.plan.proxies.https.reveal() == "http://u:canary@proxy.example:3128"
     assert "canary" not in repr(prepared)
-    stale = [result for result in prepared.results if "changed after containerd started" in result.detail]
-    assert [result.outcome for result in stale] == [Outcome.SKIPPED]
+    stale = [result.target for result in prepared.results if "changed after containerd started" in result.detail]
+    assert stale == ["/etc/ssl/certs/ca-certificates.crt", "/etc/other.toml"]
 
 
 def test_what_containerd_1_says_of_itself_reaches_the_plan(tmp_path: Path) -> None:

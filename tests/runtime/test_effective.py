@@ -1,5 +1,7 @@
 import base64
+import os
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import pytest
 
@@ -8,6 +10,7 @@ from pullwhy.model import Outcome
 from pullwhy.runtime.containerd import ContainerdConfig, read_config
 from pullwhy.runtime.effective import Effective, RuntimeView, effective
 from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.process import RuntimeProcess
 from pullwhy.runtime.versions import Version, parse_version
 from pullwhy.trace import ConfigFacts, ConfigFault
 
@@ -174,17 +177,51 @@ def test_endpoints_for_which_the_runtime_holds_credentials_are_told(tree: Tree) 
     assert see(fs).credentials_held == ("m.example",)
 
 
+K3S = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"
+RKE2 = "/var/lib/rancher/rke2/agent/etc/containerd/config.toml"
+
+
 @pytest.mark.parametrize(
-    ("socket", "file", "expected"),
+    ("socket", "file", "present", "expected"),
     [
-        ("/run/k3s/containerd/containerd.sock", "", "k3s"),
-        ("/run/k3s/containerd/containerd.sock", "/var/lib/rancher/rke2/agent/etc/containerd/config.toml", "rke2"),
-        ("/var/snap/microk8s/common/run/containerd.sock", "", "microk8s"),
-        ("/run/containerd/containerd.sock", FILE, ""),
+        ("/run/k3s/containerd/containerd.sock", "", "", "k3s"),
+        ("/run/k3s/containerd/containerd.sock", "", RKE2, "rke2"),
+        ("/run/k3s/containerd/containerd.sock", K3S, "", "k3s"),
+        ("/var/snap/microk8s/common/run/containerd.sock", "", "", "microk8s"),
+        ("/run/k0s/containerd.sock", "", "", "k0s"),
+        ("/run/containerd/containerd.sock", FILE, "", ""),
     ],
 )
-def test_distributions_that_write_the_configuration_are_known(socket: str, file: str, expected: str) -> None:
-    assert RuntimeView(socket=socket, config=ContainerdConfig(V17, file=file)).managed_by == expected
+def test_distributions_that_write_the_configuration_are_known(
+    tree: Tree, socket: str, file: str, present: str, expected: str
+) -> None:
+    fs = tree({present: "version = 2\n"} if present else {})
+    assert RuntimeView(socket=socket, config=ContainerdConfig(V17, file=file), fs=fs).managed_by == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "changed", "said"),
+    [
+        ("mirrors:\n  reg.example:\n", 200, True),
+        ('mirrors:\n  "*":\n', 200, True),
+        ("mirrors:\n  reg.example:\n", 50, False),
+        ("mirrors:\n  other.example:\n", 200, False),
+    ],
+)
+def test_a_registries_yaml_younger_than_the_service_is_said(tree: Tree, text: str, changed: int, said: bool) -> None:
+    registries = "/etc/rancher/k3s/registries.yaml"
+    fs = tree({K3S: OLD, registries: text})
+    os.utime(fs.root / registries.lstrip("/"), (changed, changed))
+    process = RuntimeProcess(7, "containerd", started=datetime.fromtimestamp(100, UTC))
+    view = RuntimeView(version=V17, config=read_config(K3S, V17, fs), process=process, fs=fs)
+    assert [fact.file for fact in ignored(effective(parse("reg.example/a"), view))] == ([registries] if said else [])
+
+
+def test_hand_made_directories_are_sent_to_the_distributions_own_file(tree: Tree) -> None:
+    fs = tree({K3S: OLD + 'config_path = "/var/lib/rancher/k3s/agent/etc/containerd/certs.d"\n', **BOTH})
+    view = RuntimeView(version=V17, config=read_config(K3S, V17, fs), fs=fs)
+    facts = ignored(effective(parse("reg.example/a"), view))
+    assert [fact.mend.split(",")[0] for fact in facts] == ["put the settings into /etc/rancher/k3s/registries.yaml"] * 2
 
 
 @pytest.mark.parametrize(
@@ -217,3 +254,20 @@ def test_other_runtimes_have_the_registry_itself_and_say_what_is_unknown(
     assert found.endpoints[0].ca == (certificate("a"),)
     (unknown,) = found.results
     assert (unknown.outcome, unknown.target) == (Outcome.SKIPPED, settings)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "files", "held"),
+    [
+        ("cri-o", {}, False),
+        ("cri-o", {"/run/containers/0/auth.json": "{}"}, True),
+        ("cri-o", {"/etc/crio/crio.conf.d/9.conf": '[crio.image]\n  global_auth_file = "/a.json"\n'}, True),
+        ("cri-o", {"/etc/crio/crio.conf": '[crio.image]\n# global_auth_file = "/a"\nglobal_auth_file = ""\n'}, False),
+        ("docker", {"/root/.docker/config.json": "{}"}, False),
+    ],
+)
+def test_cri_os_own_credentials_count_for_every_endpoint(
+    tree: Tree, runtime: str, files: dict[str, str], held: bool
+) -> None:
+    found = effective(parse("reg.example/a"), RuntimeView(name=runtime, fs=tree(files)))
+    assert found.credentials_held == (("reg.example",) if held else ())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pullwhy.model import Outcome
 from pullwhy.plan import Endpoint
 from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.hosts import Hosts, default_endpoint, registry_hosts
+from pullwhy.runtime.hosts import MAX_HOSTS, Hosts, default_endpoint, registry_hosts
 from pullwhy.runtime.hostsfile import InvalidHostsFile, parse_hosts_file
 from pullwhy.runtime.versions import Version, parse_version
 from pullwhy.trace import ConfigFacts, ConfigFault
@@ -358,6 +358,14 @@ def test_a_host_that_cannot_be_asked_is_left_out_with_a_word(tree: Tree, text: s
     hosts = look(tree({path: text}))
     assert [shown(endpoint) for endpoint in hosts.endpoints] == [OWN]
     assert (facts(hosts).file, facts(hosts).line, facts(hosts).decides) == (path, 1, False)
+
+
+def test_more_hosts_than_a_walk_can_ask_are_cut(tree: Tree) -> None:
+    text = 'server = "https://last.example"\n' + "".join(f'[host."https://m{n}.example"]\n' for n in range(5000))
+    hosts = look(tree({f"{ROOT}/reg.example/hosts.toml": text}))
+    assert len(hosts.endpoints) == MAX_HOSTS
+    assert [hosts.endpoints[n].host for n in (0, -1)] == ["m0.example", "last.example"]
+    assert "only the first" in hosts.results[0].detail
 
 
 TOML = st.one_of(

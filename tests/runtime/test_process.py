@@ -103,6 +103,16 @@ def test_proxies_come_from_the_runtimes_own_environment(
     assert "canary" not in repr(found)
 
 
+def test_behind_cri_dockerd_it_is_dockerd_that_pulls(tmp_path: Path) -> None:
+    shim = {"comm": "cri-dockerd\n", "cmdline": "cri-dockerd\0", "environ": ""}
+    daemon = {"comm": "dockerd\n", "cmdline": "dockerd\0", "environ": "HTTPS_PROXY=http://p"}
+    found = by_name(tmp_path, {7: shim, 8: daemon})
+    assert found.process is not None
+    assert found.process.pid == 8
+    assert found.process.proxies is not None
+    assert found.process.proxies.https.reveal() == "http://p"
+
+
 def test_trust_variables_are_kept(tmp_path: Path) -> None:
     found = by_name(tmp_path, {7: containerd(environ="SSL_CERT_FILE=/a\0SSL_CERT_DIR=/b:/c\0HOME=/x")})
     assert found.process is not None

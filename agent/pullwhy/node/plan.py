@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -12,19 +11,19 @@ from pullwhy import __version__
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import Credential, Timeouts, WalkPlan
-from pullwhy.runtime import urls
 from pullwhy.runtime.containerd import read_config, with_status
 from pullwhy.runtime.credentials import InvalidCredentials, Match, node_credentials, supplied_credentials
 from pullwhy.runtime.cri import CRIClient, CRIError
+from pullwhy.runtime.distributions import by_socket
 from pullwhy.runtime.effective import CONTAINERD, Effective, RuntimeView, effective, reference_result
 from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.kubelet import Kubelet, detect_endpoint, find_kubelet
+from pullwhy.runtime.kubelet import Kubelet, api_servers, detect_endpoint, find_kubelet
 from pullwhy.runtime.platform import node_platform
 from pullwhy.runtime.process import RuntimeProcess, find_process
 from pullwhy.runtime.processes import Processes, UnreadableProcess
 from pullwhy.runtime.resolver import RESOLV_CONF, read_resolver
 from pullwhy.runtime.storage import Place, check
-from pullwhy.runtime.trust import read_trust
+from pullwhy.runtime.trust import TrustStore, read_trust
 from pullwhy.runtime.versions import Version, parse_version
 from pullwhy.trace import StageResult
 
@@ -130,14 +129,13 @@ def make_plan(
     found = replace(found, credentials_held=held)
     misses = tuple(StageResult(Stage.AUTH, "credentials", Outcome.SKIPPED, detail=miss) for miss in matched.near_misses)
     trust = read_trust(view.fs, *_trust_variables(view.process))
-    stale = _trust_changed(trust.newest, trust.files, view.process)
     results = (
         reference_result(image),
         *found.results,
         *resolver.results,
         *matched.results,
         *misses,
-        *stale,
+        *_stale(view, trust),
         *sight.storage,
     )
     if not found.endpoints:
@@ -154,7 +152,7 @@ def make_plan(
         timeouts=timeouts or Timeouts(),
         local_addresses_allowed=local_addresses_allowed,
         trusted_hosts=_trusted(found),
-        forbidden_addresses=_api_servers(sight.kubelet.servers, sources.service_host),
+        forbidden_addresses=api_servers(sight.kubelet.servers, sources.service_host),
     )
     return Prepared(image, plan, results, found)
 
@@ -218,7 +216,8 @@ def _view(sources: Sources, fs: HostFS, socket: str, process: RuntimeProcess | N
     if sources.runtime_config:
         config = read_config(str(Path(sources.runtime_config).absolute()), answers.version, HostFS(), given=True)
     else:
-        file = process.config_file if process is not None else ""
+        usual = by_socket(socket, fs)
+        file = (process.config_file if process is not None else "") or (usual.config_file if usual is not None else "")
         config = with_status(read_config(file, answers.version, fs, given=bool(file)), answers.config)
     if process is not None:
         config = replace(config, root=process.root or config.root, state=process.state or config.state)
@@ -249,37 +248,34 @@ def _trusted(found: Effective) -> tuple[str, ...]:
     return tuple(dict.fromkeys(endpoint.host for endpoint in found.endpoints if endpoint.is_mirror or named))
 
 
-def _api_servers(servers: Iterable[str], service_host: str) -> tuple[str, ...]:
-    """Return the API server's addresses with their ports; names stand for themselves."""
-    found = [service_host] if service_host else []
-    for server in servers:
-        try:
-            address = urls.parse_url(server if "://" in server else f"https://{server}")
-            host, port = urls.split_port(address.authority)
-            number = urls.port_number(port, address.scheme)
-        except ValueError:
-            continue
-        found.append(_with_port(host, number))
-    return tuple(dict.fromkeys(filter(None, found)))
-
-
-def _with_port(host: str, port: int) -> str:
-    try:
-        return f"[{host}]:{port}" if ipaddress.ip_address(host).version == 6 else f"{host}:{port}"  # noqa: PLR2004 - IPv6
-    except ValueError:
-        return host
-
-
 def _trust_variables(process: RuntimeProcess | None) -> tuple[str, str]:
     return (process.ssl_cert_file, process.ssl_cert_dir) if process is not None else ("", "")
 
 
-def _trust_changed(newest: float, files: tuple[str, ...], process: RuntimeProcess | None) -> tuple[StageResult, ...]:
-    """Say that the trust store is younger than the runtime, which read it once at its start."""
-    if process is None or process.started is None or newest <= process.started.timestamp():
+def _stale(view: RuntimeView, trust: TrustStore) -> tuple[StageResult, ...]:
+    """Say which files are younger than the runtime, which reads them once at its start."""
+    process, config = view.process, view.config
+    if process is None or process.started is None:
         return ()
-    detail = f"the system's trust store was changed after {process.name} started, which goes on with what it read then"
-    return (StageResult(Stage.TLS, files[0], Outcome.SKIPPED, detail=detail),)
+    started = process.started.timestamp()
+    results = []
+    if trust.newest > started:
+        detail = (
+            f"the system's trust store was changed after {process.name} started, which goes on with what it read then"
+        )
+        results.append(StageResult(Stage.TLS, trust.files[0], Outcome.SKIPPED, detail=detail))
+    for path in config.files if config is not None else ():
+        if _changed(path, view) > started:
+            detail = f"it was changed after {process.name} started, which may still run with other settings"
+            results.append(StageResult(Stage.CONFIG, path, Outcome.SKIPPED, detail=detail))
+    return tuple(results)
+
+
+def _changed(path: str, view: RuntimeView) -> float:
+    try:
+        return view.fs.mtime(path)
+    except UnreadableFile:
+        return 0.0
 
 
 def _mountinfo(process: RuntimeProcess | None, processes: Processes) -> str | None:

@@ -5,6 +5,7 @@ registries.conf (mirrors, blocked hosts, short names) is not read yet, and said 
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from pullwhy.model import Outcome, Stage
@@ -34,6 +35,19 @@ SETTINGS: Final = {
 }
 
 
+AUTH_FILES: Final = ("/run/containers/0/auth.json", "/root/.config/containers/auth.json", "/root/.docker/config.json")
+"""Where CRI-O finds credentials of its own, beside its `global_auth_file` (go.podman.io/image: pkg/docker/config)."""
+_GLOBAL_AUTH: Final = re.compile(r"^[ \t]*global_auth_file[ \t]*=[ \t]*[\"'][^\"'\s]", re.MULTILINE)
+
+
+def holds_any_credentials(runtime: str, fs: HostFS) -> bool:
+    """Whether CRI-O may pull with credentials of its own; dockerd uses only those of the request."""
+    if runtime != "cri-o":
+        return False
+    texts = (_text(path, fs) for path in ("/etc/crio/crio.conf", *fs.glob("/etc/crio/crio.conf.d/*")))
+    return any(_exists(path, fs) for path in AUTH_FILES) or any(_GLOBAL_AUTH.search(text) for text in texts)
+
+
 def other_hosts(registry: str, runtime: str, fs: HostFS) -> Hosts:
     """Return the registry's own endpoint with its certificates, and what may change it and is not read."""
     unread = tuple(
@@ -61,6 +75,13 @@ def other_hosts(registry: str, runtime: str, fs: HostFS) -> Hosts:
     except UnreadableFile as error:
         plain = endpoint(HostEntry(scheme="https", authority=authority, path="/v2"), registry, "", Version(), fs)
         return Hosts((plain,), (*unread, unseen(error, "the certificates of this registry")))
+
+
+def _text(path: str, fs: HostFS) -> str:
+    try:
+        return fs.text(path)
+    except UnreadableFile:
+        return ""
 
 
 def _exists(path: str, fs: HostFS) -> bool:

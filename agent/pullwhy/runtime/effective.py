@@ -8,8 +8,9 @@ from pullwhy.image import ImageReference
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import Endpoint
 from pullwhy.runtime.containerd import ContainerdConfig, holds_credentials
-from pullwhy.runtime.crio import other_hosts
-from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.crio import holds_any_credentials, other_hosts
+from pullwhy.runtime.distributions import Distribution, by_config_file, by_socket
+from pullwhy.runtime.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.hosts import Hosts, faulty, registry_hosts
 from pullwhy.runtime.mirrors import inline_hosts
 from pullwhy.runtime.overlooked import overlooked
@@ -36,11 +37,15 @@ class RuntimeView:
     """What could not be learnt about it."""
 
     @property
+    def distribution(self) -> Distribution | None:
+        """The distribution that writes this runtime's configuration, None for none."""
+        return by_config_file(self.config.file if self.config else "") or by_socket(self.socket, self.fs)
+
+    @property
     def managed_by(self) -> str:
-        """The distribution that writes this runtime's configuration (`k3s`, `rke2`, `microk8s`, `k0s`), empty for none."""
-        paths = f"{self.socket} {self.config.file if self.config else ''}"
-        names = ("rke2", "k3s", "microk8s", "k0s")
-        return next((name for name in names if f"/{name}/" in paths or f"/{name}." in paths), "")
+        """The distribution's name (`k3s`, `rke2`, `microk8s`, `k0s`), empty for none."""
+        found = self.distribution
+        return found.name if found is not None else ""
 
     @property
     def certs_d(self) -> str:
@@ -69,7 +74,12 @@ def effective(image: ImageReference, view: RuntimeView) -> Effective:
     """Return what the runtime would contact for an image, as its own configuration says."""
     if view.config is None:
         hosts = other_hosts(image.registry, view.name, view.fs)
-        return Effective(hosts.endpoints, (*view.results, *hosts.results), hosts.directory)
+        held = (
+            tuple(endpoint.authority for endpoint in hosts.endpoints)
+            if holds_any_credentials(view.name, view.fs)
+            else ()
+        )
+        return Effective(hosts.endpoints, (*view.results, *hosts.results), hosts.directory, held)
     config = view.config
     if config.inline:
         hosts = inline_hosts(image.registry, config, view.fs)
@@ -80,6 +90,7 @@ def effective(image: ImageReference, view: RuntimeView) -> Effective:
         *config.problems,
         *hosts.results,
         *overlooked(image.registry, config, hosts, view.fs),
+        *_not_generated(image, view),
         *_nobody(image, hosts),
     )
     held = tuple(
@@ -106,6 +117,23 @@ def _nobody(image: ImageReference, hosts: Hosts) -> tuple[StageResult, ...]:
     file = hosts.endpoints[-1].source
     facts = ConfigFacts(ConfigFault.INVALID, file, why, f"give a host the capabilities {need}, or none at all")
     return (faulty(facts),)
+
+
+def _not_generated(image: ImageReference, view: RuntimeView) -> tuple[StageResult, ...]:
+    """Say that registries.yaml names this registry and is younger than the runtime, which it is applied to at a start only."""
+    path = view.distribution.registries if view.distribution is not None else ""
+    started = view.process.started if view.process is not None else None
+    if not path or started is None:
+        return ()
+    try:
+        text, changed = view.fs.text(path), view.fs.mtime(path)
+    except UnreadableFile:
+        return ()
+    if changed <= started.timestamp() or not any(name in text for name in (image.registry, '"*"', "'*'")):
+        return ()
+    why = f"it was changed after {view.managed_by} started, which reads it at its start only"
+    mend = f"restart the {view.managed_by} service, drained"
+    return (faulty(ConfigFacts(ConfigFault.IGNORED, path, why, mend, decides=False)),)
 
 
 def reference_result(image: ImageReference) -> StageResult:

@@ -20,6 +20,8 @@ from pullwhy.trace import ConfigFacts, ConfigFault, StageResult
 HOSTS_FILE = "hosts.toml"
 DOCKER_HUB = "docker.io"
 DOCKER_HUB_HOST = "registry-1.docker.io"
+MAX_HOSTS = 64
+"""Of one registry that are looked at; no walk gets that far."""
 
 
 class PullBlocked(Exception):
@@ -180,11 +182,16 @@ def _load(directory: str, version: Version, fs: HostFS) -> tuple[tuple[HostEntry
     if not data:
         return (certificate_files(directory, fs),), directory, []
     try:
-        return parse_hosts_file(data, directory, version), path, []
+        entries = parse_hosts_file(data, directory, version)
     except InvalidHostsFile as error:
         why = f"containerd cannot use this file and goes on without it: {error.why}"
         facts = ConfigFacts(ConfigFault.INVALID, path, why, error.mend, error.line, decides=False)
         return (certificate_files(directory, fs),), directory, [faulty(facts)]
+    if len(entries) <= MAX_HOSTS:
+        return entries, path, []
+    detail = f"only the first {MAX_HOSTS} of {len(entries)} hosts are looked at"
+    cut = StageResult(Stage.CONFIG, path, Outcome.SKIPPED, detail=detail)
+    return (*entries[: MAX_HOSTS - 1], entries[-1]), path, [cut]
 
 
 def _unusable(entry: HostEntry) -> tuple[str, str] | tuple[()]:

@@ -52,27 +52,36 @@ class HostEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class _File:
+    """A file as its tables see it."""
+
+    text: str
+    marks: tuple[toml.Header, ...]
+    directory: str
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     """A table of the file: where faults are, for their line."""
 
-    text: str
+    file: _File
     table: tuple[str, ...]
-    directory: str
-    version: Version
+    line: int | None = None
+
+    @property
+    def version(self) -> Version:
+        return self.file.version
 
     def value(self, table: toml.Table, key: str) -> Any:
         """Return a key's value; from 2.0 on (go-toml 2) in any case."""
         return toml.get(table, key) if self.version.at_least(2, 0) else table.get(key)
 
     def fault(self, key: str, why: str, mend: str) -> InvalidHostsFile:
-        return InvalidHostsFile(why, mend, toml.line_of(self.text, self.table, key) or self.line)
-
-    @property
-    def line(self) -> int | None:
-        return next((mark.line for mark in toml.headers(self.text) if mark.keys == self.table), None)
+        return InvalidHostsFile(why, mend, toml.line_of(self.file.text, self.table, key) or self.line)
 
     def path(self, name: str) -> str:
-        return name if name.startswith("/") else f"{self.directory}/{name}"
+        return name if name.startswith("/") else f"{self.file.directory}/{name}"
 
 
 def parse_hosts_file(data: bytes, directory: str, version: Version) -> tuple[HostEntry, ...]:
@@ -90,7 +99,8 @@ def parse_hosts_file(data: bytes, directory: str, version: Version) -> tuple[Hos
             f"it is no TOML: {error.why}{at}", "correct the syntax on that line", error.line
         ) from None
     text = data.decode()
-    root = _Place(text, (), directory, version)
+    file = _File(text, toml.headers(text), directory, version)
+    root = _Place(file, (), toml.line_of(text, (), "server"))
     hosts = document.get("host")
     if hosts is not None and not (isinstance(hosts, dict) and all(isinstance(host, dict) for host in hosts.values())):
         raise InvalidHostsFile("`host` is no table of hosts", 'write each host as [host."https://name"]')
@@ -99,26 +109,26 @@ def parse_hosts_file(data: bytes, directory: str, version: Version) -> tuple[Hos
             "it has no [host] table, which this containerd asks for (invalid `host` tree)",
             'add a host table, such as [host."https://name"] for the server itself',
         )
-    entries = [
-        _entry(url, (hosts or {})[url], _Place(text, ("host", url), directory, version))
-        for url in _order(text, hosts or {}, version)
-    ]
+    hosts = hosts or {}
+    lines = {mark.keys: mark.line for mark in reversed(file.marks)}
+    places = {url: _Place(file, ("host", url), lines.get(("host", url))) for url in hosts}
+    entries = [_entry(url, hosts[url], places[url]) for url in _order(file, hosts)]
     server = root.value(document, "server")
     if server is not None and not isinstance(server, str):
         raise root.fault("server", "`server` is no text", 'write server = "https://name"')
     return (*entries, _entry(server or "", document, root))
 
 
-def _order(text: str, hosts: toml.Table, version: Version) -> list[str]:
+def _order(file: _File, hosts: toml.Table) -> list[str]:
     """Return the hosts' keys in containerd's order.
 
     1.x sorts the keys by line. 2.x goes by the table headers alone: it overlooks hosts written inline or as dotted keys,
     and tries a host again whose sub-table stands after another host.
     """
-    if not version.at_least(2, 0):
+    if not file.version.at_least(2, 0):
         return list(hosts)
     order: list[str] = []
-    for mark in toml.headers(text):
+    for mark in file.marks:
         if len(mark.keys) > 1 and mark.keys[0] == "host" and mark.keys[1] not in order[-1:]:
             order.append(mark.keys[1])
     return order
@@ -139,7 +149,7 @@ def _entry(url: str, table: toml.Table, place: _Place) -> HostEntry:
         skip_verify=_boolean(table, "skip_verify", place),
         headers=_headers(table, place),
         dial_timeout=_dial_timeout(table, place),
-        line=place.line if place.table else toml.line_of(place.text, (), "server"),
+        line=place.line,
     )
 
 

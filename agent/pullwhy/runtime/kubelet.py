@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from pullwhy.runtime import urls
 from pullwhy.runtime.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.processes import Process, Processes
 
@@ -73,6 +76,27 @@ def detect_endpoint(fs: HostFS, kubelet: Kubelet) -> str:
     if kubelet.runtime_endpoint:
         return kubelet.runtime_endpoint.removeprefix("unix://")
     return next((path for path in SOCKETS if _exists(fs, path)), "")
+
+
+def api_servers(servers: Iterable[str], service_host: str) -> tuple[str, ...]:
+    """Return the API server's addresses with their ports; names stand for themselves."""
+    found = [service_host] if service_host else []
+    for server in servers:
+        try:
+            address = urls.parse_url(server if "://" in server else f"https://{server}")
+            host, port = urls.split_port(address.authority)
+            number = urls.port_number(port, address.scheme)
+        except ValueError:
+            continue
+        found.append(_with_port(host, number))
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def _with_port(host: str, port: int) -> str:
+    try:
+        return f"[{host}]:{port}" if ipaddress.ip_address(host).version == 6 else f"{host}:{port}"  # noqa: PLR2004 - IPv6
+    except ValueError:
+        return host
 
 
 def _exists(fs: HostFS, path: str) -> bool:

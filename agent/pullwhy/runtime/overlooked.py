@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pullwhy.runtime import pem, urls
 from pullwhy.runtime.containerd import ContainerdConfig
+from pullwhy.runtime.distributions import by_config_file
 from pullwhy.runtime.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.hosts import DOCKER_HUB, HOSTS_FILE, Hosts, directory_names, faulty
 from pullwhy.trace import ConfigFacts, ConfigFault, StageResult
@@ -94,10 +95,11 @@ def _reason(root: str, config: ContainerdConfig, *, several: bool) -> tuple[str,
             f"containerd {config.version} looks into no certs.d directory, because config_path is not set ({file})",
             f'set config_path = "{root}" for the CRI registry in containerd\'s config.toml, then restart containerd, drained',
         )
-    return (
-        f"containerd looks into {config.config_path} ({file}), not into {root}",
-        f"move the files to {config.roots[0]}",
-    )
+    distribution = by_config_file(config.file)
+    mend = f"move the files to {config.roots[0]}"
+    if distribution is not None and distribution.registries:
+        mend = f"put the settings into {distribution.registries}, then restart the {distribution.name} service, drained"
+    return f"containerd looks into {config.config_path} ({file}), not into {root}", mend
 
 
 def _meant_for(name: str, registry: str) -> bool:

@@ -52,7 +52,7 @@ class ProcessView:
 def find_process(endpoint: str, fs: HostFS, processes: Processes) -> ProcessView:
     """Find the process that serves a CRI socket: by the socket itself, else by name. Nothing is raised, nothing guessed."""
     pid = _listener(endpoint, fs)
-    if pid:
+    if pid > 1:  # 1: systemd made the socket before the runtime was started
         try:
             return _inspect(processes.process(pid), processes)
         except UnreadableProcess:
@@ -87,6 +87,9 @@ def _listener(endpoint: str, fs: HostFS) -> int:
 
 
 def _inspect(process: Process, processes: Processes) -> ProcessView:
+    if process.name == "cri-dockerd":
+        # It only translates: images are pulled by dockerd, through dockerd's proxies.
+        process = next(iter(processes.named("dockerd")), process)
     source = str(processes.proc / str(process.pid) / "environ")
     results: tuple[StageResult, ...] = ()
     proxies: Proxies | None = None
