@@ -46,7 +46,7 @@ class Answer:
             return self.raw
         lines = [f"HTTP/1.1 {self.status} Whatever"]
         headers = dict(self.headers)
-        if self.length:
+        if self.length and method != "CONNECT":
             headers.setdefault("Content-Length", str(len(self.body)))
         lines += [f"{name}: {value}" for name, value in headers.items()]
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"

@@ -9,12 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from pullwhy.probe.http import Answered
+from pullwhy.probe.http import MAX_ERROR_BODY, Answered
 from pullwhy.text import printable
 from pullwhy.trace import HTTPFacts, HTTPFault
 
-MAX_ERROR_BODY: Final = 65_536
-"""Bytes read of an error's body."""
 MAX_CODES: Final = 8
 """Error codes kept of one answer."""
 MAX_HEADER_VALUE: Final = 200

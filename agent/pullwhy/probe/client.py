@@ -7,9 +7,9 @@ from typing import Final
 
 from pullwhy.model import Via
 from pullwhy.probe import url as urls
-from pullwhy.probe.answers import MAX_ERROR_BODY, date_of, facts
+from pullwhy.probe.answers import date_of, facts
 from pullwhy.probe.destinations import Origin
-from pullwhy.probe.http import Answered, HTTPFailed, Request
+from pullwhy.probe.http import MAX_ERROR_BODY, Answered, HTTPFailed, Request
 from pullwhy.probe.proxy import authorization
 from pullwhy.probe.route import Hop, Opened, Route
 from pullwhy.probe.tls import HandshakeFailed

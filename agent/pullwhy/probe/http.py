@@ -16,6 +16,9 @@ MAX_HEAD: Final = 65_536
 """Bytes of status line and headers together (Go's limit is 1 MiB; no registry sends 8 KiB)."""
 MAX_HEADERS: Final = 200
 """Header lines taken."""
+MAX_ERROR_BODY: Final = 65_536
+"""Bytes read of an error's body, where a good answer's limit is lower."""
+_ERRORS: Final = 400
 MAX_INTERIM: Final = 8
 """Interim (1xx) answers borne before the answer."""
 
@@ -82,7 +85,7 @@ class Connection:
         return self._machine.our_state is h11.IDLE and self._machine.their_state is h11.IDLE
 
     async def exchange(self, request: Request, body_limit: int, within: float) -> Answered:
-        """Send `request` and read its answer with at most `body_limit` bytes of body, within `within` seconds.
+        """Send `request` and read its answer with at most `body_limit` bytes of body (an error's may be longer), within `within` seconds.
 
         Raises HTTPFailed, and HandshakeFailed where TLS 1.3 refused us late.
         """
@@ -134,7 +137,8 @@ class Connection:
                 (name.decode("latin-1").lower(), value.decode("latin-1"))
                 for name, value in list(event.headers)[:MAX_HEADERS]
             )
-            body, complete = await self._body(body_limit, within)
+            limit = max(body_limit, MAX_ERROR_BODY) if event.status_code >= _ERRORS else body_limit
+            body, complete = await self._body(limit, within)
             return Answered(event.status_code, headers, body, complete)
         raise HTTPFailed(HTTPFault.GARBLED, "interim answers without end", self._received)
 
