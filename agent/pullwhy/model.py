@@ -195,6 +195,9 @@ class PullFailure:
     container: str = ""
     image: str = ""
     """As the pod names it, with the kubelet's defaulted `:latest`; empty where the line does not tell."""
+    credentials_sent: bool | None = None
+    """Whether any credential matched, where the kubelet's lines tell: it writes `Failed to pull image` only when none did
+    (kubelet 1.24 to 1.36: kuberuntime_image.go)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,7 @@ class HTTPFault(enum.StrEnum):
     TOO_LARGE = "too large"
     TLS_EXPECTED = "TLS expected"  # the server wants TLS where plain HTTP was spoken
     REDIRECT_REFUSED = "redirect refused"
+    CUT_SHORT = "cut short"  # the stream ended in order before the promised length
 
 
 @dataclass(frozen=True, slots=True)

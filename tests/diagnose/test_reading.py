@@ -24,13 +24,16 @@ from diagnose.builders import (
 )
 
 from pullwhy.diagnose.rules import judge, passes
+from pullwhy.diagnose.verdict import host_of
 from pullwhy.model import CauseId, Confidence, Factor, Outcome, Stage, Via
 from pullwhy.trace import (
     AuthResult,
     BlobResult,
     ConfigFault,
     ConnectResult,
+    DNSFacts,
     DNSResult,
+    HTTPFacts,
     HTTPFault,
     StageResult,
     TLSFault,
@@ -195,6 +198,10 @@ def test_lost_configuration_without_a_failure_is_no_cause() -> None:
         (failed(S.MANIFEST, http=http(fault=HTTPFault.GARBLED)), C.NOT_A_REGISTRY),
         (failed(S.MANIFEST, http=http(fault=HTTPFault.REDIRECT_REFUSED)), C.REGISTRY_SERVER_ERROR),
         (failed(S.MANIFEST, http=http(451)), C.BLOCKED_BY_POLICY),
+        (failed(S.MANIFEST, http=http(200), detail="no JSON"), C.MANIFEST_UNSUPPORTED),
+        (failed(S.MANIFEST, http=http(fault=HTTPFault.CUT_SHORT)), C.CONNECTION_RESET),
+        (failed(S.BLOB, http=http(fault=HTTPFault.CUT_SHORT)), C.CONTENT_CORRUPT),
+        (failed(S.DNS, dns=DNSFacts("-bad-", "dns", ())), C.DNS_NAME_NOT_FOUND),
         (failed(S.BLOB, http=http(fault=HTTPFault.REDIRECT_REFUSED)), C.REGISTRY_SERVER_ERROR),
         (failed(S.BLOB, http=http(429)), C.RATE_LIMITED),
         (failed(S.BLOB, http=http(500)), C.REGISTRY_SERVER_ERROR),
@@ -229,3 +236,19 @@ def test_an_ipv6_address_without_a_route_is_a_factor_beside_ipv4(
     diagnosis = judge(case(trace(passing(S.DNS), connect(*attempts))))
     assert diagnosis.cause is cause
     assert (Factor.IPV6_NO_ROUTE in diagnosis.factors) is factor
+
+
+@pytest.mark.parametrize(
+    ("stage_result", "host"),
+    [
+        (failed(S.MANIFEST, target="reg.example:5000/shop/web:1", http=http(404)), "registry.example"),
+        (failed(S.MANIFEST, target="reg.example:5000/shop/web:1"), "reg.example:5000"),
+        (failed(S.MANIFEST, target="sha256:00", http=None), ""),
+        (failed(S.CONNECT, target="reg.example:5000"), "reg.example:5000"),
+        (failed(S.BLOB, target="sha256:00", http=http(404)), "registry.example"),
+        (failed(S.BLOB, target="sha256:00", http=HTTPFacts("GET", "https://[broken")), ""),
+        (auth(AuthResult.UNUSABLE_CHALLENGE, 500, via=Via.TOKEN_HOST), "registry.example"),
+    ],
+)
+def test_a_result_s_host_is_no_digest_and_no_path(stage_result: StageResult, host: str) -> None:
+    assert host_of(stage_result) == host

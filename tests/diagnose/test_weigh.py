@@ -29,7 +29,7 @@ from diagnose.builders import (
 
 from pullwhy.diagnose.rules import judge, passes
 from pullwhy.model import Answer, CauseId, Confidence, Factor, Outcome, Reason, Reproduction, Stage, Via
-from pullwhy.trace import AuthResult, ConnectResult, DNSResult, Identity, ManifestFacts, TLSFault
+from pullwhy.trace import AuthResult, ConnectResult, DNSResult, Identity, ManifestFacts, StageResult, TLSFault
 
 C, S = CauseId, Stage
 PROVED, LIKELY, UNKNOWN = Confidence.PROVED, Confidence.LIKELY, Confidence.UNKNOWN
@@ -355,3 +355,48 @@ def test_a_pull_would_work_where_nothing_fails(walk: object, expected: bool) -> 
 def test_the_summary_names_the_host_and_not_the_path() -> None:
     walk = trace(passing(*UNTIL_AUTH), manifest(404, target=f"{HOST}/shop/web:1.4"))
     assert judge(case(walk, told(C.TAG_NOT_FOUND, S.MANIFEST))).summary.startswith(f"{HOST} has no tag 1.4 in shop/web")
+
+
+def test_the_failure_itself_may_tell_that_credentials_were_sent() -> None:
+    bare = "pulling from host failed with status code [manifests 1]: 401 Unauthorized"
+    sent = replace(failure(bare), credentials_sent=True)
+    diagnosis = judge(case(ANONYMOUS_401, told(C.CREDENTIALS_REJECTED, S.AUTH, C.CREDENTIALS_MISSING), failure=sent))
+    assert (diagnosis.cause, diagnosis.confidence) == (C.CREDENTIALS_REJECTED, LIKELY)
+    none = replace(sent, credentials_sent=False)
+    diagnosis = judge(case(ANONYMOUS_401, told(C.CREDENTIALS_REJECTED, S.AUTH, C.CREDENTIALS_MISSING), failure=none))
+    assert (diagnosis.cause, diagnosis.confidence) == (C.CREDENTIALS_MISSING, PROVED)
+
+
+def test_the_kubelet_s_own_retry_has_the_kubelet_s_own_rights() -> None:
+    given = case(
+        ANONYMOUS_401,
+        told(C.CREDENTIALS_REJECTED, S.AUTH),
+        credentials_sent=True,
+        reproduction=Reproduction("Failed", "the kubelet's own next try failed in the same way", message="401"),
+        reproduction_hypothesis=told(C.CREDENTIALS_REJECTED, S.AUTH),
+    )
+    diagnosis = judge(given)
+    assert (diagnosis.cause, diagnosis.confidence) == (C.CREDENTIALS_REJECTED, PROVED)
+    assert any("own next try" in fact.fact for fact in diagnosis.evidence)
+
+
+@pytest.mark.parametrize(
+    ("kept_from", "complete"),
+    [
+        (result(S.CONNECT, Outcome.SKIPPED, via=Via.BLOB_HOST, detail="not dialled: a link-local address"), True),
+        (result(S.BLOB, Outcome.ERROR, detail="a fault of pullwhy"), True),
+        (result(S.BLOB, Outcome.SKIPPED, detail="cut short"), False),
+    ],
+)
+def test_a_walk_that_was_kept_from_the_content_does_not_say_that_a_pull_would_work(
+    kept_from: StageResult, complete: bool
+) -> None:
+    walk = trace(passing(*UNTIL_MANIFEST), kept_from, complete=complete)
+    assert not passes(case(walk))
+    diagnosis = judge(case(walk, told(C.CONNECTION_TIMED_OUT, S.CONNECT, via=Via.BLOB_HOST)))
+    assert (diagnosis.cause, diagnosis.confidence) == (C.CONNECTION_TIMED_OUT, LIKELY)
+
+
+def test_docker_hub_is_not_asked_for_content_and_the_walk_passes_all_the_same() -> None:
+    skipped = [result(stage, Outcome.SKIPPED, detail="counts against the limit") for stage in (S.PLATFORM, S.BLOB)]
+    assert passes(case(trace(passing(*UNTIL_MANIFEST), skipped), image_text="docker.io/library/web:1"))

@@ -53,5 +53,4 @@ class Case:
     later_success: bool = False
     """The runtime itself pulled the image after this failure."""
     credentials_sent: bool | None = None
-    """Whether the kubelet sent credentials, where its lines tell (`Failed to pull image` is written only when none matched:
-    kubelet 1.24 to 1.36, kuberuntime_image.go); None leaves it to the text."""
+    """Whether the kubelet sent credentials, where that is known otherwise; None leaves it to the failure and its text."""

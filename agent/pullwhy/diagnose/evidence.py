@@ -42,10 +42,13 @@ def _told(case: Case) -> Iterator[Evidence]:
         stage = case.hypothesis.stage if case.hypothesis is not None else Stage.KUBELET
         yield Evidence(stage, f"{case.failure.reason}: {redact(case.failure.message)}", "journal")
     if case.reproduction is not None and case.reproduction.outcome == "Failed":
-        code = f"{case.reproduction.code}: " if case.reproduction.code else ""
-        yield Evidence(
-            Stage.RUNTIME, f"asked again, the runtime answers {code}{redact(case.reproduction.message)}", "cri"
-        )
+        text = redact(case.reproduction.message)
+        if case.reproduction.code:
+            yield Evidence(
+                Stage.RUNTIME, f"asked over CRI, the runtime answers {case.reproduction.code}: {text}", "cri"
+            )
+        else:
+            yield Evidence(Stage.RUNTIME, f"the kubelet's own next try failed: {text}", "journal")
 
 
 def _of_result(result: StageResult) -> Iterator[Evidence]:

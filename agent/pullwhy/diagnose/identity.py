@@ -18,6 +18,8 @@ def credentials_sent(case: Case) -> bool | None:
         return False  # the runtime pulls it for itself; the kubelet has no part in it
     if case.credentials_sent is not None:
         return case.credentials_sent
+    if case.failure is not None and case.failure.credentials_sent is not None:
+        return case.failure.credentials_sent
     message = case.failure.message if case.failure is not None else ""
     if any(text in message for text in _SENT):
         return True

@@ -122,7 +122,18 @@ def read(case: Case) -> Reading:
     if spent is not None:
         return Reading(spent, skipped_mirrors=skipped, all_failures=(spent, *failures))
     looked = frozenset(r.stage for r in serving.results if r.outcome is Outcome.PASSED)
-    return Reading(passed=True, looked=looked, skipped_mirrors=skipped, all_failures=failures)
+    missing = _unseen(case, serving.results)
+    return Reading(passed=not missing, looked=looked, skipped_mirrors=skipped, all_failures=failures, missing=missing)
+
+
+def _unseen(case: Case, results: Results) -> str:
+    """Return what of a serving host's content the walk was kept from seeing, empty where it looked as far as it meant to."""
+    for place, result in enumerate(results):
+        later = any(r.stage in {Stage.MANIFEST, Stage.BLOB} and r.outcome is Outcome.PASSED for r in results[place:])
+        stopped = result.outcome is Outcome.SKIPPED and result.stage in {Stage.CONNECT, Stage.PROXY}
+        if result.outcome is Outcome.ERROR or (stopped and not later):
+            return _why_blind(case)
+    return "" if case.trace is None or case.trace.complete else "the walk ran out of time"
 
 
 def _goes_on(failure: Verdict) -> bool:

@@ -5,7 +5,18 @@ from email.utils import parsedate_to_datetime
 
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.registries import service_of
-from pullwhy.diagnose.verdict import STRONG, Results, Verdict, codes, has_fault, header, status, status_text, verdict
+from pullwhy.diagnose.verdict import (
+    STRONG,
+    Results,
+    Verdict,
+    codes,
+    has_fault,
+    header,
+    host_of,
+    status,
+    status_text,
+    verdict,
+)
 from pullwhy.model import CauseId, Outcome, Stage, Via
 from pullwhy.trace import AuthFacts, AuthResult, BlobResult, HTTPFacts, HTTPFault, StageResult
 
@@ -13,6 +24,7 @@ _REGISTRY_STAGES = frozenset({Stage.AUTH, Stage.MANIFEST, Stage.PLATFORM, Stage.
 _MAX_RETRY_AFTER = 30 * 86_400
 """Seconds; a longer Retry-After is not believed."""
 
+HTTP_OK, HTTP_REDIRECT = 200, 300
 HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_NOT_FOUND = 401, 403, 404
 HTTP_PRECONDITION_FAILED, HTTP_TOO_MANY, HTTP_LEGAL, HTTP_SERVER_ERROR = 412, 429, 451, 500
 
@@ -55,7 +67,7 @@ def policy_blocks(_case: Case, failed: StageResult, _results: Results) -> Verdic
     by_status = status(failed) in {HTTP_PRECONDITION_FAILED, HTTP_LEGAL} and failed.stage is not Stage.BLOB
     if not by_status and not any("POLICY" in code or "QUARANTINE" in code for code in told):
         return None
-    return verdict(CauseId.BLOCKED_BY_POLICY, failed, policy=f"{failed.target} answers {status_text(failed)}")
+    return verdict(CauseId.BLOCKED_BY_POLICY, failed, policy=f"{host_of(failed)} answers {status_text(failed)}")
 
 
 def source_denied(_case: Case, failed: StageResult, _results: Results) -> Verdict | None:
@@ -160,9 +172,12 @@ def unusable_manifest(_case: Case, failed: StageResult, _results: Results) -> Ve
     if failed.blob is not None and failed.blob.result is BlobResult.CORRUPT:
         return verdict(CauseId.CONTENT_CORRUPT, failed, blob_hint=f": the manifest {failed.blob.digest}")
     unsupported = failed.manifest.unsupported if failed.manifest is not None else ""
-    if unsupported or has_fault(failed, HTTPFault.TOO_LARGE):
-        return verdict(CauseId.MANIFEST_UNSUPPORTED, failed, unsupported=unsupported or "it is too large")
-    return None
+    if not unsupported and has_fault(failed, HTTPFault.TOO_LARGE):
+        unsupported = "it is too large"
+    came = HTTP_OK <= status(failed) < HTTP_REDIRECT and failed.http is not None and failed.http.fault is None
+    if not unsupported and came:
+        unsupported = failed.detail or "it cannot be read"
+    return verdict(CauseId.MANIFEST_UNSUPPORTED, failed, unsupported=unsupported) if unsupported else None
 
 
 def platform_absent(_case: Case, failed: StageResult, _results: Results) -> Verdict | None:
@@ -182,7 +197,7 @@ def blob_fails(_case: Case, failed: StageResult, _results: Results) -> Verdict |
     outcome = failed.blob.result if failed.blob is not None else BlobResult.UNREADABLE
     if outcome is BlobResult.STALLED:
         return verdict(CauseId.PULL_STALLED, failed, blob=digest)
-    if outcome is BlobResult.CORRUPT:
+    if outcome is BlobResult.CORRUPT or has_fault(failed, HTTPFault.CUT_SHORT):
         return verdict(CauseId.CONTENT_CORRUPT, failed, blob=digest, blob_hint=f": {digest}")
     if has_fault(failed, HTTPFault.REDIRECT_REFUSED):
         return None

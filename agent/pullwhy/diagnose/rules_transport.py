@@ -57,7 +57,8 @@ def name_not_resolved(_case: Case, failed: StageResult, _results: Results) -> Ve
         return None
     facts = failed.dns
     answer = decisive_answer(facts) if facts is not None else None
-    denied = answer is not None and answer.result in _ABSENT
+    unasked = facts is not None and answer is None  # no nameserver is asked for what is no name at all
+    denied = unasked or (answer is not None and answer.result in _ABSENT)
     if answer is None:
         hint = f": {failed.detail}" if failed.detail else ""
     else:
@@ -159,8 +160,9 @@ def scheme_reversed(_case: Case, failed: StageResult, _results: Results) -> Verd
 
 
 def answer_cut(_case: Case, failed: StageResult, _results: Results) -> Verdict | None:
-    """Read a connection that was cut after the request went out."""
-    if not has_fault(failed, HTTPFault.RESET):
+    """Read a connection that was cut after the request went out; content that ended too early is another matter."""
+    early_end = has_fault(failed, HTTPFault.CUT_SHORT) and failed.stage is not Stage.BLOB
+    if not has_fault(failed, HTTPFault.RESET) and not early_end:
         return None
     received = failed.http.received if failed.http is not None else 0
     return verdict(CauseId.CONNECTION_RESET, failed, detail=failed.detail or f"after {received} bytes of the answer")

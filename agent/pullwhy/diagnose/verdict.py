@@ -40,17 +40,28 @@ def verdict(cause: CauseId, result: StageResult, *, doubt: str = "", **arguments
 
 def host_of(result: StageResult) -> str:
     """Return the host (with its port, where that is not the scheme's own) that `result` is about."""
-    if result.blob is not None and result.blob.host:
-        return result.blob.host
     if result.via is Via.TOKEN_HOST and result.auth is not None and result.auth.realm_host:
         return result.auth.realm_host
-    if result.stage is Stage.BLOB and result.http is not None:
-        return urlsplit(result.http.url).netloc
-    return result.target.split("/")[0] if result.stage in _NAMES_CONTENT else result.target
+    if result.stage not in _NAMES_CONTENT:
+        return result.target
+    asked = _netloc(result.http.url) if result.http is not None else ""
+    if asked:
+        return asked
+    if result.blob is not None:
+        return result.blob.host
+    host, slash, _ = result.target.partition("/")
+    return host if slash and result.stage is Stage.MANIFEST else ""
 
 
-_NAMES_CONTENT = frozenset({Stage.MANIFEST, Stage.PLATFORM})
-"""Stages whose target is a host and what it was asked for."""
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
+_NAMES_CONTENT = frozenset({Stage.MANIFEST, Stage.PLATFORM, Stage.BLOB})
+"""Stages whose target is what was asked for: a reference, a digest, a platform."""
 
 
 def status(result: StageResult) -> int:

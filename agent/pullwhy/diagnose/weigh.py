@@ -45,7 +45,7 @@ def newest_text(case: Case) -> Hypothesis | None:
     failed = case.reproduction is not None and case.reproduction.outcome == "Failed"
     if again is None or not failed or again.cause is CauseId.UNDETERMINED:
         return told
-    fewer_rights = again.cause in ACCESS and credentials_sent(case) is True
+    fewer_rights = again.cause in ACCESS and _asked_with_fewer_rights(case)
     return told if fewer_rights else again
 
 
@@ -66,13 +66,19 @@ _SILENCES = (
 """What a pull that hangs without a word may be waiting for."""
 
 
+def _asked_with_fewer_rights(case: Case) -> bool:
+    """Whether the kubelet sent credentials and the reproduction none; the kubelet's own retry sends the same again."""
+    own_retry = case.reproduction is not None and not case.reproduction.code
+    return credentials_sent(case) is True and not own_retry
+
+
 def reproduced(case: Case, cause: CauseId) -> bool:
     """Whether the runtime itself, asked again, failed in the way of `cause`."""
     again = case.reproduction_hypothesis
     failed = case.reproduction is not None and case.reproduction.outcome == "Failed"
     if again is None or not failed:
         return False
-    if cause in ACCESS and credentials_sent(case) is True:
+    if cause in ACCESS and _asked_with_fewer_rights(case):
         return False
     return same_fault(cause, again.cause, again.alternatives)
 
