@@ -84,6 +84,11 @@ def test_the_most_specific_key_comes_first() -> None:
     assert found.near_misses == ()
 
 
+def test_a_key_with_a_password_in_it_is_shown_without() -> None:
+    for key in ("https://u:canary@reg.example", "https://u:canary@reg.example:1"):
+        assert "canary" not in repr(match("reg.example/a", key))
+
+
 def test_docker_hubs_default_key_counts_only_where_no_other_matches() -> None:
     both = match("busybox", "https://index.docker.io/v1/", "docker.io")
     assert [credential.source for credential in both.credentials] == ["f.json (docker.io)"]

@@ -80,6 +80,8 @@ M2_THEN = 'server = "http://m3.example:5000"\n[host."http://m2.example:5000"]\n'
         ("\ufeff" + M2_THEN, [M2, M3], LOST),
         ('Server = "http://m1.example:5000"\n[host."http://m2.example:5000"]\n', [M2, OWN], [M2, M1]),
         ('[HOST."http://m2.example:5000"]\n', LOST, [OWN]),
+        ('[HOST."http://m2.example:5000"]\nskip_verify = "x"\n' + M2_THEN.partition("\n")[2], [M2, OWN], LOST),
+        ('host = {"http://m2.example:5000" = {skip_verify = "x"}}\n', LOST, LOST),
         (ORDERED, [M2, M1, M3], [M2, M1, M2, M3]),
         ('server="http://m3.example:5000"\nhost = {"http://m2.example:5000" = {}}\n', [M2, M3], [M3]),
         ('server="http://m3.example:5000"\nhost."http://m2.example:5000".override_path=false\n', [M2, M3], [M3]),

@@ -65,6 +65,13 @@ def test_faults_name_their_place(data: bytes, line: int, column: int | None) -> 
     assert (raised.value.line, raised.value.column) == (line, column)
 
 
+def test_a_fault_shows_no_password_of_a_key() -> None:
+    with pytest.raises(toml.InvalidTOML) as raised:
+        toml.parse(b'[host."http://u:canary@m.example"]\n[host."http://u:canary@m.example"]\n')
+    assert "m.example" in raised.value.why
+    assert "canary" not in raised.value.why
+
+
 def test_deep_nesting_is_a_fault_and_no_crash() -> None:
     with pytest.raises(toml.InvalidTOML):
         toml.parse(b"a = " + b"[" * 200_000)

@@ -96,7 +96,8 @@ def _parse(data: bytes, path: str, *, legacy: bool) -> tuple[_Entry, ...]:
     return tuple(_entry(key, value, path) for key, value in auths.items())
 
 
-def _entry(written: str, value: Any, path: str) -> _Entry:
+def _entry(key: str, value: Any, path: str) -> _Entry:
+    written = urls.without_user_info(key)
     if not isinstance(value, dict) or not all(
         isinstance(value.get(key, ""), str) for key in ("username", "password", "auth")
     ):
@@ -110,7 +111,7 @@ def _entry(written: str, value: Any, path: str) -> _Entry:
         username, colon, password = decoded.partition(":")
         if not colon:
             raise InvalidCredentials(path, f"`auth` of the entry {written[:80]!r} holds no user:password")
-    return _Entry(written, _key(written), username, Secret(password))
+    return _Entry(written, _key(key), username, Secret(password))
 
 
 def _key(written: str) -> str:

@@ -15,6 +15,8 @@ from pullwhy.runtime.versions import Version
 from pullwhy.secret import Secret
 
 _CAPABILITIES: Final = ("pull", "resolve", "push")
+_TIMEOUT: Final = 'write dial_timeout = "10s"'
+_KNOWN_ONLY: Final = 'use only "pull", "resolve" and "push"'
 
 
 class InvalidHostsFile(ValueError):
@@ -110,6 +112,7 @@ def parse_hosts_file(data: bytes, directory: str, version: Version) -> tuple[Hos
             'add a host table, such as [host."https://name"] for the server itself',
         )
     hosts = hosts or {}
+    _check_all(document, file)
     lines = {mark.keys: mark.line for mark in reversed(file.marks)}
     places = {url: _Place(file, ("host", url), lines.get(("host", url))) for url in hosts}
     entries = [_entry(url, hosts[url], places[url]) for url in _order(file, hosts)]
@@ -117,6 +120,24 @@ def parse_hosts_file(data: bytes, directory: str, version: Version) -> tuple[Hos
     if server is not None and not isinstance(server, str):
         raise root.fault("server", "`server` is no text", 'write server = "https://name"')
     return (*entries, _entry(server or "", document, root))
+
+
+def _check_all(document: toml.Table, file: _File) -> None:
+    """Check the hosts that are decoded without being tried: from 2.0 on `Host` fills the field `host` too."""
+    if not file.version.at_least(2, 0):
+        return
+    for name, hosts in document.items():
+        if name.lower() != "host" or not isinstance(hosts, dict):
+            continue
+        for url, table in hosts.items():
+            place = _Place(file, (name, url))
+            if not isinstance(table, dict):
+                raise place.fault("", "`host` is no table of hosts", 'write each host as [host."https://name"]')
+            for key in ("override_path", "skip_verify"):
+                _boolean(table, key, place)
+            _names(table, place)
+            _header_table(table, place)
+            _timeout_text(table, place)
 
 
 def _order(file: _File, hosts: toml.Table) -> list[str]:
@@ -172,18 +193,23 @@ def _address(url: str, override: bool, place: _Place) -> urls.Address:
 
 
 def _capabilities(table: toml.Table, place: _Place) -> tuple[bool, bool]:
-    values = place.value(table, "capabilities")
-    if values is None or values == []:
+    names = _names(table, place)
+    if not names:
         return True, True
-    mend = "use only " + ", ".join(f'"{name}"' for name in _CAPABILITIES)
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise place.fault("capabilities", "`capabilities` is no list of texts", mend)
     known = (*_CAPABILITIES, "referrers") if place.version.at_least(2, 2) else _CAPABILITIES
-    for value in values:
-        if value.lower() not in known:
-            raise place.fault("capabilities", f"unknown capability {value[:40]!r}", mend)
-    names = {value.lower() for value in values}
+    for name in names:
+        if name not in known:
+            raise place.fault("capabilities", f"unknown capability {name[:40]!r}", _KNOWN_ONLY)
     return "resolve" in names, "pull" in names
+
+
+def _names(table: toml.Table, place: _Place) -> tuple[str, ...]:
+    values = place.value(table, "capabilities")
+    if values is None:
+        return ()
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise place.fault("capabilities", "`capabilities` is no list of texts", _KNOWN_ONLY)
+    return tuple(value.lower() for value in values)
 
 
 def _ca(table: toml.Table, place: _Place) -> tuple[str, ...] | None:
@@ -222,13 +248,8 @@ def _pair(item: Any, place: _Place) -> tuple[str, str] | None:
 
 
 def _headers(table: toml.Table, place: _Place) -> tuple[tuple[str, Secret], ...]:
-    value = place.value(table, "header")
-    if value is None:
-        return ()
-    if not isinstance(value, dict):
-        raise place.fault("header", "`header` is no table", "write the headers in a table [….header]")
     found: list[tuple[str, Secret]] = []
-    for name, content in value.items():
+    for name, content in _header_table(table, place).items():
         contents = [content] if isinstance(content, str) else content
         if not isinstance(contents, list) or not all(isinstance(text, str) for text in contents):
             raise place.fault(
@@ -236,6 +257,13 @@ def _headers(table: toml.Table, place: _Place) -> tuple[tuple[str, Secret], ...]
             )
         found.extend((name, Secret(text)) for text in contents)
     return tuple(found)
+
+
+def _header_table(table: toml.Table, place: _Place) -> toml.Table:
+    value = place.value(table, "header")
+    if value is None or isinstance(value, dict):
+        return value or {}
+    raise place.fault("header", "`header` is no table", "write the headers in a table [….header]")
 
 
 def _boolean(table: toml.Table, key: str, place: _Place) -> bool | None:
@@ -246,15 +274,15 @@ def _boolean(table: toml.Table, key: str, place: _Place) -> bool | None:
 
 
 def _dial_timeout(table: toml.Table, place: _Place) -> float | None:
-    if not place.version.at_least(2, 1):
-        return None
-    value = place.value(table, "dial_timeout")
-    if value is None or value == "":
-        return None
-    mend = 'write dial_timeout = "10s"'
-    if not isinstance(value, str):
-        raise place.fault("dial_timeout", "`dial_timeout` is no text", mend)
+    text = _timeout_text(table, place)
     try:
-        return urls.seconds(value)
+        return urls.seconds(text) if text else None
     except ValueError as error:
-        raise place.fault("dial_timeout", f"`dial_timeout`: {error}", mend) from None
+        raise place.fault("dial_timeout", f"`dial_timeout`: {error}", _TIMEOUT) from None
+
+
+def _timeout_text(table: toml.Table, place: _Place) -> str:
+    value = place.value(table, "dial_timeout") if place.version.at_least(2, 1) else None
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise place.fault("dial_timeout", "`dial_timeout` is no text", _TIMEOUT)

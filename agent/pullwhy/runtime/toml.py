@@ -7,6 +7,8 @@ import tomllib
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pullwhy.redact import redact
+
 Table = dict[str, Any]
 
 _AT: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)\Z")
@@ -44,7 +46,7 @@ def parse(data: bytes) -> Table:
     except UnicodeDecodeError as error:
         raise InvalidTOML("it is not UTF-8", data.count(b"\n", 0, error.start) + 1) from None
     except tomllib.TOMLDecodeError as error:
-        text = str(error)
+        text = redact(str(error))  # it names keys, and a key may be an address with a password
         at = _AT.search(text)
         if at is None:
             raise InvalidTOML(text) from None
