@@ -51,8 +51,15 @@ def test_a_kubelet_that_logs_to_a_file_is_followed_there(tmp_path: Path) -> None
     log = "/var/lib/rancher/rke2/agent/logs/kubelet.log"
     process(tmp_path / "proc", 1, "kubelet", "0::/system.slice/rke2-agent.service\n", log)
     sources = detect(tmp_path / "host", tmp_path / "proc")
-    assert sources.files == (tmp_path / "host" / log.lstrip("/"),)
+    assert sources.kubelet_files == (tmp_path / "host" / log.lstrip("/"),)
     assert sources.kubelet_units == ()
+
+
+def test_a_runtime_that_logs_to_a_file_leaves_the_kubelet_where_it_usually_is(tmp_path: Path) -> None:
+    process(tmp_path / "proc", 1, "containerd", "0::/system.slice/x.service\n", "/var/log/containerd.log")
+    sources = detect(tmp_path / "host", tmp_path / "proc")
+    assert sources.kubelet_units == KUBELET_UNITS
+    assert sources.runtime_files == (tmp_path / "host/var/log/containerd.log",)
 
 
 def test_the_log_file_of_an_embedded_containerd_is_followed(tmp_path: Path) -> None:
@@ -61,7 +68,7 @@ def test_the_log_file_of_an_embedded_containerd_is_followed(tmp_path: Path) -> N
     log.touch()
     process(tmp_path / "proc", 1, "k3s-server", "0::/system.slice/k3s.service\n")
     sources = detect(tmp_path, tmp_path / "proc")
-    assert (sources.kubelet_units, sources.files) == (("k3s.service",), (log,))
+    assert (sources.kubelet_units, sources.runtime_files) == (("k3s.service",), (log,))
 
 
 def test_a_process_of_no_unit_is_said(tmp_path: Path) -> None:

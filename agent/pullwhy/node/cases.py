@@ -7,7 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, Protocol
 
 from pullwhy.model import CauseId, Confidence, Factor, PullFailure
@@ -48,6 +48,7 @@ class Cases:
     suppressed: Callable[[], bool] = lambda: False
     """Whether journald dropped lines lately."""
     found: dict[Subject, Investigation] = field(default_factory=dict)
+    _walked: dict[str, Investigation] = field(default_factory=dict)
     _slots: asyncio.Semaphore = field(init=False)
     _registries: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
@@ -93,6 +94,8 @@ class Cases:
         """Keep only these."""
         for subject in self.found.keys() - subjects:
             del self.found[subject]
+        for image in self._walked.keys() - {image for image, _ in subjects}:
+            del self._walked[image]
         for registry in [name for name, lock in self._registries.items() if not lock.locked()]:
             del self._registries[registry]
 
@@ -106,26 +109,16 @@ class Cases:
             return self.looks.by_text(failure)
         # The part before the first slash will do: it only keeps walks of one host apart in time.
         async with self._registries[incident.image.partition("/")[0]]:
-            fresh = self._walked_since(incident.image, failure.when)
-            if fresh is not None:
-                return with_failure(fresh, failure)
+            walked = self._walked.get(incident.image)
+            if walked is not None and walked.case.now >= failure.when and not walked.our_fault:
+                return with_failure(walked, failure)  # one walk serves all pods that failed before it
             async with self._slots:
                 began = asyncio.get_running_loop().time()
                 found = await self.looks.look(incident.image, failure)
                 self.metrics.walk_seconds.add(asyncio.get_running_loop().time() - began)
                 self.metrics.walks.add(outcome="error" if found.our_fault else "ok")
+                self._walked[incident.image] = found
                 return found
-
-    def _walked_since(self, image: str, when: datetime) -> Investigation | None:
-        """Return what a walk of the same image found that began after `when`: one walk serves all pods that fail together."""
-        return next(
-            (
-                each
-                for (name, _), each in self.found.items()
-                if name == image and each.case.now >= when and each.sight is not None and not each.our_fault
-            ),
-            None,
-        )
 
     def _publish(self, subject: Subject, found: Investigation, *, keep: bool = True) -> None:
         if keep:

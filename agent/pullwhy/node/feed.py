@@ -48,7 +48,7 @@ class Feed:
         """Return what to follow: the settings, or what the host's processes tell."""
         if self.settings.units or self.settings.files:
             files = tuple(self.root / path.lstrip("/") for path in self.settings.files)
-            return Sources(kubelet_units=self.settings.units, files=files)
+            return Sources(kubelet_units=self.settings.units, kubelet_files=files)
         return detect(self.root)
 
     async def follow_journal(self, sources: Sources) -> None:
@@ -106,8 +106,8 @@ class Feed:
 
 def kubelet_silence(root: Path, sources: Sources, now: datetime) -> str:
     """Return why the kubelet's log seems not to be seen; nothing where its newest entry is recent, or it logs to a file."""
-    if sources.files:
-        return _missing(sources.files)
+    if sources.kubelet_files:
+        return _missing(sources.kubelet_files)
     if not sources.kubelet_units:
         return ""
     units = " ".join(sources.kubelet_units)

@@ -43,8 +43,9 @@ class Sources:
 
     kubelet_units: tuple[str, ...] = ()
     runtime_units: tuple[str, ...] = ()
-    files: tuple[Path, ...] = ()
+    kubelet_files: tuple[Path, ...] = ()
     """As paths of this process, below the host's root."""
+    runtime_files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
     """One line for each process that was found, for people."""
 
@@ -53,6 +54,11 @@ class Sources:
         """Every unit."""
         return (*self.kubelet_units, *self.runtime_units)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file."""
+        return (*self.kubelet_files, *self.runtime_files)
+
 
 def detect(root: Path = Path("/"), proc: Path = Path("/proc")) -> Sources:
     """Look at the processes of the host: their control group names the unit, their standard error where it logs.
@@ -60,23 +66,26 @@ def detect(root: Path = Path("/"), proc: Path = Path("/proc")) -> Sources:
     A socket is the journal's (systemd-journald(8): stdout transport), a path is a file. Where no kubelet runs, or its
     processes may not be seen, every unit name that distributions use is followed: unused ones cost nothing.
     """
-    kubelet_units: list[str] = []
-    runtime_units: list[str] = []
-    files: list[Path] = []
+    units: dict[bool, list[str]] = {True: [], False: []}
+    files: dict[bool, list[Path]] = {True: [], False: []}
     notes: list[str] = []
     for process, name in _processes(proc):
+        kubelet = name in _KUBELETS
         unit, target = unit_of(int(process.name), proc), _stderr(process)
         logs_to_file = target.startswith("/") and not target.startswith("/dev/")
         notes.append(f"{name} (pid {process.name}): {_describe(unit, target, logs_to_file)}")
         if logs_to_file:
-            files.append(root / target.removesuffix(" (deleted)").lstrip("/"))
+            files[kubelet].append(root / target.removesuffix(" (deleted)").lstrip("/"))
         elif unit:
-            (kubelet_units if name in _KUBELETS else runtime_units).append(unit)
-    files.extend(path for name in _RUNTIME_FILES if (path := root / name).exists())
-    if not kubelet_units and not files:
-        kubelet_units = list(KUBELET_UNITS)
+            units[kubelet].append(unit)
+    files[False].extend(path for name in _RUNTIME_FILES if (path := root / name).exists())
+    known = units[True] or files[True]
     return Sources(
-        _unique(kubelet_units), _unique(runtime_units) or RUNTIME_UNITS, tuple(dict.fromkeys(files)), tuple(notes)
+        tuple(dict.fromkeys(units[True] if known else KUBELET_UNITS)),
+        tuple(dict.fromkeys(units[False] or RUNTIME_UNITS)),
+        tuple(dict.fromkeys(files[True])),
+        tuple(path for path in dict.fromkeys(files[False]) if path not in files[True]),
+        tuple(notes),
     )
 
 
@@ -113,7 +122,3 @@ def _describe(unit: str, target: str, logs_to_file: bool) -> str:
         return "belongs to no unit, so its log was not found; name it in the settings (watch.units or watch.files)"
     seen = "journal socket" if target.startswith("socket:") else target or "not readable"
     return f"journal unit {unit} (standard error: {seen})"
-
-
-def _unique(names: list[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))

@@ -1,0 +1,310 @@
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime, timedelta
+
+import pytest
+from node.fakes import IMAGE, WEB, FakeClock, FakeEyes, FakeLooks, at, pods, runtime_line, sync_error, until
+
+from pullwhy.diagnose.document import finding_id
+from pullwhy.model import CauseId, Confidence, Finding, Reason, State
+from pullwhy.node.engine import Engine, Parts
+from pullwhy.node.findings import Identity
+from pullwhy.node.incidents import Sight
+from pullwhy.node.metrics import Metrics
+from pullwhy.node.state import Kept
+
+NOT_FOUND = "failed to resolve image: registry.example/shop/web:1: not found"
+DENIED = (
+    "failed to resolve image: failed to authorize: failed to fetch anonymous token: unexpected status: 401 Unauthorized"
+)
+
+
+class Bench:
+    """An engine with stand-ins around it."""
+
+    def __init__(self, kept: Kept = Kept(), seconds: float = 0) -> None:  # noqa: B008 - it is frozen
+        self.clock = FakeClock()
+        self.eyes = FakeEyes(WEB, *pods("a", "b", "c"))
+        self.looks = FakeLooks(self.clock, seconds)
+        self.told: list[Finding] = []
+        self.metrics = Metrics()
+        parts = Parts(
+            eyes=self.eyes,
+            looks=self.looks,
+            tell=self._tell,
+            finding_id=finding_id,
+            clock=self.clock,
+            metrics=self.metrics,
+            chance=random.Random(1),
+            hang_after=timedelta(seconds=300),
+        )
+        self.engine = Engine(Identity("node-a"), parts, kept)
+
+    def _tell(self, finding: Finding, now: datetime) -> None:
+        assert now == self.clock.now
+        self.told.append(finding)
+
+    async def settle(self) -> None:
+        """Make steps until nothing is under way."""
+        for _ in range(3):
+            await self.engine.step()
+            await until(lambda: not self.engine._tasks)
+
+    def states(self) -> list[tuple[str, str]]:
+        return [(finding.diagnosis.cause.value, finding.state.value) for finding in self.told]
+
+
+def run(scenario: Callable[[Bench], Awaitable[None]], bench: Bench | None = None) -> Bench:
+    used = bench or Bench()
+
+    async def go() -> None:
+        await scenario(used)
+        await used.engine._give_up()
+
+    asyncio.run(go())
+    return used
+
+
+async def one_failure(bench: Bench) -> None:
+    bench.engine.take([sync_error(0, NOT_FOUND)])
+    await bench.settle()
+
+
+def test_a_failure_is_walked_and_told_once() -> None:
+    bench = run(one_failure)
+    assert bench.looks.walked == [IMAGE]
+    assert [(each.image, each.diagnosis.confidence, each.state) for each in bench.told] == [
+        (IMAGE, Confidence.PROVED, State.ACTIVE),
+        (IMAGE, Confidence.PROVED, State.ACTIVE),
+    ]
+    assert [each.reproduction is not None for each in bench.told] == [False, True]
+    assert bench.told[-1].pods[0].name == "web"
+    assert bench.metrics.findings.get(cause=CauseId.TAG_NOT_FOUND) == 1
+
+
+def test_a_pod_that_cri_does_not_show_is_neither_walked_nor_told() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.eyes.shown = Sight({}, {})
+        await one_failure(bench)
+        bench.clock.move(31)
+        await bench.settle()
+
+    bench = run(scenario)
+    assert (bench.looks.walked, bench.told) == ([], [])
+    assert bench.metrics.unconfirmed.get() == 1
+
+
+def test_many_pods_with_one_image_are_one_walk_and_one_finding() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.engine.take([sync_error(0, NOT_FOUND, pod) for pod in pods("a", "b", "c")])
+        await bench.settle()
+
+    bench = run(scenario)
+    assert bench.looks.walked == [IMAGE]
+    assert len({each.id for each in bench.told}) == 1
+    assert [pod.name for pod in bench.told[-1].pods] == ["a", "b", "c"]
+
+
+def test_two_texts_about_one_image_at_once_share_a_walk() -> None:
+    async def scenario(bench: Bench) -> None:
+        a, b, _ = pods("a", "b", "c")
+        bench.engine.take([sync_error(0, NOT_FOUND, a), sync_error(0, DENIED, b)])
+        await bench.settle()
+
+    assert run(scenario, Bench(seconds=0.05)).looks.walked == [IMAGE]
+
+
+def test_one_registry_is_walked_once_at_a_time() -> None:
+    async def scenario(bench: Bench) -> None:
+        images = ["one.example/a:1", "one.example/b:1", "two.example/a:1", "three.example/a:1"]
+        bench.engine.take([sync_error(0, f"{image}: not found", image=image) for image in images])
+        await bench.settle()
+
+    async def apart(bench: Bench) -> None:
+        for pod, image in zip(
+            pods("a", "b", "c"), ["one.example/a:1", "one.example/b:1", "two.example/a:1"], strict=True
+        ):
+            bench.engine.take([sync_error(0, f"{image}: not found", pod, image=image)])
+        await bench.settle()
+
+    bench = run(apart, Bench(seconds=0.05))
+    assert len(bench.looks.walked) == 3
+    assert bench.looks.most == {"all": 2, "one.example": 1, "two.example": 1}
+    assert run(scenario).looks.most["all"] <= 2
+
+
+def test_a_walk_that_takes_long_is_preceded_by_what_the_text_tells() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.engine._cases.first_word = 0.02
+        bench.looks.cause = CauseId.REPOSITORY_NOT_FOUND
+        await one_failure(bench)
+
+    bench = run(scenario, Bench(seconds=0.1))
+    assert bench.told[0].diagnosis.confidence is Confidence.LIKELY
+    assert bench.states() == [
+        ("TagNotFound", "Active"),
+        ("RepositoryNotFound", "Active"),
+        ("TagNotFound", "Superseded"),
+        ("RepositoryNotFound", "Active"),
+    ]
+
+
+def test_lines_that_repeat_the_failure_do_not_walk_again_before_ten_minutes() -> None:
+    async def scenario(bench: Bench) -> None:
+        await one_failure(bench)
+        for moment in (12, 300, 590):
+            bench.clock.now = at(moment)
+            bench.engine.take([sync_error(moment, NOT_FOUND)])
+            await bench.settle()
+        assert len(bench.looks.walked) == 1
+        bench.clock.now = at(670)
+        bench.engine.take([sync_error(670, NOT_FOUND)])
+        await bench.settle()
+
+    assert len(run(scenario).looks.walked) == 2
+
+
+@pytest.mark.parametrize("change", ["text", "configuration"])
+def test_a_changed_error_or_configuration_is_walked_at_once(change: str) -> None:
+    async def scenario(bench: Bench) -> None:
+        await one_failure(bench)
+        bench.clock.now = at(12)
+        bench.eyes.mark = "f" if change == "text" else "g"
+        bench.engine.take([sync_error(12, DENIED if change == "text" else NOT_FOUND)])
+        await bench.settle()
+
+    assert len(run(scenario).looks.walked) == 2
+
+
+def test_the_kubelets_own_retry_is_a_reproduction_where_proof_is_missing() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.looks.confidence = Confidence.LIKELY
+        await one_failure(bench)
+        bench.clock.now = at(15)
+        bench.engine.take([sync_error(15, NOT_FOUND)])
+        await bench.settle()
+
+    bench = run(scenario)
+    again = bench.told[-1].reproduction
+    assert again
+    assert (again.outcome, "kubelet" in again.reason) == ("Failed", True)
+    assert bench.told[-1].diagnosis.confidence is Confidence.PROVED
+
+
+def test_a_container_that_starts_is_the_recovery() -> None:
+    async def scenario(bench: Bench) -> None:
+        await one_failure(bench)
+        bench.clock.now = at(20)
+        bench.eyes.shown = Sight({WEB.uid: (WEB, at(-60))}, {(WEB.uid, "app"): at(19)})
+        bench.engine.take([runtime_line(18, f'PullImage "{IMAGE}" returns image reference "sha256:1"')])
+        await bench.settle()
+
+    bench = run(scenario)
+    assert bench.states()[-1] == ("TagNotFound", "Recovered")
+    assert bench.told[-1].resolved_at == at(20)
+
+
+def test_what_was_never_proved_and_recovers_was_transient() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.looks.cause, bench.looks.confidence = CauseId.UNDETERMINED, Confidence.UNKNOWN
+        await one_failure(bench)
+        bench.clock.now = at(40)
+        bench.eyes.shown = Sight({WEB.uid: (WEB, at(-60))}, {(WEB.uid, "app"): at(39)})
+        await bench.settle()
+
+    assert run(scenario).states()[-3:] == [
+        ("Transient", "Active"),
+        ("Undetermined", "Superseded"),
+        ("Transient", "Recovered"),
+    ]
+
+
+def test_fifteen_minutes_of_silence_end_a_finding() -> None:
+    async def scenario(bench: Bench) -> None:
+        await one_failure(bench)
+        bench.clock.move(901)
+        await bench.settle()
+
+    assert run(scenario).states()[-1] == ("TagNotFound", "Gone")
+
+
+def test_a_pull_that_hangs_is_told_and_its_end_ends_it() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.looks.cause = CauseId.PULL_STALLED
+        bench.engine.take([runtime_line(0, f'PullImage "{IMAGE}"')])
+        bench.clock.move(200)
+        await bench.settle()
+        assert bench.told == []
+        bench.clock.move(101)
+        await bench.settle()
+        assert bench.states()[-1] == ("PullStalled", "Active")
+        bench.engine.take([runtime_line(310, f'PullImage "{IMAGE}" returns image reference "sha256:1"')])
+        await bench.settle()
+
+    bench = run(scenario)
+    assert bench.states()[-1] == ("PullStalled", "Recovered")
+
+
+def test_an_investigation_that_breaks_is_our_fault_and_the_text_is_told() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.looks.error = RuntimeError("a bug")
+        await one_failure(bench)
+        a, *_ = pods("a")
+        bench.looks.error = None
+        bench.clock.move(2)
+        bench.engine.take([sync_error(1, "two.example/x:1: not found", a, image="two.example/x:1")])
+        await bench.settle()
+
+    bench = run(scenario)
+    assert [(each.image, each.diagnosis.confidence) for each in bench.told][:1] == [(IMAGE, Confidence.LIKELY)]
+    assert "two.example/x:1" in {each.image for each in bench.told}
+
+
+def test_a_second_life_neither_repeats_nor_forgets() -> None:
+    first = run(one_failure)
+    kept = first.engine.kept()
+    assert len(kept.incidents) == 1
+
+    async def scenario(bench: Bench) -> None:
+        bench.clock.now = at(12)
+        await bench.settle()
+        assert (bench.looks.walked, bench.told) == ([], [])
+        bench.engine.take([sync_error(12, NOT_FOUND)])
+        await bench.settle()
+
+    second = run(scenario, Bench(kept))
+    assert second.looks.walked == []
+    assert [(each.id, each.count) for each in second.told] == [(first.told[0].id, 2)]
+
+
+def test_a_kill_before_the_walk_ended_leads_to_the_walk_in_the_next_life() -> None:
+    async def killed(bench: Bench) -> None:
+        bench.engine.take([sync_error(0, NOT_FOUND)])
+        await bench.engine.step()
+
+    first = run(killed, Bench(seconds=60))
+    assert first.told == []
+    assert run(Bench.settle, Bench(first.engine.kept())).looks.walked == [IMAGE]
+
+
+def test_run_wakes_up_for_new_lines() -> None:
+    async def scenario(bench: Bench) -> None:
+        running: Coroutine[None, None, None] = bench.engine.run()
+        task = asyncio.create_task(running)
+        await asyncio.sleep(0.02)
+        bench.engine.take([sync_error(0, NOT_FOUND)])
+        await until(lambda: bool(bench.told))
+        task.cancel()
+        await asyncio.wait([task])
+
+    assert run(scenario).states()[0] == ("TagNotFound", "Active")
+
+
+def test_back_off_lines_are_no_attempts() -> None:
+    async def scenario(bench: Bench) -> None:
+        await one_failure(bench)
+        bench.engine.take([sync_error(12, NOT_FOUND, reason=Reason.IMAGE_PULL_BACK_OFF)])
+        await bench.settle()
+
+    assert run(scenario).engine.kept().incidents[0].attempts == 1
