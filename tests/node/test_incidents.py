@@ -115,6 +115,12 @@ def test_without_cri_a_line_is_believed_after_the_grace() -> None:
     assert only(tracked).confirmed
 
 
+def test_a_runtime_that_is_away_is_believed_where_the_text_says_so() -> None:
+    tracked = tracker(failure(message="RuntimeUnavailable//Runtime/"))
+    tracked.reconcile(None, at(1))
+    assert only(tracked).confirmed
+
+
 def test_a_failed_sandbox_leaves_nothing_in_cri_and_is_believed() -> None:
     tracked = tracker(failure(reason=Reason.CREATE_POD_SANDBOX_ERROR, container=""))
     tracked.reconcile(sight(), at(1))

@@ -29,8 +29,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "doctor",
         help="say what the agent can and cannot see here",
-        description="Looks at everything that the agent needs on this machine and says how to mend what it cannot see. "
-        "Exit code: 0 all is well, 1 something is not.",
+        description="Looks at everything that the agent needs on this machine and says how to mend what it cannot see.",
     )
     parser.add_argument("--config", metavar="FILE", type=Path, help="the agent's settings in TOML")
     parser.add_argument("--host-root", metavar="DIR", default="", help="where the host's root is mounted")
@@ -42,7 +41,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(options: argparse.Namespace) -> int:
-    """Look at everything; return the exit code."""
+    """Look at everything; an answer is 0, whatever it is."""
     import asyncio  # noqa: PLC0415 - every command passes here, few wait for anything
 
     checks = asyncio.run(_checks(_settings(options)))
@@ -50,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output == "table" and not screen().out.isatty():
         options.output = "wide"
     print_records(records, options.output, _COLUMNS, screen(), "Nothing was looked at.")
-    return 0 if all(check.ok for check in checks) else 1
+    return 0
 
 
 def _settings(options: argparse.Namespace) -> AgentSettings:

@@ -18,7 +18,7 @@ from pullwhy.watch.follow import JournalFollower
 from pullwhy.watch.gate import gate
 from pullwhy.watch.journal import JournalReader, JournalUnreadable, Place, newest
 from pullwhy.watch.logfile import FileFollower, LogFile
-from pullwhy.watch.units import Sources, detect
+from pullwhy.watch.units import RUNTIME_UNITS, Sources, detect
 
 CHECK: Final = 300.0
 """Seconds between two checks whether the kubelet's newest entry can be read."""
@@ -48,7 +48,7 @@ class Feed:
         """Return what to follow: the settings, or what the host's processes tell."""
         if self.settings.units or self.settings.files:
             files = tuple(self.root / path.lstrip("/") for path in self.settings.files)
-            return Sources(kubelet_units=self.settings.units, kubelet_files=files)
+            return Sources(self.settings.units, RUNTIME_UNITS, files)
         return detect(self.root)
 
     async def follow_journal(self, sources: Sources) -> None:

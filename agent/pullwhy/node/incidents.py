@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from pullwhy.model import PodRef, PullFailure, Reason, State
+from pullwhy.model import CauseId, PodRef, PullFailure, Reason, State
 from pullwhy.node.backoff import NO_BACKOFF, Backoff, advance
 
 MAX_INCIDENTS: Final = 2000
@@ -216,8 +216,10 @@ def _judge(incident: Incident, sight: Sight | None, now: datetime) -> tuple[Stat
         return None, replace(incident, confirmed=True)
     sandbox = incident.reason is Reason.CREATE_POD_SANDBOX_ERROR
     if sight is None:
+        # That the runtime is away is seen here too; anything else waits for it to come back.
+        agrees = incident.topic.startswith(CauseId.RUNTIME_UNAVAILABLE)
         waited = now - incident.first_seen > GRACE
-        return None, replace(incident, confirmed=incident.confirmed or sandbox or waited)
+        return None, replace(incident, confirmed=incident.confirmed or sandbox or agrees or waited)
     found = sight.pods.get(incident.pod.uid)
     if sandbox:
         recovered = found is not None and found[1] > incident.last_seen
