@@ -400,3 +400,31 @@ def test_a_walk_that_was_kept_from_the_content_does_not_say_that_a_pull_would_wo
 def test_docker_hub_is_not_asked_for_content_and_the_walk_passes_all_the_same() -> None:
     skipped = [result(stage, Outcome.SKIPPED, detail="counts against the limit") for stage in (S.PLATFORM, S.BLOB)]
     assert passes(case(trace(passing(*UNTIL_MANIFEST), skipped), image_text="docker.io/library/web:1"))
+
+
+def test_a_socket_that_is_closed_to_the_asker_is_no_runtime_that_is_down() -> None:
+    silent = replace(NODE, runtime_answers=False)
+    assert judge(case(trace(passing(*ALL)), node=silent)).cause is C.UNDETERMINED
+    assert judge(case(failure=failure(""), node=silent)).cause is C.RUNTIME_UNAVAILABLE
+    assert judge(case(hypothesis=told(C.TAG_NOT_FOUND, S.MANIFEST), node=silent)).cause is C.TAG_NOT_FOUND
+
+
+@pytest.mark.parametrize(("sent", "cause"), [(True, C.ACCESS_DENIED_OR_NOT_FOUND), (None, C.UNDETERMINED)])
+def test_a_denial_of_credentials_that_the_walk_lacks_is_not_refuted(sent: bool | None, cause: CauseId) -> None:
+    given = case(trace(passing(*ALL)), told(C.ACCESS_DENIED_OR_NOT_FOUND, S.AUTH), credentials_sent=sent)
+    diagnosis = judge(given)
+    assert diagnosis.cause is cause
+    assert (Factor.CREDENTIALS_SHADOW_PUBLIC_IMAGE in diagnosis.factors) is (sent is True)
+
+
+def test_a_host_beside_the_registry_is_taken_from_the_text() -> None:
+    message = 'failed to fetch anonymous token: Get "https://auth.example/token": connection refused'
+    given = case(hypothesis=told(C.CONNECTION_REFUSED, S.CONNECT, via=Via.TOKEN_HOST), failure=failure(message))
+    assert judge(given).summary == f"auth.example refuses connections; it is the token service that {HOST} names"
+    unnamed = case(hypothesis=told(C.CONNECTION_REFUSED, S.CONNECT, via=Via.MIRROR))
+    assert judge(unnamed).summary.startswith("another host refuses connections")
+
+
+def test_a_token_service_that_refuses_the_asker_is_the_registry_s_own_answer() -> None:
+    diagnosis = judge(case(hypothesis=told(C.CREDENTIALS_REJECTED, S.AUTH, via=Via.TOKEN_HOST)))
+    assert diagnosis.via is None

@@ -1,9 +1,11 @@
 """The named values that summaries and remedies speak of."""
 
+import re
+
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.registries import service_of
 from pullwhy.diagnose.verdict import Verdict
-from pullwhy.model import Hypothesis
+from pullwhy.model import Hypothesis, Via
 
 MAX_VALUE = 400
 """Characters of one argument."""
@@ -17,11 +19,9 @@ _DEFAULTS: dict[str, str] = {
     "fault": "see the evidence",
     "issuer": "an unknown authority",
     "subject": "of the server",
-    "not_after": "a date in the past",
-    "not_before": "a date in the future",
+    "not_after": "an unknown date",
+    "not_before": "an unknown date",
     "names": "other names",
-    "wanted": "(unknown)",
-    "available": "others only",
     "unsupported": "see the evidence",
     "policy": "see the evidence",
     "nature": "see the evidence",
@@ -29,8 +29,8 @@ _DEFAULTS: dict[str, str] = {
     "config_why": "see the evidence",
     "mirror_fault": "see the evidence",
     "status_text": "with an error",
-    "blob": "(a layer or the configuration)",
-    "storage_hint": "no space, or no right to write, is left",
+    "storage_hint": "no space is left",
+    "mount_hint": "a filesystem is mounted read-only",
     "missing": "no text tells one",
 }
 """Words for what only an observation could tell; what is not here is empty."""
@@ -67,7 +67,7 @@ def arguments(case: Case, found: Verdict, told: Hypothesis | None) -> dict[str, 
         "repository": case.image.repository if case.image is not None else "",
         "tag": case.image.tag if case.image is not None else "",
         "reference": case.image.reference if case.image is not None else "",
-        "host": registry,
+        "host": _told_host(case, found, registry),
         "via": found.via.value if found.via is not None else "",
         "namespace": pod.namespace if pod is not None else "",
         "pod": pod.name if pod is not None else "",
@@ -80,12 +80,28 @@ def arguments(case: Case, found: Verdict, told: Hypothesis | None) -> dict[str, 
         "config_file": case.node.config_file,
         "runtime_unit": case.node.runtime_unit,
         "platform": case.node.platform,
+        "wanted": case.node.platform,
         "provider": service_of(registry).provider,
         "service": service_of(registry).title,
     }
     own = {key: value for key, value in found.arguments.items() if value}
     values = {key: value[:MAX_VALUE] for key, value in (common | own).items() if value}
     return dict(list(values.items())[:MAX_ARGUMENTS])
+
+
+def _told_host(case: Case, found: Verdict, registry: str) -> str:
+    """Return the host that failed, by the text's own URL where the walk tells none and it is not the registry."""
+    if found.result is not None or found.via not in _OTHER_HOSTS:
+        return registry
+    message = case.failure.message if case.failure is not None else ""
+    named = [host for host in _URL_HOST.findall(message[:MAX_MESSAGE]) if host != registry]
+    return named[-1] if named else "another host"
+
+
+_OTHER_HOSTS = frozenset({Via.TOKEN_HOST, Via.BLOB_HOST, Via.MIRROR})
+_URL_HOST = re.compile(r"https?://([A-Za-z0-9.:\[\]-]{1,255})")
+MAX_MESSAGE = 16_384
+"""Characters of a message that are searched for a host."""
 
 
 def summarise(template: str, values: dict[str, str]) -> str:

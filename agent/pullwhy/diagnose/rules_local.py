@@ -68,9 +68,10 @@ def signature_rejected(case: Case) -> Verdict | None:
 
 def runtime_down(case: Case) -> Verdict | None:
     """Read a runtime that does not answer CRI at all."""
-    told = case.hypothesis is None or case.hypothesis.cause in {CauseId.RUNTIME_UNAVAILABLE, CauseId.UNDETERMINED}
-    if case.node.runtime_answers is not False or not told:
-        return None
+    told = case.hypothesis.cause if case.hypothesis is not None else CauseId.UNDETERMINED
+    silent = told is CauseId.UNDETERMINED and case.failure is not None
+    if case.node.runtime_answers is not False or not (silent or told is CauseId.RUNTIME_UNAVAILABLE):
+        return None  # without a failure, the socket may only be closed to whoever asks here
     return Verdict(CauseId.RUNTIME_UNAVAILABLE, Stage.RUNTIME)
 
 
@@ -114,6 +115,7 @@ def _config_verdict(cause: CauseId, result: StageResult, facts: ConfigFacts) -> 
         "file": facts.file,
         "line": str(facts.line or ""),
         "config_why": facts.why,
+        "config_hint": f": {where}: {facts.why}",
         "mend": facts.mend,
         "policy": f"{where}: {facts.why}",
     }
@@ -154,7 +156,7 @@ def storage_arguments(result: StageResult) -> dict[str, str]:
     else:
         need = f", the image needs {mib(facts.needed_bytes)}" if facts.needed_bytes else ""
         hint = f"{facts.path} ({facts.purpose}) has {mib(facts.free_bytes)} free of {mib(facts.total_bytes)}{need}"
-    return {"path": facts.path, "purpose": facts.purpose, "storage_hint": hint}
+    return {"path": facts.path, "purpose": facts.purpose, "storage_hint": hint, "mount_hint": hint}
 
 
 def mib(count: int) -> str:

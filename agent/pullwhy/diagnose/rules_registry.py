@@ -186,7 +186,8 @@ def platform_absent(_case: Case, failed: StageResult, _results: Results) -> Verd
         return None
     facts = failed.platform
     available = ", ".join(facts.available[:12]) or "none at all"
-    return verdict(CauseId.PLATFORM_NOT_AVAILABLE, failed, wanted=facts.wanted, available=available)
+    words = {"wanted": facts.wanted, "wanted_hint": f" {facts.wanted}", "available_hint": f"; it has {available}"}
+    return verdict(CauseId.PLATFORM_NOT_AVAILABLE, failed, available=available, **words)
 
 
 def blob_fails(_case: Case, failed: StageResult, _results: Results) -> Verdict | None:
@@ -201,7 +202,8 @@ def blob_fails(_case: Case, failed: StageResult, _results: Results) -> Verdict |
         return verdict(CauseId.CONTENT_CORRUPT, failed, blob=digest, blob_hint=f": {digest}")
     if has_fault(failed, HTTPFault.REDIRECT_REFUSED):
         return None
-    return verdict(CauseId.BLOB_UNAVAILABLE, failed, blob=digest, status_text=status_text(failed))
+    words = {"blob_hint": f" {digest}", "status_hint": f" ({status_text(failed)})"}
+    return verdict(CauseId.BLOB_UNAVAILABLE, failed, blob=digest, **words)
 
 
 def odd_answer(_case: Case, failed: StageResult, _results: Results) -> Verdict | None:

@@ -23,7 +23,7 @@ from pullwhy.diagnose.rules_local import (
     storage_fails,
 )
 from pullwhy.diagnose.verdict import Verdict
-from pullwhy.model import Answer, CauseId, Confidence, Factor, Hypothesis, Reason, Stage
+from pullwhy.model import Answer, CauseId, Confidence, Factor, Hypothesis, Reason, Stage, Via
 
 _STORAGE = frozenset({CauseId.DISK_FULL, CauseId.READ_ONLY_FILESYSTEM})
 
@@ -101,7 +101,7 @@ def _succeeded_since(case: Case, told: Hypothesis | None, _reading: Reading) -> 
     if told is not None and told.cause is CauseId.CREDENTIALS_REJECTED and pulled and not case.later_success:
         note = "the runtime pulled without credentials what it was refused with those that the kubelet sent"
         shadow = (Factor.CREDENTIALS_SHADOW_PUBLIC_IMAGE,)
-        return Decision(Verdict(told.cause, told.stage, told.via), Confidence.PROVED, (note,), shadow)
+        return Decision(_as_told(told), Confidence.PROVED, (note,), shadow)
     if case.failure is None and not case.later_success:
         return None
     stage = told.stage if told is not None else Stage.RUNTIME
@@ -180,14 +180,14 @@ def _text_stands(case: Case, told: Hypothesis | None, reading: Reading) -> Decis
     """Take the text alone, where the walk is missing or cannot see that far."""
     if told is None or told.cause is CauseId.UNDETERMINED:
         return None
-    if reading.passed and not _beyond(told, reading):
+    if reading.passed and not _beyond(case, told, reading):
         return None
     verdict = _as_told(told)
     if told.cause is CauseId.LOCAL_STORE_CORRUPT and Stage.BLOB in reading.looked:
         return Decision(verdict, Confidence.PROVED, ("the registry's own content was read without a fault",))
     if reproduced(case, told.cause):
         return Decision(verdict, Confidence.PROVED)
-    shadowed = told.cause is CauseId.CREDENTIALS_REJECTED and reading.passed
+    shadowed = _of_other_rights(case, told) and reading.passed
     factors = (Factor.CREDENTIALS_SHADOW_PUBLIC_IMAGE,) if shadowed else ()
     hangs = case.failure is not None and case.failure.reason is Reason.PULL_HANGS and reading.passed
     factors = (*factors, Factor.RUNTIME_DIFFERS) if hangs else factors
@@ -195,9 +195,9 @@ def _text_stands(case: Case, told: Hypothesis | None, reading: Reading) -> Decis
     return Decision(verdict, Confidence.LIKELY, (note,), factors)
 
 
-def _beyond(told: Hypothesis, reading: Reading) -> bool:
+def _beyond(case: Case, told: Hypothesis, reading: Reading) -> bool:
     """Whether a walk that passed could not have seen what the text tells."""
-    if CATALOGUE[told.cause].beyond_walk or told.cause is CauseId.CREDENTIALS_REJECTED:
+    if CATALOGUE[told.cause].beyond_walk or _of_other_rights(case, told):
         return True
     if told.cause is CauseId.CONNECTION_RESET and depth(told) >= ORDER[Stage.BLOB]:
         return True
@@ -205,8 +205,16 @@ def _beyond(told: Hypothesis, reading: Reading) -> bool:
     return needed not in reading.looked
 
 
+def _of_other_rights(case: Case, told: Hypothesis) -> bool:
+    """Whether the text tells of a refusal of credentials that the walk does not have."""
+    rejected = told.cause is CauseId.CREDENTIALS_REJECTED
+    return rejected or (told.cause is CauseId.ACCESS_DENIED_OR_NOT_FOUND and credentials_sent(case) is True)
+
+
 def _as_told(told: Hypothesis) -> Verdict:
-    return Verdict(told.cause, told.stage, told.via)
+    """Return the text's cause; a token service that refuses the asker gives the registry's own answer, as in a walk."""
+    own_answer = told.cause in ACCESS and told.via is Via.TOKEN_HOST
+    return Verdict(told.cause, told.stage, None if own_answer else told.via)
 
 
 def _runtime_differs(case: Case, told: Hypothesis | None, reading: Reading) -> Decision | None:
