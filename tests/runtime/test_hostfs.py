@@ -58,13 +58,13 @@ def test_kind_tells_missing_from_unreachable(tree: Tree) -> None:
         fs.kind("/a/below")
 
 
-def test_entries_are_sorted_and_follow_links(tree: Tree) -> None:
+def test_entries_are_sorted_and_links_show_their_target(tree: Tree) -> None:
     fs = tree({"/d/b": "x", "/d/a": None, "/d/l": "-> a", "/d/dangling": "-> nowhere"})
-    assert [(entry.name, entry.is_dir, entry.is_link) for entry in fs.entries("/d")] == [
-        ("a", True, False),
-        ("b", False, False),
-        ("dangling", False, True),
-        ("l", True, True),
+    assert [(entry.name, entry.is_dir, entry.target) for entry in fs.entries("/d")] == [
+        ("a", True, ""),
+        ("b", False, ""),
+        ("dangling", False, "nowhere"),
+        ("l", False, "a"),
     ]
 
 

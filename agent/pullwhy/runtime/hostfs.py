@@ -51,11 +51,12 @@ class UnreadableFile(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A name in a directory; `is_dir` and `is_file` follow symbolic links, as far as they lead somewhere."""
+    """A name in a directory, itself and not what a symbolic link leads to."""
 
     name: str
     is_dir: bool
-    is_link: bool = False
+    target: str = ""
+    """Where a symbolic link points, as written."""
 
 
 class HostFS:
@@ -63,6 +64,7 @@ class HostFS:
 
     def __init__(self, root: Path = Path("/")) -> None:
         self.root = root
+        self._prefix = str(root).rstrip("/")
 
     def __repr__(self) -> str:
         return f"HostFS({str(self.root)!r})"
@@ -95,7 +97,7 @@ class HostFS:
 
     def local(self, path: str) -> Path:
         """Return the resolved path as this process must open it; raises UnreadableFile."""
-        return self.root / self.resolve(path).lstrip("/")
+        return Path(self._prefix + self.resolve(path))
 
     def kind(self, path: str) -> str:
         """Return `file`, `dir`, `other` or, where nothing is there, an empty string; raises UnreadableFile otherwise."""
@@ -122,9 +124,7 @@ class HostFS:
         resolved = self.resolve(path)
         try:
             # O_NONBLOCK: a FIFO in place of a file must not hang us. O_NOFOLLOW: the path is resolved already.
-            descriptor = os.open(
-                self.root / resolved.lstrip("/"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            )
+            descriptor = os.open(self._prefix + resolved, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with os.fdopen(descriptor, "rb") as file:
                 mode = os.fstat(descriptor).st_mode
                 if not stat.S_ISREG(mode):
@@ -149,9 +149,8 @@ class HostFS:
                 for entry in scan:
                     if len(found) >= MAX_ENTRIES:
                         raise UnreadableFile(path, errno.EFBIG, f"more than {MAX_ENTRIES} entries")
-                    link = entry.is_symlink()
-                    directory = self._is_dir(f"{path}/{entry.name}") if link else entry.is_dir(follow_symlinks=False)
-                    found.append(Entry(entry.name, directory, link))
+                    target = str(Path(entry.path).readlink()) if entry.is_symlink() else ""
+                    found.append(Entry(entry.name, entry.is_dir(follow_symlinks=False), target))
         except OSError as error:
             raise UnreadableFile(path, error.errno or errno.EIO) from None
         return tuple(sorted(found, key=lambda entry: os.fsencode(entry.name)))
@@ -182,17 +181,10 @@ class HostFS:
         except UnreadableFile:
             return False
 
-    def _is_dir(self, path: str) -> bool:
-        try:
-            return self.kind(path) == "dir"
-        except UnreadableFile:
-            return False
-
     def _link(self, path: str, here: str) -> str | None:
         try:
-            if not stat.S_ISLNK(os.lstat(self.root / here).st_mode):
-                return None
-            return str((self.root / here).readlink())
+            local = f"{self._prefix}/{here}"
+            return str(Path(local).readlink()) if stat.S_ISLNK(os.lstat(local).st_mode) else None
         except OSError as error:
             raise UnreadableFile(path, error.errno or errno.EIO) from None
         except ValueError:
@@ -200,6 +192,6 @@ class HostFS:
 
     def _lstat(self, path: str, resolved: str) -> os.stat_result:
         try:
-            return os.lstat(self.root / resolved.lstrip("/"))
+            return os.lstat(self._prefix + resolved)
         except OSError as error:
             raise UnreadableFile(path, error.errno or errno.EIO) from None

@@ -159,7 +159,7 @@ def certificate_files(directory: str, fs: HostFS) -> HostEntry:
 
     Raises UnreadableFile.
     """
-    names = [entry.name for entry in fs.entries(directory) if entry.is_link or not entry.is_dir]
+    names = [entry.name for entry in fs.entries(directory) if not entry.is_dir]
     ca = tuple(f"{directory}/{name}" for name in names if name.endswith(".crt"))
     client = []
     for name in names:

@@ -46,10 +46,10 @@ def read_trust(fs: HostFS, file_override: str = "", directory_override: str = ""
     for path in _candidates(fs, (file_override,) if file_override else FILES, directories):
         try:
             text = fs.text(path, MAX_FILE_BYTES)
-            changed = fs.mtime(path)
+            fresh = {block.body: block.text for block in pem.certificates(text) if block.body not in found}
+            changed = fs.mtime(path) if fresh else 0.0
         except UnreadableFile:
             continue
-        fresh = {block.body: block.text for block in pem.certificates(text) if block.body not in found}
         budget -= sum(map(len, fresh.values()))
         if budget < 0:
             break
@@ -64,7 +64,9 @@ def _candidates(fs: HostFS, bundles: tuple[str, ...], directories: tuple[str, ..
     first = next((path for path in bundles if _is_file(fs, path)), "")
     paths = [first] if first else []
     for directory in directories:
-        paths += [f"{directory}/{entry.name}" for entry in _entries(fs, directory) if not entry.is_dir]
+        # Links within the directory are further names of files that are read anyway (Go: readUniqueDirectoryEntries).
+        entries = [entry for entry in _entries(fs, directory) if not entry.is_dir]
+        paths += [f"{directory}/{entry.name}" for entry in entries if not entry.target or "/" in entry.target]
     return paths
 
 
