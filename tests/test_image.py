@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pullwhy.image import MAX_LENGTH, ImageReference, InvalidReference, parse
@@ -93,6 +93,7 @@ def test_invalid_references_name_fault_and_likely_spelling(text: str, fault: str
     assert raised.value.suggestion == suggestion
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="aA0.:/@-_ ", max_size=40))
 def test_every_suggestion_is_valid_itself(text: str) -> None:
     try:
@@ -121,6 +122,7 @@ def test_the_registry_is_asked_for_the_digest_where_there_is_one() -> None:
 COMPONENT = st.from_regex(r"[a-z0-9]{1,6}([._-][a-z0-9]{1,4}){0,2}", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(
     st.lists(COMPONENT, min_size=1, max_size=4),
     st.from_regex(r"[A-Za-z0-9_][\w.-]{0,20}", fullmatch=True).filter(str.isascii),
@@ -130,6 +132,7 @@ def test_what_is_built_by_the_grammar_parses_and_prints_back(path: list[str], ta
     assert str(parse(text)) == text
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="aA0.:/@-_[] \x00é", max_size=40))
 def test_arbitrary_text_parses_or_is_invalid_and_normal_forms_are_stable(text: str) -> None:
     try:

@@ -1,7 +1,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pullwhy.runtime import toml
@@ -83,12 +83,14 @@ def test_get_takes_any_case_and_prefers_the_exact_one() -> None:
     assert toml.get({}, "server") is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_parse_or_are_invalid(data: bytes) -> None:
     with contextlib.suppress(toml.InvalidTOML):
         assert isinstance(toml.parse(data), dict)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_scanning_arbitrary_text_ends(text: str) -> None:
     for mark in toml.headers(text):

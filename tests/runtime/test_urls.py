@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pullwhy.runtime import urls
@@ -106,6 +106,7 @@ def test_user_info_is_dropped(text: str, without: str) -> None:
     assert urls.without_user_info(text) == without
 
 
+@settings(deadline=None)
 @given(st.text(max_size=100))
 def test_arbitrary_text_splits_or_is_refused(text: str) -> None:
     try:
