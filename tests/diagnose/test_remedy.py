@@ -121,7 +121,7 @@ def test_a_placeholder_is_explained() -> None:
 
 
 HOSTILE = (
-    "$(touch /tmp/owned)",
+    "$(touch owned)",
     "`id`",
     "a; reboot",
     "a' ; reboot #",
