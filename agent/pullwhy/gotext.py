@@ -62,7 +62,13 @@ def scan_quoted(text: str, start: int = 0) -> tuple[str, int] | None:
 
 def unescape(text: str) -> str:
     """Return `text`, the inside of a Go string literal, with its escapes resolved; unknown escapes stay as they are."""
-    return _ESCAPE.sub(_unescaped, text) if "\\" in text else text
+    if "\\" not in text:
+        return text
+    # Nearly every escape is one of these; each pair of backslashes is one token, so between pairs plain replacing is right.
+    plain = [part.replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t") for part in text.split("\\\\")]
+    if not any("\\" in part for part in plain):
+        return "\\".join(plain)
+    return _ESCAPE.sub(_unescaped, text)
 
 
 def pairs(text: str, start: int = 0) -> dict[str, str]:

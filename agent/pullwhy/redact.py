@@ -103,16 +103,23 @@ def redact(text: str) -> str:
         text = _URL_QUERY.sub(_redact_query, text)
     # Most texts hold none of these words; looking for them first costs a hundredth of the expressions.
     lower = text.lower()
-    if any(word in lower for word in _HEADER_WORDS):
+    if _holds(lower, _HEADER_WORDS):
         text = _HEADER.sub(_redact_value, text)
-    if any(word in lower for word in _KEY_WORDS):
+    if _holds(lower, _KEY_WORDS):
         for pattern in (_JSON_PAIR, _QUOTED_ASSIGNMENT, _ASSIGNMENT):
             text = pattern.sub(_redact_value, text)
     if "bearer" in lower or "basic" in lower:
         text = _SCHEME_TOKEN.sub(_redact_token, text)
-    if any(mark in text for mark in _WELL_KNOWN_MARKS):
+    if _holds(text, _WELL_KNOWN_MARKS):
         text = _WELL_KNOWN.sub(REDACTED, text)
     return text
+
+
+def _holds(text: str, words: tuple[str, ...]) -> bool:
+    for word in words:  # noqa: SIM110 - twice as fast as any(), and every line with a failure passes here
+        if word in text:
+            return True
+    return False
 
 
 def _without_container(text: str) -> str:

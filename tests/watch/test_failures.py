@@ -86,6 +86,15 @@ def test_a_line_with_the_same_error_long_ago_does_not_count() -> None:
     ]
 
 
+def test_pods_that_fail_in_the_same_words_at_once_are_not_confused() -> None:
+    error = 'rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing"'
+    other = sync(one("ErrImagePull", error)).replace("shop/web-0", "shop/db-0").replace("0b5e", "77aa")
+    in_turn = recognised(pull(error, "web:1"), sync(one("ErrImagePull", error)), pull(error, "db:1"), other)
+    assert [found.image for found in in_turn if isinstance(found, PullFailure)] == ["web:1", "db:1"]
+    interleaved = recognised(pull(error, "web:1"), pull(error, "db:1"), sync(one("ErrImagePull", error)), other)
+    assert [found.image for found in interleaved if isinstance(found, PullFailure)] == ["", ""]
+
+
 def test_back_off_of_new_kubelets_carries_its_cause() -> None:
     text = f'Back-off pulling image "web:1": ErrImagePull: {REFUSED}'
     assert recognised(sync(one("ImagePullBackOff", text))) == [failure(Reason.IMAGE_PULL_BACK_OFF, REFUSED, "web:1")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -63,6 +63,9 @@ class _Memory:
     """The last real error: kubelets up to 1.31 do not repeat it while they back off."""
 
 
+_NOTHING: Final = _Memory()
+
+
 class Recogniser:
     """Takes the lines of all watched units in order; stateful, bounded, and never raises on any text."""
 
@@ -109,39 +112,55 @@ class Recogniser:
         reason = _REASONS.get(failure.reason)
         if reason is None:
             return None
-        found = PullFailure(line.when, line.unit, reason, "", pod if pod.name else None)
+        message, image, container = failure.message, "", ""
         if reason is Reason.CREATE_POD_SANDBOX_ERROR:
-            image = pulltext.sandbox_image(f"{failure.reason} {failure.message}")
-            return replace(found, message=redact(failure.message), image=redact(image)) if image else None
-        key = (pod.uid or f"{pod.namespace}/{pod.name}", failure.target)
-        known = self._containers.pop(key, _Memory())
-        image = self._image(line, failure.message) or known.image or pulltext.runtime_image(failure.message)
-        cause = without_back_off(failure.message)
-        message = redact(cause)
-        if reason is not Reason.IMAGE_PULL_BACK_OFF:
-            known = replace(known, error=message)
-        elif known.error and cause == failure.message:
-            message = known.error
-        self._remember(key, replace(known, image=image))
-        return replace(found, message=message, container=failure.target, image=redact(image))
+            image = pulltext.sandbox_image(f"{failure.reason} {message}")
+            if not image:
+                return None
+            message = redact(message)
+        else:
+            container = failure.target
+            message, image = self._known(line, pod, failure, reason)
+        return PullFailure(line.when, line.unit, reason, message, pod if pod.name else None, container, redact(image))
 
-    def _image(self, line: LogLine, message: str) -> str:
-        """Return the pod's spelling: from the message itself, else from the runtime-service line with the same error."""
+    def _known(self, line: LogLine, pod: PodRef, failure: SyncFailure, reason: Reason) -> tuple[str, str]:
+        """Return message and image, completed from what earlier lines told of the container."""
+        key = (pod.uid or f"{pod.namespace}/{pod.name}", failure.target)
+        known = self._containers.pop(key, _NOTHING)
+        image = self._image(line, failure.message, known.image) or pulltext.runtime_image(failure.message)
+        cause = without_back_off(failure.message)
+        backing_off = reason is Reason.IMAGE_PULL_BACK_OFF
+        message = known.error if backing_off and known.error and cause == failure.message else redact(cause)
+        self._remember(key, _Memory(image, known.error if backing_off else message))
+        return message, image
+
+    def _image(self, line: LogLine, message: str, known: str) -> str:
+        """Return the pod's spelling: from the message itself, else from the runtime-service line with the same error.
+
+        Pods that fail at one moment in the same words ("connection refused" by the runtime's socket) are not told apart by
+        them: then what is known of the container counts, and nothing is guessed.
+        """
         named = pulltext.pod_image(message)
         if named:
             return named
         error = _comparable(message)
-        for candidate in reversed(self._pull_lines):
-            if candidate.error == error and abs(line.when - candidate.when) <= PULL_LINE_AGE:
-                return candidate.image
-        return ""
+        near = [
+            each for each in self._pull_lines if each.error == error and abs(line.when - each.when) <= PULL_LINE_AGE
+        ]
+        images = {each.image for each in near}
+        if len(images) != 1 and known not in images:
+            return known
+        image = known if known in images else images.pop()
+        # Each pull has its own line, so this one is no other pod's.
+        self._pull_lines.remove(next(each for each in near if each.image == image))
+        return image
 
     def _start_failed(self, record: klog.KlogRecord) -> None:
         match = _START_FAILED.search(record.fields.get("err", "") if record.structured else record.message)
         if match is None:
             return
         key = (match[3], match[1])
-        self._remember(key, replace(self._containers.pop(key, _Memory()), image=match[2]))
+        self._remember(key, _Memory(match[2], self._containers.pop(key, _NOTHING).error))
 
     def _remember(self, key: tuple[str, str], memory: _Memory) -> None:
         if len(self._containers) >= MAX_CONTAINERS:
