@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 from typing import Final
 
 from pullwhy.node import pipe
@@ -73,9 +74,14 @@ class ChildProcess:
     def kill(self, why: str) -> None:
         """End it at once; what it owes fails, for other walks innocently."""
         self._why = self._why or why
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._kill()
         self._fail(ChildGone(why, innocent=True))
+
+    def _kill(self) -> None:
+        # Not Process.kill(): it reaps the child behind the back of asyncio's watcher, which then reports a made-up exit code.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
 
     async def leave(self, grace: float) -> None:
         """Let it go: the end of its input tells it to; after `grace` seconds it is killed. Returns once it is reaped."""
@@ -105,8 +111,7 @@ class ChildProcess:
             self._why = self._why or "the walk's child ended"
         except BrokenFrame as error:
             self._why = f"the walk's child answered with {error}"
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._kill()
         if self._process.stdin is not None:
             self._process.stdin.close()
         code = await self._process.wait()

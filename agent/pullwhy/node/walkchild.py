@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import encodings.ascii
+import encodings.idna
 import os
 import sys
 from typing import Final
 
-# Both must be loaded before the process is confined, also what they would load later by themselves.
+# Named here so that they are loaded before the process is confined: their libraries would load them when first needed.
 import cryptography.hazmat.bindings._rust
 import dns.rdtypes.ANY.CNAME
 import dns.rdtypes.ANY.OPT
 import dns.rdtypes.ANY.SOA
 import dns.rdtypes.IN.A
 import dns.rdtypes.IN.AAAA
+import dns.update
 
 from pullwhy.node import pipe
 from pullwhy.node.confine import NotConfined, confine
@@ -33,6 +36,9 @@ _LOADED: Final = (
     dns.rdtypes.ANY.SOA,
     dns.rdtypes.IN.A,
     dns.rdtypes.IN.AAAA,
+    dns.update,
+    encodings.ascii,
+    encodings.idna,
 )
 
 
