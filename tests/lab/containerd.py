@@ -86,7 +86,7 @@ class Containerd:
         self._components = components
         self.generation = generation
         self.settings = settings
-        binary = components.containerd_for(generation)
+        binary = components.containerd[generation]
         self.version = version(binary)
         for name, target in self._programs(binary).items():
             link = namespace.path(name)
@@ -147,9 +147,24 @@ class Containerd:
         options = f"remount,size={size or '2g'},nr_inodes={inodes or 0}"
         self._namespace.run(["mount", "-o", options, ROOT])
 
-    def read_only(self, on: bool = True) -> None:
-        """Make the file system of its root read-only, or writable again; containerd must not have files open to write."""
-        self._namespace.run(["mount", "-o", f"remount,{'ro' if on else 'rw'}", ROOT])
+    def read_only(self, part: str = "content") -> None:
+        """Make a part of its root, "content" or "snapshots", read-only, as a broken disk is remounted.
+
+        Only a bind mount can be remounted so: containerd has its databases open.
+        """
+        folder = self._part(part)
+        self._namespace.run(["mount", "--bind", folder, folder])
+        self._namespace.run(["mount", "-o", "remount,bind,ro", folder])
+
+    def writable(self, part: str = "content") -> None:
+        """Undo read_only."""
+        self._namespace.run(["umount", self._part(part)])
+
+    def _part(self, part: str) -> str:
+        parts = {"content": "content.v1.content", "snapshots": f"snapshotter.v1.{self.settings.snapshotter}"}
+        if part not in parts:
+            raise LabError(f"no part {part!r}: {', '.join(parts)}")
+        return f"{ROOT}/io.containerd.{parts[part]}"
 
     def log(self) -> str:
         """Return the last lines of its log."""

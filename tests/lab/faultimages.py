@@ -8,7 +8,7 @@ import os
 
 from lab import images
 from lab.errors import LabError
-from lab.images import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Blob, Image
+from lab.images import ARCHITECTURE, FOREIGN, NATIVE, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Blob, Image
 
 SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 BIG_LAYER_BYTES = 24 << 20
@@ -25,17 +25,17 @@ def make(kind: str, text: str) -> Image:
         media_type, body = _TOPS[kind]
         return Image(Blob(media_type, body.replace("TEXT", text).encode()), (), ())
     if kind == "child-missing":
-        whole = images.build(text, ["linux/amd64+"])
+        whole = images.build(text, [f"{NATIVE}+"])
         return Image(whole.top, (), whole.blobs)
     raise LabError(f"no kind of image {kind!r}")
 
 
 _PLATFORMS = {
-    "plain": ["linux/amd64"],
-    "arm64": ["linux/arm64"],
-    "arm64-index": ["linux/arm64+"],
+    "plain": [NATIVE],
+    "foreign": [FOREIGN],
+    "foreign-index": [f"{FOREIGN}+"],
     "windows-index": ["windows/amd64+"],
-    "many": ["linux/amd64", "linux/arm64"],
+    "many": [NATIVE, FOREIGN],
 }
 _LAYERS = {"wrong-size", "wrong-diff", "not-gzip", "broken-tar", "encrypted", "unknown-layer", "big-layer"}
 _TOPS = {
@@ -68,7 +68,7 @@ def _with_layer(text: str, kind: str) -> Image:
         layer, diff = images.layer({"random": os.urandom(BIG_LAYER_BYTES)})
     if kind == "wrong-diff":
         diff = f"sha256:{hashlib.sha256(b'another').hexdigest()}"
-    body = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [diff]}}
+    body = {"architecture": ARCHITECTURE, "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [diff]}}
     config = Blob(OCI_CONFIG, json.dumps(body).encode())
     top = images.manifest(config, [layer])
     if kind == "wrong-size":

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import platform
 import tarfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +14,10 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-NATIVE = "linux/amd64"
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+NATIVE = f"linux/{ARCHITECTURE}"
+FOREIGN = "linux/arm64" if ARCHITECTURE == "amd64" else "linux/amd64"
+"""A platform that this machine is not of."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,9 +65,9 @@ def layer(files: Mapping[str, bytes], mode: int = 0o755) -> tuple[Blob, str]:
     return Blob(OCI_LAYER, gzip.compress(raw, mtime=0)), f"sha256:{hashlib.sha256(raw).hexdigest()}"
 
 
-def single(files: Mapping[str, bytes], platform: str = NATIVE, entrypoint: Sequence[str] = ("/pause",)) -> Image:
+def single(files: Mapping[str, bytes], target: str = NATIVE, entrypoint: Sequence[str] = ("/pause",)) -> Image:
     """Return an image for one platform ("os/architecture")."""
-    system, _, architecture = platform.partition("/")
+    system, _, architecture = target.partition("/")
     content, diff = layer(files)
     config = Blob(
         OCI_CONFIG,
@@ -95,7 +99,7 @@ def build(text: str, platforms: Sequence[str] = (NATIVE,)) -> Image:
 
     One platform with a trailing "+" ("linux/arm64+") also gives an index, with that platform only.
     """
-    made = {platform.rstrip("+"): single({"about": text.encode()}, platform.rstrip("+")) for platform in platforms}
+    made = {target.rstrip("+"): single({"about": text.encode()}, target.rstrip("+")) for target in platforms}
     if len(made) == 1 and not platforms[0].endswith("+"):
         return next(iter(made.values()))
     return index(made)
@@ -104,8 +108,8 @@ def build(text: str, platforms: Sequence[str] = (NATIVE,)) -> Image:
 def index(images: Mapping[str, Image]) -> Image:
     """Return an index of images by platform."""
     entries = []
-    for platform, image in images.items():
-        system, _, architecture = platform.partition("/")
+    for target, image in images.items():
+        system, _, architecture = target.partition("/")
         entries.append(image.top.descriptor(platform={"os": system, "architecture": architecture}))
     body = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
     blobs = tuple(blob for image in images.values() for blob in image.blobs)

@@ -143,7 +143,7 @@ class Lab:
             self.components,
             self.servers,
             next(self._node_numbers),
-            generation=containerd or list(self.components.containerd)[-1],
+            generation=self.components.generation(containerd),
             resolv_conf=self.dns.resolv_conf(),
             containerd_settings=settings or ContainerdSettings(),
             kubelet_settings=kubelet or KubeletSettings(),

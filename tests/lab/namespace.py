@@ -1,11 +1,12 @@
 """A machine of the lab: mount, process, network, cgroup and UTS namespaces that end with the process that made them."""
 
 import dataclasses
-import itertools
 import json
 import os
+import secrets
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -36,8 +37,6 @@ EMPTY = (
     "/var/lib/pullwhy",
 )
 """Folders that begin empty in each namespace, whatever the host has there."""
-
-_numbers = itertools.count(1)
 
 
 class Process:
@@ -122,11 +121,11 @@ class Namespace:
         """
         if os.geteuid() != 0:
             raise LabError("the lab needs root: run it as root or through sudo")
-        cgroup = f"{CGROUP_PREFIX}{os.getpid()}-{next(_numbers)}"
+        cgroup = f"{CGROUP_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
         spec = {
             "hostname": name,
             "cgroup": cgroup,
-            "shared": sorted({str(path) for path in (REPOSITORY, Path(sys.prefix), Path("/tmp"), *shared)}),
+            "shared": sorted({str(path) for path in (REPOSITORY, Path(sys.prefix), Path(tempfile.gettempdir()), *shared)}),
             "empty": list(EMPTY),
             "files": dict(files or {}),
         }

@@ -57,7 +57,9 @@ class Node:
             self.containerd.start()
             if preload_sandbox:
                 self.containerd.load_pause()
-            self.kubelet = Kubelet(self.namespace, compile_proto(components.cache), kubelet_settings)
+            self.kubelet = Kubelet(
+                self.namespace, compile_proto(components.cache), kubelet_settings, components.kubelet
+            )
             self.kubelet.start()
         except BaseException:
             self.namespace.close()

@@ -44,13 +44,16 @@ class Components:
     registry: Path
     pause: Path
     kubelet: Path | None = None
+    replaced: bool = False
+    """Whether one containerd stands in for every generation."""
 
-    def containerd_for(self, generation: str) -> Path:
-        """Return the containerd of *generation*; raises LabError naming those there are."""
-        try:
-            return self.containerd[generation]
-        except KeyError:
-            raise LabError(f"no containerd {generation} here; there are {', '.join(self.containerd)}") from None
+    def generation(self, wanted: str | None = None) -> str:
+        """Return the generation to run where *wanted* is asked for, by default the newest; raises LabError."""
+        if wanted is None or self.replaced:
+            return list(self.containerd)[-1]
+        if wanted not in self.containerd:
+            raise LabError(f"no containerd {wanted} here; there are {', '.join(self.containerd)}")
+        return wanted
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -81,6 +84,7 @@ def ensure(environment: Mapping[str, str] = os.environ) -> Components:
                 cache, "docker-registry", "usr/bin/docker-registry", environment.get("PULLWHY_LAB_REGISTRY")
             ),
             pause=_pause(cache),
+            replaced=bool(environment.get("PULLWHY_LAB_CONTAINERD")),
             kubelet=_named(environment.get("PULLWHY_LAB_KUBELET"), "PULLWHY_LAB_KUBELET"),
         )
 
@@ -111,6 +115,8 @@ def _containerds(cache: Path, named: str | None) -> dict[str, Path]:
     for generation in GENERATIONS:
         pick = rf"{re.escape(generation)}\..*"
         found[generation] = _component(cache, "containerd", "usr/bin/containerd", None, pick)
+        if not version(found[generation]).startswith(f"{generation}."):
+            raise LabError(f"{found[generation]} is {version(found[generation])}, not {generation}: remove its folder")
     return found
 
 

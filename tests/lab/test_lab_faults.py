@@ -128,3 +128,44 @@ def test_a_full_disk_fails_a_pull_and_room_mends_it(lab: Lab) -> None:
     node.containerd.limit_disk()
     wait_for("the pull", lambda: image in node.containerd.images(), seconds=30)
     node.close()
+
+
+@pytest.mark.parametrize("part", ["content", "snapshots"])
+def test_a_read_only_part_fails_a_pull_until_it_is_writable(nodes: list[Node], registry: Registry, part: str) -> None:
+    node, image = nodes[1], f"{registry.host}/app/disk:{part}"
+    # The sandbox must be there before the disk fails: it could not be made afterwards.
+    pod = node.kubelet.add_pod(f"disk-{part}", image)
+    node.wait_failure(pod)
+    node.containerd.read_only(part)
+    registry.push("app/disk", part)
+    node.journal.wait_for("read-only file system")
+    assert image not in node.containerd.images()
+    node.containerd.writable(part)
+    wait_for("the pull", lambda: image in node.containerd.images(), seconds=30)
+
+
+def test_inodes_run_out_apart_from_bytes(lab: Lab, registry: Registry) -> None:
+    node = lab.node("node-inodes", kubelet=KubeletSettings(scale=0.1))
+    node.allow_http(registry.place)
+    used = int(node.run(["df", "--output=iused", "/var/lib/containerd"]).stdout.split()[1])
+    node.containerd.limit_disk(inodes=used + 3)
+    pod = node.kubelet.add_pod("inodes", f"{registry.host}/app/web:1.0")
+    node.journal.wait_for("no space left on device")
+    assert pod.uid in "".join(node.journal.lines())
+    node.close()
+
+
+def test_an_unreachable_route_and_a_reset_are_told_apart(nodes: list[Node], registry: Registry) -> None:
+    node, (address, _) = nodes[2], registry.place.addresses
+    image = f"{registry.host}/app/routes:1"
+    for kind, words in (("unreachable", "no route to host"), ("prohibit", "permission denied")):
+        node.faults.route(address, kind)
+        pod = node.kubelet.add_pod(f"route-{kind}", image)
+        assert words in node.wait_failure(pod)
+        node.kubelet.remove_pod(pod)
+        node.faults.clear()
+    node.faults.reset(address, port=registry.place.port)
+    pod = node.kubelet.add_pod("route-reset", image)
+    assert "connection refused" in node.wait_failure(pod)
+    node.kubelet.remove_pod(pod)
+    node.faults.clear()

@@ -142,3 +142,11 @@ def test_after_a_success_nothing_is_said() -> None:
     case = Case()
     case.runtime.error = None
     assert case.sync(pod()) == []
+
+
+def test_a_missing_pull_secret_is_told_at_every_sync_by_name() -> None:
+    case = Case()
+    lacking = Pod("default", "web-0", "0f0f", (Container("app", IMAGE),), (), ("regcred",))
+    assert case.sync(lacking)[0] == "Unable to retrieve pull secret, the image pull may not succeed."
+    assert dict(case.entries[0].pairs)["err"] == 'secret "regcred" not found'
+    assert len(case.sync(lacking)) == 2

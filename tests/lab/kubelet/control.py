@@ -9,9 +9,11 @@ from pathlib import Path
 
 from lab.containerd import SOCKET
 from lab.errors import LabError
+from lab.kubelet import real
 from lab.kubelet.pods import Container, Credential, Pod, encode
 from lab.kubelet.sync import NODE_KEYRING, Settings
 from lab.namespace import Namespace, own_environment
+from lab.packages import version
 from lab.registry import docker_config
 from lab.services import Service
 
@@ -20,15 +22,28 @@ PODS = "/var/lib/kubelet/lab-pods"
 
 
 class Kubelet:
-    """The stand-in kubelet of one node."""
+    """The kubelet of one node: the stand-in, or the real one that PULLWHY_LAB_KUBELET names."""
 
-    def __init__(self, namespace: Namespace, descriptors: Path, settings: Settings) -> None:
+    def __init__(self, namespace: Namespace, descriptors: Path, settings: Settings, binary: Path | None = None) -> None:
         self._namespace = namespace
+        self._real = binary is not None
         self.settings = settings
-        namespace.write(CONFIG, json.dumps(dataclasses.asdict(settings)))
-        namespace.path(PODS).mkdir(parents=True, exist_ok=True)
+        self._folder = real.MANIFESTS if self._real else PODS
+        namespace.path(self._folder).mkdir(parents=True, exist_ok=True)
         argv = [sys.executable, "-m", "lab.kubelet", "--config", CONFIG, "--pods", PODS]
         argv += ["--descriptors", str(descriptors), "--container-runtime-endpoint", f"unix://{SOCKET}"]
+        value = dataclasses.asdict(settings)
+        if binary is not None:
+            major, minor = version(binary).split(".")[:2]
+            argv = real.arguments(binary, CONFIG, namespace.name)
+            value = real.configuration(
+                (int(major), int(minor)),
+                serial=settings.serial,
+                qps=settings.qps,
+                burst=settings.burst,
+                log_format=settings.log_format,
+            )
+        namespace.write(CONFIG, json.dumps(value))
         self.service = Service.define(namespace, "kubelet", argv, env=own_environment(), notifies=True)
 
     def start(self) -> None:
@@ -50,20 +65,26 @@ class Kubelet:
         pull_policy: str = "",
         env: Mapping[str, str] | None = None,
         credentials: Sequence[Credential] = (),
+        missing_secrets: Sequence[str] = (),
         containers: Sequence[Container] = (),
     ) -> Pod:
         """Bind a pod to the node: one container of *image*, or *containers*. Returns it, with the UID it got."""
         if bool(image) == bool(containers):
             raise LabError("a pod needs an image or containers, and not both")
         members = tuple(containers) or (Container(container, image, pull_policy, dict(env or {})),)
-        pod = Pod(namespace, name, uid or str(uuid.uuid4()), members, tuple(credentials))
-        path = self._namespace.write(f"{PODS}/{pod.uid}.new", encode(pod), 0o600)
-        path.replace(path.with_suffix(".json"))
+        pod = Pod(namespace, name, uid or str(uuid.uuid4()), members, tuple(credentials), tuple(missing_secrets))
+        # Written outside the folder and moved in: a kubelet reads every file that it sees there.
+        text = real.manifest(pod) if self._real else encode(pod)
+        path = self._namespace.write(f"{self._folder}.new", text, 0o600)
+        path.replace(self._file(pod))
         return pod
 
     def remove_pod(self, pod: Pod) -> None:
         """Delete the pod: its sandbox goes, and no more lines come for it."""
-        (self._namespace.path(PODS) / f"{pod.uid}.json").unlink(missing_ok=True)
+        self._file(pod).unlink(missing_ok=True)
+
+    def _file(self, pod: Pod) -> Path:
+        return self._namespace.path(self._folder) / f"{pod.uid}.json"
 
     def set_node_credentials(self, pairs: Mapping[str, tuple[str, str]]) -> None:
         """Write the node's own keyring: user and password by registry key; none takes it away."""

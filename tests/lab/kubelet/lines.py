@@ -20,6 +20,7 @@ class Style:
     sandbox: str
     sandbox_manager: str
     sync: str
+    secrets: str
     structured: bool
     dumps: bool
     strips_unknown: bool
@@ -37,6 +38,7 @@ STYLES = {
         sandbox="kuberuntime_sandbox.go:72",
         sandbox_manager="kuberuntime_manager.go:1122",
         sync="pod_workers.go:1300",
+        secrets="kubelet_pods.go:906",
         structured=False,
         dumps=True,
         strips_unknown=False,
@@ -52,6 +54,7 @@ STYLES = {
         sandbox="kuberuntime_sandbox.go:72",
         sandbox_manager="kuberuntime_manager.go:1170",
         sync="pod_workers.go:1301",
+        secrets="kubelet_pods.go:1010",
         structured=True,
         dumps=True,
         strips_unknown=True,
@@ -67,6 +70,7 @@ STYLES = {
         sandbox="kuberuntime_sandbox.go:71",
         sandbox_manager="kuberuntime_manager.go:1483",
         sync="pod_workers.go:1324",
+        secrets="kubelet_pods.go:1097",
         structured=True,
         dumps=False,
         strips_unknown=True,
@@ -75,7 +79,7 @@ STYLES = {
         backoff_tells_cause=True,
     ),
 }
-"""The styles by kubelet version, from recordings of 1.27.7, 1.31.14 and 1.36.2; the sandbox lines from source."""
+"""The styles by kubelet version, from recordings of 1.27.7, 1.31.14 and 1.36.2; those of sandboxes and secrets from source."""
 
 
 def style(version: str) -> Style:
@@ -111,6 +115,14 @@ class Failure:
 
     def __str__(self) -> str:
         return f"failed to {quote(self.action)} for {quote(self.target)} with {self.reason}: {quote(self.message)}"
+
+
+def secret_missing(kind: Style, pod: Pod, secret: str) -> Entry:
+    """Return the line about a pull secret that is not there; it names the secret in its error only."""
+    pairs: list[tuple[str, str | ObjectRef]] = [("pod", ObjectRef(pod.namespace, pod.name)), ("secret", "")]
+    pairs.append(("err", f"secret {quote(secret)} not found"))
+    text = "Unable to retrieve pull secret, the image pull may not succeed."
+    return Entry("I", kind.secrets, text, pairs=pairs)
 
 
 def pull_failed(kind: Style, error: RpcError, image: str) -> Entry:

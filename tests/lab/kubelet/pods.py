@@ -52,6 +52,8 @@ class Pod:
     uid: str
     containers: Sequence[Container]
     credentials: Sequence[Credential] = ()
+    missing_secrets: Sequence[str] = ()
+    """Pull secrets that the pod names and that do not exist."""
 
     @property
     def long_name(self) -> str:
@@ -69,7 +71,8 @@ def decode(text: str) -> Pod:
     value: dict[str, Any] = json.loads(text)
     containers = tuple(Container(**item) for item in value.pop("containers"))
     credentials = tuple(Credential(**item) for item in value.pop("credentials"))
-    return Pod(**value, containers=containers, credentials=credentials)
+    missing = tuple(value.pop("missing_secrets"))
+    return Pod(**value, containers=containers, credentials=credentials, missing_secrets=missing)
 
 
 def with_default_tag(image: str, *, old_words: bool = False) -> str:

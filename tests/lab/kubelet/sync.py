@@ -92,6 +92,7 @@ class Puller:
 
     def sync(self, pod: Pod, sandboxes: dict[str, str]) -> bool:
         """Do one sync of the pod; return whether nothing failed. What failed is in the log."""
+        self._log([lines.secret_missing(self.style, pod, name) for name in pod.missing_secrets])
         failures = self._sandbox(pod, sandboxes)
         if not failures:
             for group in (True, False):
