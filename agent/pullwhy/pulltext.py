@@ -17,8 +17,8 @@ _PUNCTUATION: Final = ":;,."
 
 # kubelet 1.24 to 1.36: pkg/kubelet/images/image_manager.go prints the pod's own spelling (with `:latest` where defaulted).
 _POD_SPELLING: Final = re.compile(
-    r"(?:Back-off pulling image|Failed to apply default image tag|Container image|Failed to inspect image"
-    rf"|[Ff]ailed to pull image|Error: ImagePullBackOff pulling image) {_LITERAL}"
+    r"(?:Back-off pulling image|Failed to apply default image tag|Container image(?= \"[^\"]{0,4096}\" is not present)"
+    rf"|Failed to inspect image|[Ff]ailed to pull image) {_LITERAL}"
     r"|image pull failed for (?P<prose>\S{1,4096}+) because"
 )
 _SANDBOX_SPELLING: Final = re.compile(rf"(?:get sandbox image|failed to pull image|failed pulling image) {_LITERAL}")

@@ -520,6 +520,28 @@ def test_the_pods_spelling_of_the_image_comes_first() -> None:
     assert (found.image, found.registry) == ("web", "docker.io")
 
 
+def test_a_page_of_events_is_explained_by_the_pull_in_it() -> None:
+    page = f"""Events:
+  Type     Reason     Age                From     Message
+  Normal   Pulled     10s                kubelet  Container image "side:1" already present on machine
+  Warning  Unhealthy  9s                 kubelet  Readiness probe failed: connection refused
+  Normal   Pulling    8s (x2 over 20s)   kubelet  Pulling image "{IMAGE}"
+  Warning  Failed     8s (x2 over 20s)   kubelet  Failed to pull image "{IMAGE}": {head("EOF")}
+  Warning  Failed     8s (x2 over 20s)   kubelet  Error: ErrImagePull
+  Normal   BackOff    4s (x2 over 18s)   kubelet  Back-off pulling image "{IMAGE}"
+"""
+    found = classify(page)
+    assert found is not None
+    assert (found.cause, found.image) == (C.CONNECTION_RESET, IMAGE)
+
+
+def test_crictl_says_it_twice() -> None:
+    line = f'{HEADER}remote_image.go:1] "PullImage from image service failed" err={quote(REFUSED)} image={quote(IMAGE)}'
+    found = classify(f"{line}\nFATA[0000] pulling image: rpc error: code = Unknown desc = {REFUSED}")
+    assert found is not None
+    assert found.cause is C.CONNECTION_REFUSED
+
+
 def test_mirrors_of_crio_are_named_as_alternative() -> None:
     mirror = "[m.example/shop/web:1: reading manifest: denied]\n[n.example/shop/web:1: EOF]"
     found = classify(crio(f"(Mirrors also failed: {mirror}): {IMAGE}: reading manifest 1 in x: manifest unknown"))

@@ -60,7 +60,9 @@ def run(options: argparse.Namespace) -> int:
     except UnreadableLog as error:
         damage = f"{error}; the rest was not scanned"
     found = [document(finding) for finding in scan.findings("")]
-    print_findings(found, options.output, empty=f"No failed pull in {scan.lines} lines.")
+    # From a journal, only lines that may be about a pull are read.
+    where = f" in {scan.lines} lines" if options.file else ""
+    print_findings(found, options.output, empty=f"No failed pull{where}.")
     if damage:
         raise CommandError(damage)
     return 0
@@ -102,8 +104,12 @@ def _from_journal(directory: str | None, since: datetime | None) -> Iterator[Log
         if directory:
             yield from read_stored(Path(directory), since)
             return
-        for place in (VOLATILE, PERSISTENT):
-            if place.is_dir():
-                yield from read_stored(place, since)
+        places = [place for place in (VOLATILE, PERSISTENT) if place.is_dir()]
+        if not places:
+            raise CommandError(
+                f"no journal at {VOLATILE} or {PERSISTENT}: name one with --journal, or a log with --file"
+            )
+        for place in places:
+            yield from read_stored(place, since)
     except JournalUnreadable as error:
         raise CommandError(str(error), EX_USAGE) from None

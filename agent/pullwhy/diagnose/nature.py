@@ -32,8 +32,10 @@ _OTHER_REASONS: Final = frozenset(
 _OTHER_REASON_TEXT: Final = re.compile(
     r"\b(?:CreateContainer(?:Config)?Error|RunContainerError|CrashLoopBackOff|PostStartHookError)\b"
 )
-_PULL_REASON_TEXT: Final = re.compile(r"ErrImage|ImagePullBackOff")
-_PULL_FAILED_TEXT: Final = re.compile(r"[Ff]ailed to pull|ErrImage")
+# Whatever else a page of events tells, this is a failed pull.
+_PULL_FAILED: Final = re.compile(
+    r"ErrImage|ImagePullBackOff|[Ff]ailed to pull (?:and unpack )?image|Back-off pulling image|PullImage from image service failed"
+)
 
 # It worked, or goes on.
 _WORKED: Final = re.compile(
@@ -90,12 +92,10 @@ def is_something_else(opened: Opened) -> bool:
         return True
     if opened.other_reason == "CreatePodSandboxError" and not opened.sandbox:
         return True
-    whole = opened.whole
-    if _SOMETHING_ELSE.search(whole) or _SANDBOX_ONLY.search(whole):
-        return True
-    if _OTHER_REASON_TEXT.search(whole) and not _PULL_REASON_TEXT.search(whole):
-        return True
-    return _WORKED.search(whole) is not None and not _PULL_FAILED_TEXT.search(whole)
+    if _PULL_FAILED.search(opened.whole):
+        return False
+    others = (_SOMETHING_ELSE, _SANDBOX_ONLY, _OTHER_REASON_TEXT, _WORKED)
+    return any(other.search(opened.whole) for other in others)
 
 
 def is_about_a_pull(opened: Opened) -> bool:

@@ -44,6 +44,11 @@ _MIRRORS: Final = "(Mirrors also failed: ["
 _MIRRORS_END: Final = "]): "
 # What the registry itself said, as far as runtimes set it apart: containerd 1.6 to 2.0, then 2.1 and later.
 _SERVER_MESSAGE: Final = re.compile(r" - Server message: |(?<=[a-z)])\n(?=\S)")
+# `kubectl describe` and `kubectl get events` print one event a line.
+_EVENT: Final = re.compile(r"^[^\n]{0,200}?\b(?:Normal|Warning) {1,12}\w", re.MULTILINE)
+_EVENT_OF_A_PULL: Final = re.compile(
+    r"ailed to pull image|is not present with pull policy|Failed to apply default image tag|Failed to inspect image"
+)
 _JSON: Final = msgspec.json.Decoder()
 
 
@@ -73,6 +78,7 @@ class Opened:
 def open_text(message: str) -> Opened:
     """Take `message` apart; never raises."""
     text = _ANSI.sub("", message[:MAX_MESSAGE]).translate(_TYPOGRAPHIC_QUOTES).strip()
+    text = _event_of_a_pull(text)
     failure: SyncFailure | None = None
     head, field_image = "", ""
     for _ in range(MAX_LAYERS):
@@ -105,6 +111,15 @@ def open_text(message: str) -> Opened:
         sandbox=bool(sandbox_image),
         mirrors_failed=mirrors_failed,
     )
+
+
+def _event_of_a_pull(text: str) -> str:
+    """Of a page of events, return the last one that tells why a pull failed; any other text as it is."""
+    starts = [match.start() for match in _EVENT.finditer(text)] if "\n" in text else []
+    if len(starts) < 2:  # noqa: PLR2004 - one event is no page
+        return text
+    events = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+    return next((event.strip() for event in reversed(events) if _EVENT_OF_A_PULL.search(event)), text)
 
 
 def _chosen(failures: list[SyncFailure]) -> SyncFailure:
