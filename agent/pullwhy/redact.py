@@ -27,7 +27,6 @@ _KEY: Final = (
 
 _USER_INFO: Final = re.compile(r"(?<=://)[^/\s\"'<>?#]{1,1024}@(?!sha\d)")
 _URL_QUERY: Final = re.compile(r"(?<=\?)[^\s\"'<>\\]{1,16384}")
-_QUERY_VALUE: Final = re.compile(r"([^&=]{1,256})=([^&]*)")
 _HARMLESS_PARAMETERS: Final = frozenset(
     {"scope", "service", "ns", "n", "last", "client_id", "grant_type", "fromImage", "tag"}
 )
@@ -149,9 +148,12 @@ def _redact_value(match: re.Match[str]) -> str:
 
 
 def _redact_query(match: re.Match[str]) -> str:
-    return _QUERY_VALUE.sub(
-        lambda pair: pair[0] if pair[1] in _HARMLESS_PARAMETERS else f"{pair[1]}={REDACTED}", match[0]
-    )
+    return "&".join(map(_redact_parameter, match[0].split("&")))
+
+
+def _redact_parameter(pair: str) -> str:
+    key, separator, value = pair.partition("=")
+    return f"{key}={REDACTED}" if separator and value and key not in _HARMLESS_PARAMETERS else pair
 
 
 def _redact_token(match: re.Match[str]) -> str:
