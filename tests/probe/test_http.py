@@ -43,6 +43,11 @@ def test_a_body_is_cut_at_the_limit_and_said_to_be() -> None:
     assert (len(answer.body), answer.complete) == (250, False)
 
 
+def test_a_body_that_ends_before_its_length_is_said_to_be_cut() -> None:
+    answer = ask(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nten bytes.", b"")
+    assert (answer.body, answer.complete, answer.cut) == (b"ten bytes.", False, True)
+
+
 def test_a_connection_serves_again_only_after_a_whole_answer() -> None:
     async def twice(first: bytes) -> bool:
         connection = Connection(FakeStream([first]))
@@ -59,7 +64,7 @@ def test_a_connection_serves_again_only_after_a_whole_answer() -> None:
     [
         ((b"",), HTTPFault.RESET),
         ((b"HTTP/1.1 200 OK\r\nContent-Le", b""), HTTPFault.RESET),
-        ((b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nten bytes.", b""), HTTPFault.RESET),
+        ((b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n", b""), HTTPFault.RESET),
         ((StreamReset("connection reset by peer"),), HTTPFault.RESET),
         ((b"HTTP/1.1 200 OK\r\n", StreamReset("connection reset by peer")), HTTPFault.RESET),
         ((StreamTimedOut("silence"),), HTTPFault.TIMED_OUT),

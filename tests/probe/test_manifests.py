@@ -25,6 +25,9 @@ from pullwhy.probe.platforms import parse as platform
 DIGEST = "sha256:" + "a" * 64
 
 
+CONFIG = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": DIGEST, "size": 7}
+
+
 def entry(text: str | None, digit: str = "a") -> dict[str, object]:
     found: dict[str, object] = {"mediaType": OCI_MANIFEST, "digest": "sha256:" + digit * 64, "size": 7}
     if text is not None:
@@ -78,7 +81,7 @@ def test_the_platforms_of_an_index_are_listed_without_attestations_and_bounded()
 
 def test_a_manifest_tells_its_config_layers_and_size() -> None:
     layers = [{"mediaType": "x", "digest": DIGEST, "size": size} for size in (10, 500, 30)]
-    read = parse(json.dumps({"config": entry(None), "layers": layers}).encode(), DOCKER_MANIFEST)
+    read = parse(json.dumps({"config": CONFIG, "layers": layers}).encode(), DOCKER_MANIFEST)
     assert isinstance(read, Manifest)
     assert read.size == 547
     largest = read.largest_layer()
@@ -102,14 +105,19 @@ ENCRYPTED = {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip+encrypted
         (b'{"layers": []}', OCI_MANIFEST, "no config"),
         (b'{"config": {}, "layers": []}', OCI_MANIFEST, "no usable digest"),
         (b'{"manifests": ["x"]}', OCI_INDEX, "not a JSON object"),
-        (json.dumps({"config": entry(None) | {"size": -1}, "layers": []}).encode(), OCI_MANIFEST, "no usable size"),
+        (json.dumps({"config": CONFIG | {"size": -1}, "layers": []}).encode(), OCI_MANIFEST, "no usable size"),
         (
-            json.dumps({"config": entry(None) | {"size": 1 << 60}, "layers": []}).encode(),
+            json.dumps({"config": CONFIG | {"size": 1 << 60}, "layers": []}).encode(),
             OCI_MANIFEST,
             "no usable size",
         ),
-        (json.dumps({"config": entry(None), "layers": [ENCRYPTED]}).encode(), OCI_MANIFEST, "encrypted"),
+        (json.dumps({"config": CONFIG, "layers": [ENCRYPTED]}).encode(), OCI_MANIFEST, "encrypted"),
         (b"[" * 100_000, OCI_MANIFEST, "not a JSON object"),
+        (
+            json.dumps({"config": CONFIG | {"mediaType": "application/vnd.oci.empty.v1+json"}, "layers": []}).encode(),
+            OCI_MANIFEST,
+            "an artifact that is no image",
+        ),
     ],
 )
 def test_what_no_runtime_can_use_is_said_to_be_so(body: bytes, kind: str, why: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from walking.plans import failed, plan_for, told, walked
 from walking.server import Answer, Got, Server
-from walking.shop import API, LAYER, Shop, descriptor, digest_of, error
+from walking.shop import API, CONFIG, LAYER, Shop, descriptor, digest_of, error
 
 from pullwhy.image import parse
 from pullwhy.model import Outcome, Stage, Via
@@ -378,6 +378,14 @@ def test_a_manifest_that_cannot_be_read_is_unsupported(body: bytes) -> None:
     assert result.manifest.unsupported
 
 
+def test_a_manifest_that_looks_like_a_page_but_has_its_digest_is_no_page() -> None:
+    shop = Shop()
+    shop.put("team/app", "1", OCI_MANIFEST, b"<html>uploaded by mistake</html>")
+    result = failed(ask(shop)[0])
+    assert result.manifest is not None
+    assert result.manifest.unsupported == "the manifest is not a JSON object"
+
+
 def test_a_manifest_whose_bytes_are_not_its_digests_is_corrupt() -> None:
     shop = wanted()
     kind, data = shop.manifests["team/app", "1"]
@@ -473,6 +481,8 @@ def content(shop: Shop, fault: Answer, *, path: str = "/blobs") -> StageResult:
         (Answer(200, {}, b""), BlobResult.CORRUPT, 200),
         (Answer(200, {"Content-Type": "text/html"}, b"<html>"), BlobResult.UNREADABLE, 200),
         (Answer(raw=b"", reset=True), BlobResult.UNREADABLE, 0),
+        (Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"), BlobResult.UNREADABLE, 0),
+        (Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\nabc"), BlobResult.CORRUPT, 200),
         (Answer(raw=b"", hold=True), BlobResult.STALLED, 0),
         (Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\nabc", hold=True), BlobResult.STALLED, 0),
     ],
@@ -520,7 +530,9 @@ def test_an_image_of_nothing_is_fine(layers: list[dict[str, object]]) -> None:
     shop = wanted()
     config = b'{"os": "linux", "architecture": "amd64"}'
     shop.blobs |= {digest_of(config): config, digest_of(b""): b""}
-    shop.put("team/app", "1", OCI_MANIFEST, json.dumps({"config": descriptor("x", config), "layers": layers}).encode())
+    shop.put(
+        "team/app", "1", OCI_MANIFEST, json.dumps({"config": descriptor(CONFIG, config), "layers": layers}).encode()
+    )
     assert ask(shop)[0].results[-1].outcome is Outcome.PASSED
 
 

@@ -31,16 +31,22 @@ async def read_whole(
     """Read content below the endpoint and verify it; None where it cannot be used, which `seen` then tells."""
     extra = (("Accept", Secret(accept)),) if accept else ()
     reply = await _ask(client, path, limit, headers, extra, seen)
-    if reply is None or not _usable(reply, content, seen) or reply.answer is None:
+    if reply is None or not _came(reply, content, seen) or reply.answer is None:
         return None
     fault = _fault(reply.answer, content, limit)
-    _tell(seen, reply, content, BlobResult.CORRUPT if fault else BlobResult.READABLE, fault)
-    return None if fault else reply.answer.body
+    page = reply.facts.html and (fault or not content.digest)
+    if page:
+        _tell(seen, reply, content, BlobResult.UNREADABLE, "a web page came")
+    else:
+        _tell(seen, reply, content, BlobResult.CORRUPT if fault else BlobResult.READABLE, fault)
+    return None if page or fault else reply.answer.body
 
 
 def _fault(answer: Answered, content: Descriptor, limit: int) -> str:
     """Return how what came differs from what the digest promises, empty where it does not."""
     size = len(answer.body)
+    if answer.cut:
+        return f"it ends after {size} bytes"
     if not answer.complete:
         return f"it goes on past {limit} bytes"
     if content.size not in (UNKNOWN_SIZE, size):
@@ -54,7 +60,10 @@ async def touch(client: Client, path: str, content: Descriptor, headers: Headers
     """Ask for the first byte of a large blob and compare the size that its host tells."""
     extra = (("Range", Secret("bytes=0-0")),)
     reply = await _ask(client, path, 1, headers, extra, seen)
-    if reply is None or not _usable(reply, content, seen):
+    if reply is None or not _came(reply, content, seen):
+        return
+    if reply.facts.html:
+        _tell(seen, reply, content, BlobResult.UNREADABLE, "a web page came")
         return
     told = _told_size(reply)
     if told is not None and told != content.size:
@@ -81,9 +90,9 @@ def namespace(client: Client) -> str:
     return f"ns={image.registry.replace(':', '%3A')}" if client.route.endpoint.is_mirror else ""
 
 
-def _usable(reply: Reply, content: Descriptor, seen: Observation) -> bool:
-    """Tell whether content came; where not, say why."""
-    if reply.answer is not None and reply.status in (_OK, _PARTIAL) and not _is_page(reply):
+def _came(reply: Reply, content: Descriptor, seen: Observation) -> bool:
+    """Tell whether content came, whatever it is; where not, say why."""
+    if reply.answer is not None and reply.status in (_OK, _PARTIAL):
         return True
     result, detail = BlobResult.UNREADABLE, reply.detail or f"{reply.status}"
     if reply.status in _GONE:
@@ -92,14 +101,8 @@ def _usable(reply: Reply, content: Descriptor, seen: Observation) -> bool:
         result = BlobResult.REFUSED
     elif reply.facts.fault is HTTPFault.TIMED_OUT:
         result = BlobResult.STALLED
-    elif reply.facts.html:
-        detail = "a web page came"
     _tell(seen, reply, content, result, detail)
     return False
-
-
-def _is_page(reply: Reply) -> bool:
-    return reply.facts.html and reply.status == _OK
 
 
 def _tell(seen: Observation, reply: Reply, content: Descriptor, result: BlobResult, detail: str) -> None:

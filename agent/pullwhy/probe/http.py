@@ -56,7 +56,9 @@ class Answered:
     """Names in lower case."""
     body: bytes
     complete: bool
-    """False where the body went on past the limit."""
+    """False where the body went on past the limit, or ended before its own length."""
+    cut: bool = False
+    """Whether the server closed before the body's own end."""
 
     def header(self, name: str) -> str:
         """Return the first header of that name, empty where there is none."""
@@ -139,7 +141,7 @@ class Connection:
             )
             limit = max(body_limit, MAX_ERROR_BODY) if event.status_code >= _ERRORS else body_limit
             body, complete = await self._body(limit, within)
-            return Answered(event.status_code, headers, body, complete)
+            return Answered(event.status_code, headers, body, complete, cut=not complete and self._ended)
         raise HTTPFailed(HTTPFault.GARBLED, "interim answers without end", self._received)
 
     async def _body(self, limit: int, within: float) -> tuple[bytes, bool]:
@@ -148,7 +150,12 @@ class Connection:
         while True:
             if self._machine.their_state is h11.SWITCHED_PROTOCOL:
                 return b"", True
-            event = await self._next(within)
+            try:
+                event = await self._next(within)
+            except h11.RemoteProtocolError:
+                if not self._ended or not parts:
+                    raise
+                return b"".join(parts), False
             if not isinstance(event, h11.Data):
                 return b"".join(parts), isinstance(event, h11.EndOfMessage)
             parts.append(bytes(event.data))

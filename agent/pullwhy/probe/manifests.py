@@ -31,6 +31,16 @@ ACCEPT: Final = f"{DOCKER_MANIFEST}, {DOCKER_LIST}, {OCI_MANIFEST}, {OCI_INDEX},
 
 INDEXES: Final = frozenset({OCI_INDEX, DOCKER_LIST})
 MANIFESTS: Final = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+_IMAGE_CONFIGS: Final = frozenset(
+    {
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+        "application/octet-stream",  # Docker before 1.11
+        "application/json",
+        "",
+    }
+)
+"""Config types that runtimes unpack; others make an artifact, which no container can be made of even where its pull succeeds."""
 _SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1+"
 _DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})\Z")
 
@@ -137,9 +147,12 @@ def _manifest(decoded: dict[str, Any]) -> Manifest:
     if not isinstance(raw, list) or not isinstance(decoded.get("config"), dict):
         raise UnsupportedManifest("the manifest has no config or no layers")
     layers = tuple(_descriptor(layer) for layer in raw[:MAX_ENTRIES])
+    config = _descriptor(decoded["config"])
+    if config.media_type not in _IMAGE_CONFIGS:
+        raise UnsupportedManifest(f"an artifact that is no image: its config is {config.media_type}")
     if any(layer.media_type.endswith("+encrypted") for layer in layers):
         raise UnsupportedManifest("a layer is encrypted")
-    return Manifest(_descriptor(decoded["config"]), layers)
+    return Manifest(config, layers)
 
 
 def _descriptor(raw: Any) -> Descriptor:
