@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import encodings.ascii
 import encodings.idna
 import os
@@ -18,13 +19,16 @@ import dns.rdtypes.IN.A
 import dns.rdtypes.IN.AAAA
 import dns.update
 
+from pullwhy.model import Outcome, Stage
 from pullwhy.node import pipe
 from pullwhy.node.confine import NotConfined, confine
 from pullwhy.node.pipe import BrokenFrame, PlanFrame, TraceFrame
 from pullwhy.probe.clock import SystemClock
 from pullwhy.probe.network import RealNetwork
+from pullwhy.probe.record import describe
 from pullwhy.probe.trust import Contexts
 from pullwhy.probe.walk import walk
+from pullwhy.trace import StageResult, Trace
 
 EX_NOT_CONFINED: Final = 70
 """Exit code where the child refuses to serve (EX_SOFTWARE, sysexits.h)."""
@@ -66,9 +70,14 @@ class _Server:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _walk(self, frame: PlanFrame) -> None:
-        trace = await walk(frame.plan, RealNetwork(), SystemClock(), self._contexts)
-        self._writer.write(pipe.encode(TraceFrame(frame.id, trace)))
-        await self._writer.drain()
+        try:
+            trace = await walk(frame.plan, RealNetwork(), SystemClock(), self._contexts)
+        except Exception as error:  # noqa: BLE001 - the parent waits for an answer, whatever happened here
+            failed = StageResult(Stage.REFERENCE, "the walk", Outcome.ERROR, detail=describe(error))
+            trace = Trace((failed,), complete=False)
+        with contextlib.suppress(ConnectionError):  # nobody waits any more
+            self._writer.write(pipe.encode(TraceFrame(frame.id, trace)))
+            await self._writer.drain()
 
 
 async def _serve() -> None:

@@ -17,9 +17,9 @@ MAX_CHAIN: Final = 10
 """Certificates read of one chain."""
 MAX_CERTIFICATE: Final = 65_536
 """Bytes of the largest certificate that is read."""
-MAX_NAMES: Final = 50
+MAX_NAMES: Final = 30
 """Subject alternative names kept of one certificate."""
-MAX_TEXT: Final = 300
+MAX_TEXT: Final = 253
 """Characters kept of a subject, an issuer or a name."""
 
 UNREADABLE: Final = "(unreadable certificate)"
