@@ -51,12 +51,10 @@ def test_several_roots_of_certs_d_are_ignored_by_the_transfer_service(world: Wor
 
 def test_a_full_disk(world: World) -> None:
     node = world.node("full")
-    registry = world.servers.walled
-    node.trust(registry.place, registry.authority.pem)
-    node.run(["sh", "-c", "df --output=used -k /var/lib/containerd | tail -1 > /run/used"])
-    used = int(node.path("/run/used").read_text())
-    node.containerd.limit_disk(size=f"{used + 8}k")
-    node.kubelet.add_pod("pod", f"{registry.host}/shop/web:1.0")
+    image = world.servers.faulty_for(node).set("large", "layer-big")
+    used = int(node.run(["df", "--output=used", "--block-size=1K", "/var/lib/containerd"]).stdout.split()[-1])
+    node.containerd.limit_disk(size=f"{used + 512}k")
+    node.kubelet.add_pod("pod", image)
 
     found = world.finding("pod", node.name)
 
@@ -66,9 +64,13 @@ def test_a_full_disk(world: World) -> None:
 
 def test_a_runtime_that_is_down(world: World) -> None:
     node = world.node("down")
-    node.containerd.stop()
-    node.kubelet.add_pod("pod", f"{world.servers.walled.host}/shop/web:1.0")
+    registry = world.servers.plain_for(node)
+    node.kubelet.add_pod("pod", f"{registry.host}/shop/web:none")
+    assert world.finding("pod", node.name)["cause"] == "TagNotFound"
 
+    node.containerd.stop()
+
+    world.wait("another cause", lambda: world.finding("pod", node.name)["cause"] != "TagNotFound", log=node.name)
     found = world.finding("pod", node.name)
 
     assert told(found) == ("RuntimeUnavailable", "Runtime", None), context(found)

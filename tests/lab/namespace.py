@@ -125,7 +125,9 @@ class Namespace:
         spec = {
             "hostname": name,
             "cgroup": cgroup,
-            "shared": sorted({str(path) for path in (REPOSITORY, Path(sys.prefix), Path(tempfile.gettempdir()), *shared)}),
+            "shared": sorted(
+                {str(path) for path in (REPOSITORY, Path(sys.prefix), Path(tempfile.gettempdir()), *shared)}
+            ),
             "empty": list(EMPTY),
             "files": dict(files or {}),
         }

@@ -22,6 +22,7 @@ class Runtime:
     stored: set[str] = dataclasses.field(default_factory=set)
     users: list[str | None] = dataclasses.field(default_factory=list)
     sandbox_error: str | None = None
+    created: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
 
     def run_sandbox(self, pod: Pod) -> str:
         if self.sandbox_error:
@@ -37,6 +38,10 @@ class Runtime:
             raise CriError(RpcError("Unknown", f"{self.error} {credential.username if credential else ''}".strip()))
         self.stored.add(image)
         return pod.uid
+
+    def create_container(self, sandbox: str, pod: Pod, name: str, image: str) -> None:
+        del pod
+        self.created.append((sandbox, name, image))
 
 
 class Case:
@@ -98,10 +103,11 @@ def test_all_matching_credentials_are_tried_and_never_the_anonymous_way() -> Non
 
 
 def test_a_present_image_is_pulled_only_with_the_policy_always() -> None:
-    case = Case()
-    case.runtime.stored.add(IMAGE)
-    assert case.sync(pod()) == []
-    assert case.sync(pod(Container("app", IMAGE, "Always"))) != []
+    trusting, asking = Case(), Case()
+    for case in (trusting, asking):
+        case.runtime.stored.add(IMAGE)
+    assert trusting.sync(pod()) == []
+    assert asking.sync(pod(Container("app", IMAGE, "Always"))) != []
 
 
 def test_never_and_bad_names_have_no_backoff() -> None:
@@ -150,3 +156,16 @@ def test_a_missing_pull_secret_is_told_at_every_sync_by_name() -> None:
     assert case.sync(lacking)[0] == "Unable to retrieve pull secret, the image pull may not succeed."
     assert dict(case.entries[0].pairs)["err"] == 'secret "regcred" not found'
     assert len(case.sync(lacking)) == 2
+
+
+def test_a_container_is_made_once_its_image_is_there() -> None:
+    case = Case()
+    case.sync(pod())
+    assert case.runtime.created == []
+
+    case.runtime.error = None
+    case.now += 60
+    case.sync(pod())
+    case.sync(pod())
+
+    assert case.runtime.created == [("sandbox-of-web-0", "app", IMAGE)]

@@ -132,6 +132,13 @@ CONTENT: Final[tuple[Rule, ...]] = (
         stage=Stage.UNPACK,
     ),
     rule(
+        # The kubelet asks whether the image is there before it pulls; what fails then is the socket, not the store.
+        "image inspection without a runtime",
+        C.RUNTIME_UNAVAILABLE,
+        sure=r"Failed to inspect image \"[^\n]{0,600}(?:code = Unavailable|[Dd]ial(?:ing)? unix)",
+        stage=Stage.RUNTIME,
+    ),
+    rule(
         "image inspection",
         C.LOCAL_STORE_CORRUPT,
         C.RUNTIME_UNAVAILABLE,

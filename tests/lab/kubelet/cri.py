@@ -88,17 +88,26 @@ class Runtime:
             request.auth.username, request.auth.password = credential.username, credential.password
         return str(self._call("ImageService", "PullImage", request, seconds=None).image_ref)
 
+    def create_container(self, sandbox: str, pod: Pod, name: str, image: str) -> None:
+        """Create a container of the pod, without starting it; raises CriError."""
+        config = self._message(
+            "ContainerConfig",
+            metadata=self._message("ContainerMetadata", name=name),
+            image=self._message("ImageSpec", image=image),
+            labels={**_labels(pod), "io.kubernetes.container.name": name},
+            log_path=f"{name}/0.log",
+        )
+        request = self._message(
+            "CreateContainerRequest", pod_sandbox_id=sandbox, config=config, sandbox_config=self._sandbox(pod)
+        )
+        self._call("RuntimeService", "CreateContainer", request)
+
     def _sandbox(self, pod: Pod) -> Any:
-        labels = {
-            "io.kubernetes.pod.name": pod.name,
-            "io.kubernetes.pod.namespace": pod.namespace,
-            "io.kubernetes.pod.uid": pod.uid,
-        }
         config = self._message(
             "PodSandboxConfig",
             metadata=self._message("PodSandboxMetadata", name=pod.name, uid=pod.uid, namespace=pod.namespace),
             log_directory=f"/var/log/pods/{pod.namespace}_{pod.name}_{pod.uid}",
-            labels=labels,
+            labels=_labels(pod),
         )
         config.linux.cgroup_parent = f"/kubepods/besteffort/pod{pod.uid}"
         config.linux.security_context.namespace_options.network = 2
@@ -129,3 +138,11 @@ class Runtime:
             dialling = f"transport: Error while dialing: dial unix {self._socket}: connect: {cause}"
             message = f'connection error: desc = "{dialling}"'
         return RpcError(code, message)
+
+
+def _labels(pod: Pod) -> dict[str, str]:
+    return {
+        "io.kubernetes.pod.name": pod.name,
+        "io.kubernetes.pod.namespace": pod.namespace,
+        "io.kubernetes.pod.uid": pod.uid,
+    }

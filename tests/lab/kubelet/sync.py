@@ -1,5 +1,6 @@
 """One pod's life with the stand-in kubelet: sandbox, then every image, told in the kubelet's lines, tried again at its pace."""
 
+import contextlib
 import dataclasses
 import json
 import random
@@ -42,6 +43,7 @@ class CriClient(Protocol):
     def run_sandbox(self, pod: Pod) -> str: ...
     def present(self, image: str) -> bool: ...
     def pull(self, image: str, credential: Credential | None, pod: Pod) -> str: ...
+    def create_container(self, sandbox: str, pod: Pod, name: str, image: str) -> None: ...
 
 
 class TokenBucket:
@@ -84,6 +86,7 @@ class Puller:
         self._limiter = TokenBucket(settings.qps, settings.burst, clock)
         self._queue = threading.Lock()
         self._causes: dict[str, str] = {}
+        self._created: set[tuple[str, str]] = set()
         self._random = random.Random(settings.seed)
 
     def requeue_after(self) -> float:
@@ -97,7 +100,7 @@ class Puller:
         if not failures:
             for group in (True, False):
                 for container in [one for one in pod.containers if one.init == group]:
-                    failure = self._start(pod, container)
+                    failure = self._start(pod, container, sandboxes[pod.uid])
                     if failure is not None:
                         failures.append(failure)
                 if failures:
@@ -116,15 +119,24 @@ class Puller:
             return [lines.sandbox_failure(pod, failed.error)]
         return []
 
-    def _start(self, pod: Pod, container: Container) -> lines.Failure | None:
+    def _start(self, pod: Pod, container: Container, sandbox: str) -> lines.Failure | None:
+        if (sandbox, container.name) in self._created:
+            return None
         problem = self._ensure_image(pod, container)
         if problem is None:
+            self._create(pod, container, sandbox)
             return None
         reason, message = problem
         failure = lines.Failure("StartContainer", container.name, reason, message)
         if reason != "ImagePullBackOff":
             self._log([lines.start_failed(self.style, pod, container, failure)])
         return failure
+
+    def _create(self, pod: Pod, container: Container, sandbox: str) -> None:
+        self._created.add((sandbox, container.name))
+        # Whether a container of a made-up image can be made is no matter of pulling: CreateContainerError is not played.
+        with contextlib.suppress(CriError):
+            self._runtime.create_container(sandbox, pod, container.name, with_default_tag(container.image))
 
     def _ensure_image(self, pod: Pod, container: Container) -> tuple[str, str] | None:
         """Return reason and message of what keeps the image away, None when it is there (images/image_manager.go)."""
