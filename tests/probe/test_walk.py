@@ -290,6 +290,7 @@ def test_a_layer_behind_a_redirect_is_asked_for_without_authorization() -> None:
     [
         ("http://nowhere.test/x", Stage.DNS),
         ("http://blobs.test:1/x", Stage.CONNECT),
+        ("http://registry.test:1/x", Stage.CONNECT),
         ("https://blobs.test:{port}/x", Stage.TLS),
     ],
 )

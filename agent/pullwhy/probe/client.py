@@ -99,7 +99,7 @@ class Client:
     def _hop(self, url: URL, own: URL, *, redirected: bool, realm: bool) -> Hop:
         if not redirected and not realm:
             return Hop(url, Origin.ENDPOINT, self.via)
-        if url.host == own.host:
+        if (url.host, url.port) == (own.host, own.port):
             return Hop(url, Origin.INDIRECT, self.via)
         return Hop(url, Origin.INDIRECT, Via.TOKEN_HOST if realm else Via.BLOB_HOST)
 
