@@ -86,6 +86,11 @@ CASES: list[tuple[str, C, Stage, Via | None]] = [
     ),
     (
         f'Failed to inspect image "{IMAGE}": rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial unix /run/c.sock: connect: no such file or directory"',
+        C.RUNTIME_UNAVAILABLE,
+        Stage.RUNTIME,
+        None,
+    ),
+    (
         f'Failed to pull image "{IMAGE}": rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial unix /run/c.sock: connect: no such file or directory"',
         C.RUNTIME_UNAVAILABLE,
         Stage.RUNTIME,
