@@ -66,6 +66,17 @@ def test_damage_is_said_after_the_findings_before_it() -> None:
     assert b"the rest was not scanned" in done.stderr
 
 
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_a_file_of_which_nothing_can_be_read_gives_the_error_alone(tmp_path: Path, output: str) -> None:
+    broken = tmp_path / "node.export.gz"
+    broken.write_bytes(b"\x1f\x8b broken")
+    done = scan("--file", str(broken), "-o", output)
+    assert (done.returncode, done.stdout) == (1, b"")
+    [line] = done.stderr.decode().splitlines()
+    assert line.startswith(f"pullwhy scan: {broken}: ")
+    assert "nothing was scanned" in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

@@ -58,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         scan.take(line for line in _lines(options) if options.since is None or line.when >= options.since)
     except UnreadableLog as error:
+        if not scan.lines:
+            raise CommandError(f"{error}; nothing was scanned: copy or export the log again") from None
         damage = f"{error}; the rest was not scanned"
     found = [document(finding) for finding in scan.findings("")]
     # From a journal, only lines that may be about a pull are read.
@@ -88,7 +90,7 @@ def _from_file(name: str) -> Iterator[LogLine]:
         return
     try:
         with Path(name).open("rb") as file:
-            yield from read_log(file, Path(name).name, now)
+            yield from read_log(file, printable(name), now)
     except OSError as error:
         raise CommandError(f"cannot read {printable(name)}: {error.strerror}", EX_USAGE) from None
 
