@@ -27,7 +27,7 @@ from pullwhy.model import (
     State,
 )
 
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+NOW = datetime(2025, 11, 22, 12, 0, tzinfo=UTC)
 
 
 def finding(

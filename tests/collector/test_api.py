@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import http.client
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from collector.samples import NOW, collector, encoded, finding, get, recovered, until
+from collector.served import Served
 
-from pullwhy.collector.service import Collector
 from pullwhy.config import ReportSettings
 from pullwhy.diagnose.document import encode
 from pullwhy.model import CauseId, FailingPod, Finding
@@ -34,38 +34,21 @@ async def agent(address: str, findings: Iterable[Finding], **who: Any) -> AsyncI
         await asyncio.wait([task])
 
 
-def ask(tmp_path: Path, paths: Iterable[str], **headers: str) -> list[tuple[int, Any, dict[str, str]]]:
-    """Ask a collector that holds the sample findings."""
-
-    async def scenario() -> list[tuple[int, Any, dict[str, str]]]:
-        async with collector(tmp_path) as running:
-            return await _asked(running, paths, headers)
-
-    return asyncio.run(scenario())
-
-
-async def _asked(
-    running: Collector, paths: Iterable[str], headers: dict[str, str]
-) -> list[tuple[int, Any, dict[str, str]]]:
-    async with (
-        agent(
-            running.grpc_address,
-            SAMPLES_A,
-            cluster="",
-            status=lambda: NodeStatus(zone="z1", impairments=("no journal",)),
-        ),
-        agent(running.grpc_address, SAMPLES_B, node="node-b", cluster=""),
-    ):
-        return [await asyncio.to_thread(get, running.http_address, path, headers) for path in paths]
-
-
-SAMPLES_A = (
+SAMPLES = (
     finding(1),
     finding(2, cause=CauseId.DISK_FULL, pods=(FailingPod("ops", "job", "u", "main"),)),
     recovered(3),
     finding(4, image="nginx", registry="docker.io"),
+    finding(5, node="node-b"),
 )
-SAMPLES_B = (finding(5, node="node-b"),)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    running = Served(tmp_path_factory.mktemp("collector"), SAMPLES, NodeStatus(zone="z1", impairments=("no journal",)))
+    yield running
+    running.stop()
+
 
 ALL = {1, 2, 3, 4, 5}
 
@@ -90,15 +73,15 @@ ALL = {1, 2, 3, 4, 5}
         ("?cluster=blue", set()),
     ],
 )
-def test_filters(tmp_path: Path, query: str, numbers: set[int]) -> None:
-    ((status, answer, _),) = ask(tmp_path, [f"/api/v1/findings{query}"])
+def test_filters(served: Served, query: str, numbers: set[int]) -> None:
+    status, answer, _ = get(served.address, f"/api/v1/findings{query}")
     assert status == 200
     assert {int(item["id"], 16) for item in answer["items"]} == numbers
     assert answer["next"] is None
 
 
-def test_a_finding_has_the_keys_of_the_contract_and_the_states_it_took(tmp_path: Path) -> None:
-    ((status, answer, _),) = ask(tmp_path, [f"/api/v1/findings/{finding(3).id}"])
+def test_a_finding_has_the_keys_of_the_contract_and_the_states_it_took(served: Served) -> None:
+    status, answer, _ = get(served.address, f"/api/v1/findings/{finding(3).id}")
     assert status == 200
     documented = {
         "schema", "id", "cluster", "node", "zone", "pool", "agent_version", "image", "registry", "cause", "via", "stage", "confidence",
@@ -128,8 +111,8 @@ def test_pages_follow_each_other(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_nodes_tell_who_is_there_and_what_they_cannot_see(tmp_path: Path) -> None:
-    first, second, third = ask(tmp_path, ["/api/v1/nodes?limit=1", "/api/v1/nodes?node=node-b", "/api/v1/nodes"])
+def test_nodes_tell_who_is_there_and_what_they_cannot_see(served: Served) -> None:
+    first, second, third = (get(served.address, f"/api/v1/nodes{query}") for query in ("?limit=1", "?node=node-b", ""))
     node = first[1]["items"][0]
     assert (node["node"], node["connected"], node["zone"], node["active_findings"]) == ("node-a", True, "z1", 3)
     assert node["impairments"] == ["no journal"]
@@ -169,23 +152,18 @@ def test_a_node_that_left_is_no_longer_connected(tmp_path: Path) -> None:
         ("/nowhere", 404, "nothing at /nowhere"),
     ],
 )
-def test_a_wrong_question_is_answered_with_what_is_wrong(tmp_path: Path, path: str, status: int, told: str) -> None:
-    ((got, answer, headers),) = ask(tmp_path, [path])
+def test_a_wrong_question_is_answered_with_what_is_wrong(served: Served, path: str, status: int, told: str) -> None:
+    got, answer, headers = get(served.address, path)
     assert got == status
     assert set(answer) == {"error"}
     assert told in answer["error"]
     assert headers["content-type"] == "application/json"
 
 
-def test_only_reading_is_answered(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with collector(tmp_path) as running:
-            for method in ("POST", "DELETE", "PUT"):
-                path = "/api/v1/findings"
-                status, answer, _ = await asyncio.to_thread(get, running.http_address, path, None, method)
-                assert (status, answer) == (405, {"error": f"{method} is not answered here; GET is"})
-
-    asyncio.run(scenario())
+def test_only_reading_is_answered(served: Served) -> None:
+    for method in ("POST", "DELETE", "PUT"):
+        status, answer, _ = get(served.address, "/api/v1/findings", method=method)
+        assert (status, answer) == (405, {"error": f"{method} is not answered here; GET is"})
 
 
 def test_who_polls_gets_an_answer_only_when_something_changed(tmp_path: Path) -> None:
@@ -220,8 +198,8 @@ def test_one_id_in_two_clusters_is_told_apart(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_health_and_metrics(tmp_path: Path) -> None:
-    health, ready, metrics = ask(tmp_path, ["/healthz", "/readyz", "/metrics"])
+def test_health_and_metrics(served: Served) -> None:
+    health, ready, metrics = (get(served.address, path) for path in ("/healthz", "/readyz", "/metrics"))
     assert (health[0], ready[0], ready[1]) == (200, 200, {"status": "ready", "fault": ""})
     assert metrics[2]["content-type"].startswith("text/plain; version=0.0.4")
     lines = metrics[1].splitlines()
@@ -259,25 +237,21 @@ def test_a_full_disk_is_told_where_health_is_asked_and_answers_go_on(tmp_path: P
     asyncio.run(scenario())
 
 
-def test_hostile_http_is_survived(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with collector(tmp_path) as running:
-            for sent in (
-                b"\x00\xff\r\n\r\n",
-                b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20_000,
-                b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n",
-            ):
-                await asyncio.to_thread(_send, running.http_address, sent)
-            assert (await asyncio.to_thread(get, running.http_address, "/healthz"))[0] == 200
-
-    asyncio.run(scenario())
-
-
-def _send(address: str, data: bytes) -> None:
-    connection = http.client.HTTPConnection(address, timeout=5)
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x00\xff\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20_000,
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n",
+    ],
+    ids=["garbage", "headers", "path"],
+)
+def test_hostile_http_is_survived(served: Served, sent: bytes) -> None:
+    connection = http.client.HTTPConnection(served.address, timeout=5)
     connection.connect()
     assert connection.sock
     with contextlib.suppress(OSError):
-        connection.sock.sendall(data)
+        connection.sock.sendall(sent)
         connection.sock.recv(1000)
     connection.close()
+    assert get(served.address, "/healthz")[0] == 200

@@ -102,15 +102,12 @@ def test_tending_notes_who_is_there_and_counts_what_went(tmp_path: Path) -> None
         keep = Keep(timedelta(days=30), GIB)
         task = asyncio.create_task(tend(store, keep, metrics, lambda: {(WHO.cluster, WHO.node)}, clock))
 
-        async def empty() -> bool:
-            return not await store.findings(Query())
-
-        await until(empty)
+        await until(lambda: b"pullwhy_collector_forgotten_findings_total 1.0" in metrics.text())
         (node,) = await store.nodes("", "", 10, None)
         assert node.last_seen == clock.now
         task.cancel()
         await asyncio.wait([task])
-        assert b"pullwhy_collector_forgotten_findings_total 1.0" in metrics.text()
+        assert not await store.findings(Query())
         await store.close()
 
     asyncio.run(scenario())

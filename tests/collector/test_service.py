@@ -146,7 +146,10 @@ def test_it_ends_at_once_and_well_when_told_with_an_agent_connected(tmp_path: Pa
             task.cancel()
             await asyncio.wait([task])
 
-        asyncio.run(connected())
+        try:
+            asyncio.run(connected())
+        finally:
+            process.kill()
         assert process.stderr
         errors = process.stderr.read()
     assert "Traceback" not in errors

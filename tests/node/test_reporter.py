@@ -381,7 +381,7 @@ async def said_by_a_collector_that_allows_a_ping_every(seconds: float) -> str:
         await stream.write(pb.AgentMessage(hello=pb.Hello()))
         await stream.read()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(4.5):
+            async with asyncio.timeout(3.6):
                 with contextlib.suppress(grpc.aio.AioRpcError):
                     await stream.read()
                 return str(await stream.details())

@@ -1,10 +1,43 @@
-"""Placeholder until the command group lands."""
+"""`pullwhy collector`: runs the collector until it is told to stop."""
 
 from __future__ import annotations
 
 import argparse
+import logging
+import os
+from pathlib import Path
+
+from pullwhy.cli.main import CommandError
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add nothing yet."""
-    del subparsers
+    """Add `collector`."""
+    parser = subparsers.add_parser("collector", help="take findings from agents and answer questions")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings (TOML); each is also PULLWHY_<KEY> in the environment"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run until SIGTERM or SIGINT."""
+    # gRPC's own lines would say again, and less clearly, what ours say.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    import asyncio  # noqa: PLC0415 - servers, for this command alone
+
+    from pullwhy.collector.settings import CollectorSettings  # noqa: PLC0415
+    from pullwhy.config import ConfigError, load  # noqa: PLC0415
+
+    try:
+        from pullwhy.collector.service import StartError, serve  # noqa: PLC0415
+    except ImportError as error:
+        raise CommandError(
+            f"{error.name} is not installed: install pullwhy with its extra, 'pullwhy[collector]'"
+        ) from error
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        asyncio.run(serve(load(CollectorSettings, options.config, os.environ)))
+    except (ConfigError, StartError) as error:
+        raise CommandError(str(error)) from error
+    return 0

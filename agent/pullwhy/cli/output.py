@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-import yaml
-
 from pullwhy.text import printable
 
 Record = Mapping[str, Any]
@@ -82,14 +80,14 @@ class Column:
 def print_records(records: Sequence[Record], output: str, columns: Sequence[Column], to: Screen, empty: str) -> None:
     """Print `records` in one of FORMATS; where a table would have no row, say `empty` on the error stream."""
     if output == "json":
-        _write(to.out, to_json(records) + "\n")
+        write(to.out, to_json(records) + "\n")
     elif output == "yaml":
-        _write(to.out, to_yaml(records))
+        write(to.out, to_yaml(records))
     elif records:
         chosen = [column for column in columns if output == "wide" or not column.wide]
-        _write(to.out, table(records, chosen, to, cut=output != "wide"))
+        write(to.out, table(records, chosen, to, cut=output != "wide"))
     else:
-        _write(to.errors, printable(empty, CELL_LIMIT) + "\n")
+        write(to.errors, printable(empty, CELL_LIMIT) + "\n")
 
 
 def to_json(value: Any) -> str:
@@ -100,6 +98,8 @@ def to_json(value: Any) -> str:
 
 def to_yaml(value: Any) -> str:
     """Return YAML in ASCII, keys in their own order."""
+    import yaml  # noqa: PLC0415 - every command passes here, few print YAML
+
     return yaml.safe_dump(json.loads(json.dumps(value)), sort_keys=False, allow_unicode=False, width=1_000)
 
 
@@ -176,7 +176,8 @@ def _take(text: str, width: int) -> str:
     return text
 
 
-def _write(stream: TextIO, text: str) -> None:
+def write(stream: TextIO, text: str) -> None:
+    """Write `text`; what the stream's encoding lacks is escaped."""
     # A terminal in the C locale must show a finding too, however it spells an ellipsis.
     encoding = stream.encoding or "utf-8"
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))

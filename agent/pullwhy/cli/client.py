@@ -1,0 +1,126 @@
+"""Questions to the collector over HTTP; every failure is one line that names the server and the mend."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pullwhy.cli.main import EX_USAGE, CommandError
+from pullwhy.text import printable
+
+TIMEOUT_SECONDS: Final = 15.0
+MAX_ANSWER: Final = 64 * 1024 * 1024
+"""Bytes of one answer; a page of findings has a few megabytes at most."""
+PAGE: Final = 500
+
+_HTTP_NOT_FOUND: Final = 404
+_HTTP_NOT_MODIFIED: Final = 304
+
+
+class NotFound(CommandError):
+    """The collector knows nothing of that name."""
+
+
+class Unchanged(Exception):
+    """Nothing changed since the answer that carried the given tag."""
+
+
+class Client:
+    """Asks one collector; remembers the tag of its last first page, for who polls."""
+
+    def __init__(self, server: str) -> None:
+        self._server = _checked(server)
+        # The environment's proxy is for the way out, never for this machine (a port-forward).
+        handlers = [urllib.request.ProxyHandler({})] if _is_loopback(self._server) else []
+        self._opener = urllib.request.build_opener(*handlers)
+        self.tag = ""
+
+    def one(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+        """Return one document; raises NotFound or CommandError."""
+        return self._get(path, parameters)[0]
+
+    def all(
+        self, path: str, parameters: Mapping[str, str], limit: int, tag: str = ""
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Return up to `limit` items of a list, page by page, and whether there are more.
+
+        Raises Unchanged where `tag`, that of an earlier answer, still holds.
+        """
+        items: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            page = dict(parameters, limit=str(min(PAGE, limit - len(items)))) | ({"cursor": cursor} if cursor else {})
+            answer, new_tag = self._get(path, page, tag if not cursor else "")
+            self.tag = self.tag if cursor else new_tag
+            items += answer.get("items", [])
+            cursor = answer.get("next") or ""
+            if not cursor or len(items) >= limit:
+                return items[:limit], bool(cursor)
+
+    def _get(self, path: str, parameters: Mapping[str, str], tag: str = "") -> tuple[dict[str, Any], str]:
+        query = urllib.parse.urlencode({name: value for name, value in parameters.items() if value})
+        headers = {"accept": "application/json"} | ({"if-none-match": tag} if tag else {})
+        request = urllib.request.Request(f"{self._server}{path}?{query}", headers=headers)  # noqa: S310 - checked: http or https
+        try:
+            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+                return _decoded(response.read(MAX_ANSWER + 1), self._server), response.headers.get("etag", "")
+        except urllib.error.HTTPError as error:
+            if error.code == _HTTP_NOT_MODIFIED:
+                raise Unchanged from None
+            raise self._refused(error) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from None
+
+    def _refused(self, error: urllib.error.HTTPError) -> CommandError:
+        with error:
+            try:
+                text = str(json.loads(error.read(65_536))["error"])
+            except (ValueError, KeyError, TypeError, OSError):
+                text = f"HTTP {error.code} without an explanation: is this a pullwhy collector?"
+        kind = NotFound if error.code == _HTTP_NOT_FOUND else CommandError
+        return kind(f"{printable(self._server)}: {printable(text)}")
+
+    def _unreachable(self, error: Exception) -> CommandError:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        told = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        return CommandError(
+            f"the collector at {printable(self._server)} cannot be reached: {printable(told)}; name it with --server or "
+            "PULLWHY_SERVER (from outside of the cluster: kubectl port-forward to its HTTP port)"
+        )
+
+
+def _decoded(body: bytes, server: str) -> dict[str, Any]:
+    if len(body) > MAX_ANSWER:
+        raise CommandError(f"{printable(server)}: the answer has more than {MAX_ANSWER} bytes: ask for less")
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise CommandError(f"{printable(server)}: the answer is no JSON object: is this a pullwhy collector?")
+    return value
+
+
+def _checked(server: str) -> str:
+    try:
+        url = urllib.parse.urlsplit(server)
+        good = url.scheme in ("http", "https") and url.hostname and url.port != 0 and not url.query and not url.fragment
+    except ValueError:
+        good = False
+    if not good or not server.isascii() or not server.isprintable() or " " in server:
+        raise CommandError(f"--server {printable(server, 200)}: write http://HOST:PORT or https://HOST:PORT", EX_USAGE)
+    return server.rstrip("/")
+
+
+def _is_loopback(server: str) -> bool:
+    host = urllib.parse.urlsplit(server).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

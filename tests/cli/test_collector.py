@@ -1,0 +1,46 @@
+"""`pullwhy collector`: what it cannot start with is one clear line."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pullwhy.cli.main import main
+
+PULLWHY = [sys.executable, "-c", "from pullwhy.cli.main import run; run()", "collector"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ('http_listn = "x"', "unknown key 'http_listn'; did you mean 'http_listen'?"),
+        ("retention_days = 0", "retention_days: "),
+        ('grpc_listen = "9443"', "grpc_listen: expected ADDRESS:PORT"),
+        ('database = "/proc/none/c.db"', "/proc/none/c.db: No such file or directory: name a file"),
+        ("not toml", "not TOML"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: str, told: str
+) -> None:
+    config = tmp_path / "collector.toml"
+    config.write_text(settings)
+    assert main(["collector", "--config", str(config)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("pullwhy collector: ")
+    assert told in line
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        environment = {
+            "PULLWHY_DATABASE": str(tmp_path / "c.db"),
+            "PULLWHY_HTTP_LISTEN": "127.0.0.1:0",
+            "PULLWHY_GRPC_LISTEN": f"127.0.0.1:{taken.getsockname()[1]}",
+        }
+        done = subprocess.run(PULLWHY, capture_output=True, text=True, env=environment, timeout=30, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("pullwhy collector: grpc_listen 127.0.0.1:")
