@@ -143,14 +143,11 @@ def test_hostile_answers_end_in_a_clean_finding(world: World, node: Node, preset
 @pytest.mark.parametrize("preset", ["layer-metadata-address", "token-metadata-address"])
 def test_metadata_addresses_are_never_dialled(world: World, node: Node, preset: str) -> None:
     node.run(["ip", "addr", "replace", f"{METADATA_ADDRESS}/32", "dev", "lo"])
-    listener = node.popen(
-        [
-            "python3",
-            "-c",
-            f"import http.server as h; h.HTTPServer(('{METADATA_ADDRESS}', 80), h.SimpleHTTPRequestHandler).serve_forever()",
-        ],
-        stderr=node.path("/run/metadata.log").open("w"),
+    serve = (
+        f"import http.server as h; h.HTTPServer(('{METADATA_ADDRESS}', 80), h.SimpleHTTPRequestHandler).serve_forever()"
     )
+    with node.path("/run/metadata.log").open("w") as log:
+        listener = node.popen(["python3", "-c", serve], stderr=log)
     try:
         node.kubelet.add_pod(preset, world.servers.faulty_for(node).set(preset, preset))
         found = world.finding(preset, node.name)

@@ -100,6 +100,15 @@ def test_a_plan_holds_the_nodes_own_settings(tmp_path: Path) -> None:
     assert not plan.local_addresses_allowed
 
 
+def test_a_host_that_is_named_twice_is_walked_once(tmp_path: Path) -> None:
+    twice = 'server = "https://reg.example"\n[host."https://reg.example"]\n[host."https://m.example"]\n'
+    prepared = prepare(tmp_path, files={**HOST, MIRROR: twice})
+    assert prepared.plan is not None
+    assert prepared.effective is not None
+    assert [each.authority for each in prepared.effective.endpoints] == ["reg.example", "m.example", "reg.example"]
+    assert [each.authority for each in prepared.plan.endpoints] == ["reg.example", "m.example"]
+
+
 def test_no_secret_is_in_a_plans_text(tmp_path: Path) -> None:
     assert "canary" not in repr(prepare(tmp_path))
 

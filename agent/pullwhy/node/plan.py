@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from pullwhy import __version__
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import Outcome, Stage
-from pullwhy.plan import Credential, Timeouts, WalkPlan
+from pullwhy.plan import Credential, Endpoint, Timeouts, WalkPlan
 from pullwhy.runtime.containerd import read_config, with_status
 from pullwhy.runtime.credentials import InvalidCredentials, Match, node_credentials, supplied_credentials
 from pullwhy.runtime.cri import CRIClient, CRIError
@@ -26,6 +27,9 @@ from pullwhy.runtime.storage import Place, check
 from pullwhy.runtime.trust import TrustStore, read_trust
 from pullwhy.runtime.versions import Version, parse_version
 from pullwhy.trace import StageResult
+
+START_PRECISION: Final = 1.0
+"""Seconds by which a process' start may be told too early: /proc/stat gives the boot time in whole ones (proc(5))."""
 
 __all__ = ["InvalidCredentials", "NodeSight", "Prepared", "Sources", "make_plan", "survey"]
 
@@ -143,7 +147,7 @@ def make_plan(
     plan = WalkPlan(
         image=image,
         platform=sources.platform or node_platform(sources.machine),
-        endpoints=found.endpoints,
+        endpoints=_distinct(found.endpoints),
         resolver=resolver.resolver,
         proxies=view.process.proxies if view.process is not None else None,
         system_trust=trust.pem,
@@ -248,6 +252,17 @@ def _trusted(found: Effective) -> tuple[str, ...]:
     return tuple(dict.fromkeys(endpoint.host for endpoint in found.endpoints if endpoint.is_mirror or named))
 
 
+def _distinct(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    """Return the endpoints without those that only repeat another one.
+
+    A hosts.toml often names the server as a host too. The runtime asks twice then; we need not.
+    """
+    first: dict[Endpoint, Endpoint] = {}
+    for endpoint in endpoints:
+        first.setdefault(replace(endpoint, source=""), endpoint)
+    return tuple(first.values())
+
+
 def _trust_variables(process: RuntimeProcess | None) -> tuple[str, str]:
     return (process.ssl_cert_file, process.ssl_cert_dir) if process is not None else ("", "")
 
@@ -257,7 +272,7 @@ def _stale(view: RuntimeView, trust: TrustStore) -> tuple[StageResult, ...]:
     process, config = view.process, view.config
     if process is None or process.started is None:
         return ()
-    started = process.started.timestamp()
+    started = process.started.timestamp() + START_PRECISION
     results = []
     if trust.newest > started:
         detail = (
