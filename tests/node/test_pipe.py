@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from walking.plans import plan_for
 
@@ -101,12 +101,14 @@ def test_a_secret_that_is_no_text_is_refused() -> None:
         decode(msgspec.json.encode(tampered), PlanFrame)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_reader(body: bytes) -> None:
     with pytest.raises(BrokenFrame):
         decode(body, TraceFrame)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damaged_frames_are_frames_or_broken(data: st.DataObject) -> None:
     body = bytearray(encode(TraceFrame(7, full_trace()))[HEADER:])

@@ -2,7 +2,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pullwhy.probe.answers import MAX_CODES, MAX_HEADER_VALUE, date_of, facts, registry_errors
@@ -135,6 +135,7 @@ def test_the_servers_date_is_read_where_it_is_one(header: str, expected: datetim
     assert date_of(Answered(200, (("date", header),), b"", complete=True)) == expected
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=500))
 def test_no_body_breaks_the_reader(body: bytes) -> None:
     codes, _ = registry_errors(body)

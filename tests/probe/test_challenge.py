@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pullwhy.probe.challenge import MAX_CHALLENGES, MAX_PARAMETERS, Challenge, choose, parse
@@ -55,6 +55,7 @@ def test_what_is_read_is_bounded() -> None:
     assert len(parse(tuple("Basic" for _ in range(1000)))) <= MAX_CHALLENGES
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=200), max_size=4))
 def test_nothing_that_a_server_sends_breaks_the_parser(headers: list[str]) -> None:
     for challenge in parse(tuple(headers)):
@@ -65,6 +66,7 @@ def test_nothing_that_a_server_sends_breaks_the_parser(headers: list[str]) -> No
 NAMES = st.from_regex(r"[a-z]{1,8}", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(NAMES, st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=20), max_size=6)
 )

@@ -8,7 +8,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from walking.network import FakeClock, FakeNetwork, FakeStream
 
@@ -246,6 +246,7 @@ def test_a_name_that_dns_cannot_carry_does_not_exist(host: str) -> None:
     assert facts.addresses == ()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=600))
 def test_nothing_that_a_nameserver_sends_breaks_the_resolver(noise: bytes) -> None:
     network = FakeNetwork(datagrams={"192.0.2.1": lambda wire: wire[:2] + noise})
@@ -253,6 +254,7 @@ def test_nothing_that_a_nameserver_sends_breaks_the_resolver(noise: bytes) -> No
     assert facts.decisive is None or facts.decisive.result in DNSResult
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damaged_answers_do_not_break_the_resolver(data: st.DataObject) -> None:
     def damaged(wire: bytes) -> bytes:

@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from walking.network import FakeStream
 
@@ -110,6 +110,7 @@ def test_a_tunnel_ends_where_the_other_protocol_begins() -> None:
     assert refused.status == 407
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=5))
 def test_nothing_that_a_server_sends_escapes(chunks: list[bytes]) -> None:
     try:

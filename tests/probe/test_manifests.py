@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pullwhy.probe.manifests import (
@@ -169,6 +169,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON, st.sampled_from([OCI_INDEX, OCI_MANIFEST]))
 def test_any_json_is_a_manifest_or_said_to_be_none(decoded: object, kind: str) -> None:
     try:

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 from cryptography import x509 as certificates
 from cryptography.hazmat.primitives import hashes, serialization
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from walking.certificates import Plain
 
@@ -48,6 +48,7 @@ def test_what_cannot_be_read_is_said_to_be_so() -> None:
 GOOD = Plain("Corp Root CA", "Corp", host="registry.test").der
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damaged_certificates_never_raise(data: st.DataObject) -> None:
     damaged = bytearray(GOOD)
