@@ -58,7 +58,7 @@ def make_faults(world: World, node: Node, names: tuple[str, ...]) -> None:
         node.kubelet.add_pod(
             pod_of(fault), spec.image, namespace="shop", pull_policy=spec.pull_policy, credentials=spec.credentials
         )
-    node.kubelet.add_pod("healthy", f"{world.servers.plain_for(node).host}/shop/web:1.0", namespace="shop")
+    node.kubelet.add_pod("healthy", f"{world.servers.plain_for(node).host}/shop/web:stable", namespace="shop")
 
 
 def wait_for_findings(world: World, wanted: int) -> int:

@@ -259,7 +259,7 @@ FINDING_COLUMNS: Final = (
     Column("NODE", text_of("node"), shrink=True),
     Column("IMAGE", text_of("image"), shrink=True),
     Column("CAUSE", text_of("cause"), style=_cause_style),
-    Column("VIA", text_of("via"), wide=True),
+    Column("VIA", text_of("via")),
     Column("STAGE", text_of("stage")),
     Column("CONFIDENCE", text_of("confidence")),
     Column("PODS", _pod_count),

@@ -22,6 +22,8 @@ from pullwhy.watch.units import RUNTIME_UNITS, Sources, detect
 
 CHECK: Final = 300.0
 """Seconds between two checks whether the kubelet's newest entry can be read."""
+CHECK_SOON: Final = 5.0
+"""The same while it cannot: at a node's boot the agent may come before the kubelet."""
 QUIET: Final = timedelta(minutes=30)
 """A kubelet writes something in that time; older entries say that it is not running, or logs elsewhere."""
 
@@ -91,8 +93,9 @@ class Feed:
     async def check(self, sources: Sources) -> None:
         """Look at the kubelet's newest entry again and again."""
         while True:
-            self.impairments.set("kubelet log", kubelet_silence(self.root, sources, self.clock()))
-            await asyncio.sleep(CHECK)
+            silence = kubelet_silence(self.root, sources, self.clock())
+            self.impairments.set("kubelet log", silence)
+            await asyncio.sleep(CHECK_SOON if silence else CHECK)
 
     def _take(self, gap: str, suppressed: int) -> None:
         if gap:
