@@ -14,6 +14,8 @@ MAX_FACTS = 24
 MAX_FACT = 500
 """Characters of one fact; a runtime's message may be longer, and its end says least."""
 
+_TELLING = ("retry-after", "ratelimit-limit", "ratelimit-remaining", "ratelimit-source", "server")
+"""Ends of the names of headers that tell more than the status does."""
 _LISTED = 8
 """Nameservers, addresses and certificates shown of each."""
 
@@ -91,7 +93,8 @@ def _attempt(attempt: ConnectAttempt) -> str:
 def _tls(result: StageResult) -> list[str]:
     if result.tls is None:
         return []
-    error = [f"the handshake says: {result.tls.error}"] if result.tls.error else []
+    told = result.tls.error and result.tls.error not in result.detail
+    error = [f"the handshake says: {result.tls.error}"] if told else []
     chain = [_certificate(i, c, result.tls.faulty) for i, c in enumerate(result.tls.chain[:_LISTED])]
     return [*error, *chain]
 
@@ -108,7 +111,7 @@ def _http(result: StageResult) -> list[str]:
     if result.http is None:
         return []
     lines = [f"{result.http.method} {result.http.url}: {status_text(result)}"]
-    shown = {key: value for key, value in (result.http.headers or {}).items() if key.lower() != "date"}
+    shown = {key: value for key, value in (result.http.headers or {}).items() if key.lower().endswith(_TELLING)}
     if shown:
         lines.append("headers: " + ", ".join(f"{key}: {value}" for key, value in list(shown.items())[:_LISTED]))
     if result.http.html and not result.http.registry_api:

@@ -203,7 +203,10 @@ def _why_blind(case: Case) -> str:
         return f"the walk could not look ({faults[0].detail or faults[0].stage.value})"
     if case.trace is not None and not case.trace.complete:
         return "the walk ran out of time"
-    skipped = [r for r in results if r.outcome is Outcome.SKIPPED and r.detail]
+    # What is about an endpoint stopped the walk; the others are remarks about the node.
+    skipped = sorted(
+        (r for r in results if r.outcome is Outcome.SKIPPED and r.detail), key=lambda r: r.endpoint is None
+    )
     return f"the walk did not look further ({skipped[0].detail})" if skipped else "the walk saw no answer"
 
 
