@@ -90,6 +90,9 @@ class FakeEyes:
     def fingerprint(self) -> str:
         return self.mark
 
+    def sandbox_image(self) -> str:
+        return "registry.example/pause:3"
+
     def progress(self) -> datetime | None:
         return self.written
 
@@ -115,6 +118,7 @@ class FakeLooks:
         self.most: dict[str, int] = {}
         self.cause, self.confidence = CauseId.TAG_NOT_FOUND, Confidence.PROVED
         self.error: Exception | None = None
+        self.reproduction_seconds = 0.0
 
     def by_text(self, failure: PullFailure) -> Investigation:
         found = self._found(failure.image, failure)
@@ -141,6 +145,7 @@ class FakeLooks:
     async def reproduce(self, found: Investigation, window: timedelta) -> Investigation:
         del window
         self.reproduced.append(found.case.image_text)
+        await asyncio.sleep(self.reproduction_seconds)
         return replace(found, case=replace(found.case, reproduction=Reproduction("Skipped", "not needed")))
 
     def _found(self, image: str, failure: PullFailure | None) -> Investigation:

@@ -60,6 +60,12 @@ def test_pods_with_one_image_and_cause_are_one_finding() -> None:
     assert (finding.node, finding.cluster, finding.kubelet.attempts) == ("node-a", "east", 3)
 
 
+def test_an_image_that_no_line_told_is_shown_as_such() -> None:
+    unnamed = replace(judged(), image="")
+    (finding,) = ledger(unnamed).changes([incident(image="")], at(1))
+    assert finding.image == "(not told)"
+
+
 def test_what_is_not_confirmed_or_not_judged_is_not_told() -> None:
     assert ledger(judged()).changes([incident(confirmed=False), incident("b", topic="other")], at(1)) == []
 

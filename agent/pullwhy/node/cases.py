@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_WORD: Final = 1.0
 """Seconds after which a finding is told from the text alone, to be told again with proof."""
+AT_ONCE: Final = 0.05
+"""Seconds within which a reproduction, or the reason why there is none, is told together with the walk."""
 MAX_KEPT: Final = 300
 
 
@@ -65,12 +67,22 @@ class Cases:
         finally:
             first_word.cancel()
             await asyncio.wait([first_word])
+        return await self._reproduce(incident, found)
+
+    async def _reproduce(self, incident: Incident, found: Investigation) -> Investigation:
+        subject = (incident.image, incident.topic)
+        window = timedelta(seconds=incident.backoff.seconds)
+        asking = asyncio.ensure_future(self.looks.reproduce(found, window))
+        try:
+            done, _ = await asyncio.wait([asking], timeout=AT_ONCE)
+            if not done:
+                self._publish(subject, found)
+            found = await asking
+        finally:
+            asking.cancel()
+        if found.case.reproduction is not None:
+            self.metrics.reproductions.add(outcome=found.case.reproduction.outcome)
         self._publish(subject, found)
-        if incident.image:
-            found = await self.looks.reproduce(found, timedelta(seconds=incident.backoff.seconds))
-            if found.case.reproduction is not None:
-                self.metrics.reproductions.add(outcome=found.case.reproduction.outcome)
-            self._publish(subject, found)
         return found
 
     def tried_again(self, incident: Incident) -> None:

@@ -8,7 +8,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -43,6 +43,9 @@ SUPPRESSED_FOR: Final = timedelta(minutes=10)
 
 class Eyes(Protocol):
     """What is seen of the node between two walks."""
+
+    def sandbox_image(self) -> str:
+        """Return the image that every pod's sandbox is made from, empty where the runtime's configuration does not tell."""
 
     async def sight(self) -> Sight | None:
         """Return CRI's pods and containers, None where it does not answer."""
@@ -167,6 +170,8 @@ class Engine:
         self.stepped = now
 
     def _failed(self, failure: PullFailure) -> None:
+        if failure.reason is Reason.CREATE_POD_SANDBOX_ERROR and not failure.image:
+            failure = replace(failure, image=self._parts.eyes.sandbox_image())
         self._parts.metrics.failures.add()
         self._close(self._tracker.failed(failure))
         if failure.reason is not Reason.IMAGE_PULL_BACK_OFF:
@@ -191,17 +196,20 @@ class Engine:
 
     def _patience(self) -> float:
         if self._looks_due:
-            return max(0.05, (self._looks_due[0] - self._parts.clock()).total_seconds())
+            return max(0.2, (min(self._looks_due) - self._parts.clock()).total_seconds())
         if any(not each.confirmed for each in self._tracker.incidents):
             return LOOK_SOON.total_seconds()
         return TICK if self._tracker.incidents or self._hangs.pulls else IDLE
 
     async def _look(self, now: datetime) -> None:
         """Ask CRI what became of the pods, where that is due."""
-        due = bool(self._looks_due) and now >= self._looks_due[0]
+        if not self._tracker.incidents:
+            self._looks_due.clear()
+            return
         waiting = any(not each.confirmed for each in self._tracker.incidents)
+        due = any(each <= now for each in self._looks_due)
         since = now - self._looked if self._looked is not None else LOOK
-        if not self._tracker.incidents or not (since >= LOOK or ((waiting or due) and since >= LOOK_SOON)):
+        if since < (LOOK_SOON if waiting or due else LOOK):
             return
         self._looks_due = [each for each in self._looks_due if each > now]
         self._looked = now

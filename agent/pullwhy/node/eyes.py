@@ -57,6 +57,11 @@ class NodeEyes:
             self._fingerprint = fingerprint(self._sight)
         return self._fingerprint
 
+    def sandbox_image(self) -> str:
+        """Return the image of every pod's sandbox, empty where it is not known."""
+        config = self._sight.view.config if self._sight else None
+        return config.sandbox_image if config else ""
+
     def progress(self) -> datetime | None:
         """Return when containerd last wrote to a download, None where that cannot be seen."""
         config = self._sight.view.config if self._sight else None

@@ -24,6 +24,8 @@ REFRESH: Final = timedelta(seconds=60)
 """How often a finding is told again when nothing but its `last_seen` changed."""
 MEMORY: Final = timedelta(hours=1)
 """How long a resolved finding is remembered: if it comes back meanwhile it is the same one, with its count."""
+UNTOLD_IMAGE: Final = "(not told)"
+"""What a finding shows while no line told the image."""
 MAX_FINDINGS: Final = 500
 MAX_PODS: Final = 200
 """Pods named in one finding; a node runs few more in all."""
@@ -88,8 +90,9 @@ class Ledger:
         for record in sorted(ledger.records.values(), key=lambda each: each.finding.state is State.ACTIVE):
             told = record.finding
             for topic in record.topics:
-                ledger._judged[told.image, topic] = Judged(
-                    told.image, topic, told.registry, told.diagnosis, told.trace, told.reproduction
+                image = "" if told.image == UNTOLD_IMAGE else told.image
+                ledger._judged[image, topic] = Judged(
+                    image, topic, told.registry, told.diagnosis, told.trace, told.reproduction
                 )
             ledger._told.update(dict.fromkeys(record.members, told.id))
         return ledger
@@ -156,7 +159,7 @@ class Ledger:
         first_seen = min(each.first_seen for each in incidents)
         finding = Finding(
             id=finding_id,
-            image=judged.image,
+            image=judged.image or UNTOLD_IMAGE,
             registry=judged.registry,
             diagnosis=judged.diagnosis,
             trace=judged.trace,

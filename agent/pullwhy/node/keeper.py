@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,8 @@ SOON: Final = 0.5
 """Seconds from a change to its being kept; several changes are kept together."""
 SELDOM: Final = 30.0
 """Seconds between two writes while only the positions move."""
+RETRY: Final = 10.0
+"""Seconds until a write that failed is tried again."""
 SHARE: Final = 20
 """After a write it rests for this many times as long as the write took: a slow disk is not to be busy with us."""
 
@@ -27,6 +30,7 @@ class Keeper:
         self._engine = engine
         self._impaired = impaired
         self._moves = 0
+        self._writing = threading.Lock()
 
     async def run(self) -> None:
         """Write whenever it is due, until cancelled."""
@@ -39,23 +43,26 @@ class Keeper:
                 continue
             await asyncio.sleep(SOON)
             began = loop.time()
-            await asyncio.to_thread(self._write, self._content())
-            await asyncio.sleep(SHARE * (loop.time() - began))
+            trouble = await asyncio.to_thread(self._write, self._content())
+            self._impaired(trouble)
+            if trouble:
+                self._engine.changed.set()
+            await asyncio.sleep(RETRY if trouble else SHARE * (loop.time() - began))
 
     def finish(self) -> None:
         """Write for the last time."""
-        self._write(self._content())
+        self._impaired(self._write(self._content()))
 
     def _content(self) -> bytes:
         self._engine.changed.clear()
         self._moves = self._engine.moves
         return encode(self._engine.kept())
 
-    def _write(self, content: bytes) -> None:
-        try:
-            save(self._directory, content)
-        except StateUnwritable as error:
-            self._engine.changed.set()
-            self._impaired(str(error))
-        else:
-            self._impaired("")
+    def _write(self, content: bytes) -> str:
+        """Write, in whatever thread; return what went wrong."""
+        with self._writing:  # the last write may come while a thread is at the one before
+            try:
+                save(self._directory, content)
+            except StateUnwritable as error:
+                return str(error)
+        return ""

@@ -1,0 +1,90 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from node.test_engine import Bench
+from watch.journals import EPOCH, host, write_journal
+
+from pullwhy.config import WatchSettings
+from pullwhy.node.feed import Feed, kubelet_silence
+from pullwhy.node.impairments import Impairments
+from pullwhy.watch.journal import JournalUnreadable
+from pullwhy.watch.units import Sources
+
+NOW = datetime.fromtimestamp(EPOCH / 1_000_000, UTC) + timedelta(seconds=10)
+KUBELET = Sources(kubelet_units=("kubelet.service",))
+
+
+def feed(root: Path, bench: Bench, settings: WatchSettings = WatchSettings()) -> Feed:  # noqa: B008 - it is frozen
+    return Feed(root, settings, bench.engine, Impairments(), bench.metrics, lambda: NOW)
+
+
+async def follow(fed: Feed, sources: Sources) -> None:
+    task = asyncio.create_task(fed.follow_journal(sources))
+    async with asyncio.timeout(5):
+        while not fed.caught_up:  # noqa: ASYNC110 - it is told by no event
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def test_positions_move_with_the_lines(tmp_path: Path) -> None:
+    write_journal(host(tmp_path) / "system.journal", range(5))
+    bench = Bench()
+    asyncio.run(follow(feed(tmp_path, bench), KUBELET))
+    position = bench.engine.positions.journal
+    assert position
+    assert position.realtime == EPOCH + 4_000_000
+
+
+def test_a_gap_is_counted_and_said(tmp_path: Path) -> None:
+    directory = host(tmp_path)
+    write_journal(directory / "old.journal", range(2))
+    bench = Bench()
+    asyncio.run(follow(feed(tmp_path, bench), KUBELET))
+    (directory / "old.journal").unlink()
+    write_journal(directory / "system.journal", range(5, 6))
+    fed = feed(tmp_path, bench)
+    asyncio.run(follow(fed, KUBELET))
+    assert bench.metrics.gaps.get() == 1
+    assert "vacuumed" in fed.impairments.lines[0]
+
+
+def test_an_unreadable_journal_is_one_line_and_an_error_to_the_supervisor(tmp_path: Path) -> None:
+    fed = feed(tmp_path / "absent", Bench())
+    with pytest.raises(JournalUnreadable):
+        asyncio.run(fed.follow_journal(KUBELET))
+    assert "absent" in fed.impairments.lines[0]
+
+
+def test_the_settings_name_the_sources(tmp_path: Path) -> None:
+    settings = WatchSettings(units=("my.service",), files=("/var/log/kubelet.log",))
+    sources = feed(tmp_path, Bench(), settings).sources()
+    assert sources.kubelet_units == ("my.service",)
+    assert sources.files == (tmp_path / "var/log/kubelet.log",)
+    assert "containerd.service" in sources.units
+
+
+@pytest.mark.parametrize(
+    ("lines", "later", "words"),
+    [
+        (range(5), 60, ()),
+        (range(5), 3600, ("newest", "2026-11-22", "watch.units")),
+        (range(0), 60, ("no journal entry", "kubelet.service", "mount", "root")),
+    ],
+)
+def test_a_kubelet_whose_log_is_not_seen_is_no_healthy_one(
+    tmp_path: Path, lines: range, later: float, words: tuple[str, ...]
+) -> None:
+    write_journal(host(tmp_path) / "system.journal", lines)
+    said = kubelet_silence(tmp_path, KUBELET, NOW + timedelta(seconds=later))
+    assert bool(said) is bool(words)
+    assert all(word in said for word in words)
+
+
+def test_a_missing_log_file_is_named(tmp_path: Path) -> None:
+    sources = Sources(kubelet_files=(tmp_path / "kubelet.log",))
+    assert "kubelet.log" in kubelet_silence(tmp_path, sources, NOW)
+    (tmp_path / "kubelet.log").touch()
+    assert not kubelet_silence(tmp_path, sources, NOW)
