@@ -10,13 +10,14 @@ from pullwhy.watch.cursor import JournalPosition, Positions
 
 
 def test_a_change_is_kept_soon_and_the_rest_at_the_end(tmp_path: Path) -> None:
-    bench, said = Bench(), []
+    bench = Bench()
+    said: list[str] = []
     keeper = Keeper(tmp_path, bench.engine, said.append)
 
     async def run() -> None:
         running = asyncio.create_task(keeper.run())
         bench.engine.take([sync_error(0, NOT_FOUND)])
-        await until(lambda: (tmp_path / NAME).exists())
+        await until((tmp_path / NAME).exists)
         assert load(tmp_path).incidents[0].pod == WEB
         bench.engine.moved(Positions(JournalPosition("c", 1)))
         running.cancel()
