@@ -63,6 +63,12 @@ def test_a_back_off_line_that_repeats_its_cause_tells_it() -> None:
     assert only(tracker(backing_off(0, "denied"))).topic == "denied"
 
 
+def test_a_back_off_line_keeps_whether_credentials_were_sent_and_a_real_failure_tells_anew() -> None:
+    told = (failure(0, credentials_sent=False), backing_off(12), failure(24, credentials_sent=True))
+    assert [only(tracker(*told[:count])).failure().credentials_sent for count in (1, 2, 3)] == [False, False, True]
+    assert only(tracker(replace(backing_off(0), credentials_sent=True))).failure().credentials_sent is True
+
+
 def test_each_pod_container_and_image_is_an_incident_of_its_own() -> None:
     other = PodRef("shop", "web", "uid-2")
     tracked = tracker(failure(), failure(pod=other), failure(container="side"))

@@ -2,12 +2,13 @@
 
 import json
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from watch.kubeletlines import HEADER, NOW, REFUSED, line, one, pull, sync, without_credentials
 
 from pullwhy.gotext import quote
 from pullwhy.model import PodRef, PullFailure, Reason
@@ -19,35 +20,10 @@ from pullwhy.watch.failures import (
     RuntimeEvent,
     gate,
 )
-from pullwhy.watch.lines import LogLine
 from pullwhy.watch.logtext import read_log
 
 DATA = Path(__file__).parent.parent / "data"
-NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
-HEADER = "E1122 08:10:35.850846   20212 "
 POD = PodRef("shop", "web-0", "0b5e")
-REFUSED = (
-    'failed to pull and unpack image "docker.io/library/web:1": failed to resolve image: failed to do request: '
-    'Head "https://r.example/v2/web/manifests/1": dial tcp 192.0.2.1:443: connect: connection refused'
-)
-
-
-def line(text: str, after: float = 0.0) -> LogLine:
-    return LogLine(NOW + timedelta(seconds=after), "kubelet.service", text, "s", 20212)
-
-
-def one(reason: str, message: str, container: str = "app", operation: str = "StartContainer") -> str:
-    return f"failed to {quote(operation)} for {quote(container)} with {reason}: {quote(message)}"
-
-
-def sync(error: str) -> str:
-    return (
-        f'{HEADER}pod_workers.go:1324] "Error syncing pod, skipping" err={quote(error)} pod="shop/web-0" podUID="0b5e"'
-    )
-
-
-def pull(error: str, image: str) -> str:
-    return f'{HEADER}remote_image.go:250] "PullImage from image service failed" err={quote(error)} image={quote(image)}'
 
 
 def recognised(*texts: str) -> list[Recognised]:
@@ -55,8 +31,8 @@ def recognised(*texts: str) -> list[Recognised]:
     return [found for text in texts for found in recogniser.feed(line(text))]
 
 
-def failure(reason: Reason, message: str, image: str, container: str = "app") -> PullFailure:
-    return PullFailure(NOW, "kubelet.service", reason, message, POD, container, image)
+def failure(reason: Reason, message: str, image: str, container: str = "app", sent: bool | None = None) -> PullFailure:
+    return PullFailure(NOW, "kubelet.service", reason, message, POD, container, image, sent)
 
 
 def test_a_failed_pull() -> None:
@@ -67,7 +43,7 @@ def test_a_failed_pull() -> None:
 
 def test_the_pods_own_spelling_comes_from_the_line_with_the_same_error() -> None:
     texts = [pull(f"rpc error: code = Unknown desc = {REFUSED}", "web:1"), sync(one("ErrImagePull", REFUSED))]
-    assert recognised(*texts) == [failure(Reason.ERR_IMAGE_PULL, REFUSED, "web:1")]
+    assert recognised(*texts) == [failure(Reason.ERR_IMAGE_PULL, REFUSED, "web:1", sent=True)]
 
 
 def test_a_line_with_the_same_error_long_ago_does_not_count() -> None:
@@ -93,6 +69,42 @@ def test_pods_that_fail_in_the_same_words_at_once_are_not_confused() -> None:
     assert [found.image for found in in_turn if isinstance(found, PullFailure)] == ["web:1", "db:1"]
     interleaved = recognised(pull(error, "web:1"), pull(error, "db:1"), sync(one("ErrImagePull", error)), other)
     assert [found.image for found in interleaved if isinstance(found, PullFailure)] == ["", ""]
+
+
+def test_whether_credentials_were_sent_is_told_by_the_lines_before() -> None:
+    with_prefix = f"rpc error: code = Unknown desc = {REFUSED}"
+    tried, none_matched = pull(with_prefix, "web:1"), without_credentials(REFUSED, "web:1")
+    for before, sent in (((tried, none_matched), False), ((tried, tried), True), ((), None)):
+        [found] = recognised(*before, sync(one("ErrImagePull", REFUSED)))
+        assert isinstance(found, PullFailure)
+        assert found.credentials_sent is sent
+
+
+def test_a_back_off_keeps_what_the_last_pull_told_of_credentials() -> None:
+    lines = (
+        (pull(REFUSED, "web:1"), True),
+        (without_credentials(REFUSED, "web:1"), False),
+        ("", None),
+    )
+    for told, sent in lines:
+        for text in ('Back-off pulling image "web:1"', f'Back-off pulling image "web:1": ErrImagePull: {REFUSED}'):
+            found = recognised(
+                pull("earlier", "web:1"),
+                sync(one("ErrImagePull", "earlier")),
+                told,
+                sync(one("ErrImagePull", REFUSED)),
+                sync(one("ImagePullBackOff", text)),
+            )
+            assert found[-1] == failure(Reason.IMAGE_PULL_BACK_OFF, REFUSED, "web:1", sent=sent)
+
+
+def test_where_nothing_was_pulled_nothing_is_said_of_credentials() -> None:
+    texts = [pull(REFUSED, "web:1"), sync(one("ErrImagePull", "pull QPS exceeded"))]
+    assert recognised(*texts) == [failure(Reason.ERR_IMAGE_PULL, "pull QPS exceeded", "")]
+    never = 'Container image "web:1" is not present with pull policy of Never'
+    assert recognised(pull(never, "web:1"), sync(one("ErrImageNeverPull", never))) == [
+        failure(Reason.ERR_IMAGE_NEVER_PULL, never, "web:1")
+    ]
 
 
 def test_back_off_of_new_kubelets_carries_its_cause() -> None:
@@ -184,7 +196,7 @@ def test_multi_line_error_in_pieces() -> None:
         ' > image="web:1"',
         sync(one("ErrImagePull", error)),
     ]
-    assert recognised(*texts) == [failure(Reason.ERR_IMAGE_PULL, error, "web:1")]
+    assert recognised(*texts) == [failure(Reason.ERR_IMAGE_PULL, error, "web:1", sent=True)]
 
 
 def test_a_registrys_line_break_forges_no_line_within_a_value() -> None:
@@ -251,6 +263,20 @@ def test_hints_about_credentials(text: str, hint: KubeletHint) -> None:
 def test_runtime_lines_are_events() -> None:
     found = recognised('time="x" level=info msg="trying next host" error=EOF host=m.example')
     assert [type(each) for each in found] == [RuntimeEvent]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pull(REFUSED, "web:1"),
+        without_credentials(REFUSED, "web:1"),
+        f'{HEADER}kuberuntime_image.go:43] "Failed to pull image" err=<',
+        ' > image="web:1"',
+        '{"ts":1795335652115.3,"caller":"kuberuntime/kuberuntime_image.go:43","msg":"Failed to pull image","err":"x"}',
+    ],
+)
+def test_lines_about_single_pulls_pass_the_gate(text: str) -> None:
+    assert gate(text.encode())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from pullwhy.diagnose.case import Case
+from pullwhy.diagnose.causes import ACCESS
 from pullwhy.diagnose.reading import Reading
 from pullwhy.diagnose.rules_local import configs, storage_arguments
 from pullwhy.diagnose.verdict import Verdict, status_text
@@ -24,6 +25,7 @@ def evidence(case: Case, found: Verdict, reading: Reading, notes: Iterable[str])
     """Return the facts for the diagnosis `found`, the nearest first, at most `MAX_FACTS`."""
     facts = [
         *_told(case),
+        *_asked_as(case, found),
         *(_of_result(found.result) if found.result is not None else ()),
         *_of_symptom(reading),
         *_of_others(found, reading),
@@ -51,6 +53,15 @@ def _told(case: Case) -> Iterator[Evidence]:
             )
         else:
             yield Evidence(Stage.RUNTIME, f"the kubelet's own next try failed: {text}", "journal")
+
+
+def _asked_as(case: Case, found: Verdict) -> Iterator[Evidence]:
+    sent = case.failure.credentials_sent if case.failure is not None and found.cause in ACCESS else None
+    if sent is not None:
+        fact = (
+            "the kubelet sent credentials with this pull" if sent else "the kubelet found no credentials for this image"
+        )
+        yield Evidence(Stage.AUTH, fact, "journal")
 
 
 def _of_result(result: StageResult) -> Iterator[Evidence]:

@@ -18,13 +18,14 @@ def credentials_sent(case: Case) -> bool | None:
         return False  # the runtime pulls it for itself; the kubelet has no part in it
     if case.credentials_sent is not None:
         return case.credentials_sent
-    if case.failure is not None and case.failure.credentials_sent is not None:
-        return case.failure.credentials_sent
     message = case.failure.message if case.failure is not None else ""
+    # The runtime's word on its request comes first: it may hold credentials of its own, or have no use for the kubelet's.
     if any(text in message for text in _SENT):
         return True
     if any(text in message for text in _NOT_SENT):
         return False
+    if case.failure is not None and case.failure.credentials_sent is not None:
+        return case.failure.credentials_sent
     rejected = case.hypothesis is not None and case.hypothesis.cause is CauseId.CREDENTIALS_REJECTED
     return True if rejected else None
 

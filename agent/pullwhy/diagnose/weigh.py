@@ -1,7 +1,7 @@
 """Weigh what was told against what was seen: which cause stands, and how well it is supported."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.causes import ACCESS, CATALOGUE, same_fault
@@ -44,9 +44,19 @@ def newest_text(case: Case) -> Hypothesis | None:
     again = case.reproduction_hypothesis
     failed = case.reproduction is not None and case.reproduction.outcome == "Failed"
     if again is None or not failed or again.cause is CauseId.UNDETERMINED:
-        return told
+        return _of_those_sent(case, told)
     fewer_rights = again.cause in ACCESS and _asked_with_fewer_rights(case)
-    return told if fewer_rights else again
+    return _of_those_sent(case, told if fewer_rights else again)
+
+
+def _of_those_sent(case: Case, told: Hypothesis | None) -> Hypothesis | None:
+    """Where credentials were sent, take a refusal that names no reason (a bare 401) for one of them."""
+    if told is None or told.cause is not CauseId.CREDENTIALS_MISSING or credentials_sent(case) is not True:
+        return told
+    if CauseId.CREDENTIALS_REJECTED not in told.alternatives:
+        return told
+    others = tuple(each for each in told.alternatives if each is not CauseId.CREDENTIALS_REJECTED)
+    return replace(told, cause=CauseId.CREDENTIALS_REJECTED, alternatives=others)
 
 
 def _told(case: Case) -> Hypothesis | None:
@@ -80,6 +90,8 @@ def reproduced(case: Case, cause: CauseId) -> bool:
         return False
     if cause in ACCESS and _asked_with_fewer_rights(case):
         return False
+    if cause is CauseId.CREDENTIALS_REJECTED and again.cause is not cause:
+        return False  # that it is refused again does not tell wrong credentials from those that lack the right
     return same_fault(cause, again.cause, again.alternatives)
 
 

@@ -46,6 +46,8 @@ class Incident:
     confirmed: bool = False
     missing: int = 0
     """Looks at CRI in a row that did not find the pod."""
+    credentials_sent: bool | None = None
+    """Whether any went along with the last real try, where the kubelet's lines tell."""
 
     @property
     def key(self) -> Key:
@@ -59,7 +61,16 @@ class Incident:
 
     def failure(self) -> PullFailure:
         """Return the incident as the failure that it stands for."""
-        return PullFailure(self.last_seen, self.unit, self.reason, self.message, self.pod, self.container, self.image)
+        return PullFailure(
+            self.last_seen,
+            self.unit,
+            self.reason,
+            self.message,
+            self.pod,
+            self.container,
+            self.image,
+            self.credentials_sent,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +181,7 @@ class Tracker:
                 failure.when,
                 failure.pod,
                 failure.container,
+                credentials_sent=failure.credentials_sent,
             )
         elif failure.when == known.last_seen and failure.reason is known.reason and known.image:
             return None
@@ -180,6 +192,7 @@ class Tracker:
             known = replace(
                 known,
                 reason=failure.reason,
+                credentials_sent=failure.credentials_sent,
                 attempts=1 if hang else known.attempts + 1,
                 backoff=NO_BACKOFF if hang else advance(known.backoff, failure.reason, failure.when),
             )

@@ -98,6 +98,7 @@ class Investigator:
         trace = await self.walks.walk(prepared.plan) if prepared.plan else Trace()
         case = replace(
             case,
+            failure=_of_whom(failure, prepared.credentials_held) if failure else None,
             node=node_view(sight, prepared),
             trace=replace(trace, results=(*prepared.results, *trace.results)),
             image_present=await _present(client, image) if prepared.image else None,
@@ -187,7 +188,7 @@ def with_failure(found: Investigation, failure: PullFailure) -> Investigation:
     """Judge what was seen for another failure of the same image."""
     case = replace(
         found.case,
-        failure=failure,
+        failure=_of_whom(failure, found.credentials_held),
         hypothesis=hypothesis(failure.message),
         reproduction=None,
         reproduction_hypothesis=None,
@@ -199,6 +200,12 @@ def with_failure(found: Investigation, failure: PullFailure) -> Investigation:
 def with_success(found: Investigation) -> Investigation:
     """Judge again after the runtime itself pulled the image."""
     return _judged(replace(found.case, later_success=True), found)
+
+
+def _of_whom(failure: PullFailure, credentials_held: tuple[str, ...]) -> PullFailure:
+    """Where the kubelet sent no credentials, the runtime may have sent its own: then the failure does not tell."""
+    unsettled = credentials_held and failure.credentials_sent is False
+    return replace(failure, credentials_sent=None) if unsettled else failure
 
 
 def _judged(case: Case, found: Investigation | None = None) -> Investigation:

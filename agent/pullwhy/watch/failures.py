@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import deque
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pullwhy import pulltext
@@ -13,6 +11,7 @@ from pullwhy.model import PodRef, PullFailure, Reason
 from pullwhy.redact import redact
 from pullwhy.syncerror import SyncFailure, sync_failures, without_back_off
 from pullwhy.watch import klog
+from pullwhy.watch.attempts import Attempts
 from pullwhy.watch.events import HintKind, KubeletHint, RuntimeEvent, RuntimeEventKind
 from pullwhy.watch.gate import gate
 from pullwhy.watch.lines import LogLine
@@ -25,20 +24,13 @@ Recognised = PullFailure | RuntimeEvent | KubeletHint
 
 MAX_CONTAINERS: Final = 4096
 """Containers whose image and last error are remembered; a node runs some hundred pods."""
-MAX_PULL_LINES: Final = 128
-"""Runtime-service lines kept for the sync line that follows them."""
-PULL_LINE_AGE: Final = timedelta(seconds=2)
-"""The lines of one failed pull are milliseconds apart; journald may stamp them a little later."""
 
 _SYNC_ERROR: Final = "Error syncing pod, skipping"
-# Logged once per credential tried, before the sync error; `image` is the pod's spelling.
-_PULL_ERROR: Final = "PullImage from image service failed"
 _PULL_SECRET: Final = "Unable to retrieve pull secret"  # noqa: S105 - a log text
 _PROVIDER: Final = (
     "Failed getting credential from external registry credential provider",
     "Failed to provide credentials for image",
 )
-_UNKNOWN_CODE: Final = "rpc error: code = Unknown desc = "
 # kubelet up to 1.33 (kuberuntime_manager.go) prints the container's struct with every failed start.
 _START_FAILED: Final = re.compile(
     r"&Container\{Name:([^,{}]{1,253}),Image:([^,{}]{1,4096}),.*\} start failed in pod [^\s(]{1,512}\(([\w-]{1,64})\): ",
@@ -48,19 +40,14 @@ _PROVIDER_IMAGE: Final = re.compile(r" for image ([^\s:\"]{1,4096}(?::\d{1,5}/[^
 
 
 @dataclass(frozen=True, slots=True)
-class _PullLine:
-    when: datetime
-    error: str
-    image: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Memory:
     """What is known of one container of one pod."""
 
     image: str = ""
     error: str = ""
     """The last real error: kubelets up to 1.31 do not repeat it while they back off."""
+    credentials_sent: bool | None = None
+    """Whether any went along with that pull."""
 
 
 _NOTHING: Final = _Memory()
@@ -73,7 +60,7 @@ class Recogniser:
         self._rejoiner = Rejoiner()
         self._runtime = RuntimeLog()
         self._containers: dict[tuple[str, str], _Memory] = {}
-        self._pull_lines: deque[_PullLine] = deque(maxlen=MAX_PULL_LINES)
+        self._attempts = Attempts()
 
     def feed(self, line: LogLine) -> list[Recognised]:
         """Return what `line`, together with those before it, tells; mostly nothing.
@@ -91,10 +78,7 @@ class Recogniser:
             return [] if event is None else [event]
         if record.message == _SYNC_ERROR:
             return list(self._sync_error(whole, record.fields))
-        if record.message == _PULL_ERROR:
-            self._pull_lines.append(
-                _PullLine(whole.when, _comparable(record.fields.get("err", "")), record.fields.get("image", ""))
-            )
+        if self._attempts.feed(whole, record.message, record.fields):
             return []
         hint = _hint(whole, record)
         if hint is not None:
@@ -112,55 +96,41 @@ class Recogniser:
         reason = _REASONS.get(failure.reason)
         if reason is None:
             return None
-        message, image, container = failure.message, "", ""
         if reason is Reason.CREATE_POD_SANDBOX_ERROR:
-            image = pulltext.sandbox_image(f"{failure.reason} {message}")
-            if not image:
+            container = ""
+            told = _Memory(pulltext.sandbox_image(f"{failure.reason} {failure.message}"), redact(failure.message))
+            if not told.image:
                 return None
-            message = redact(message)
         else:
             container = failure.target
-            message, image = self._known(line, pod, failure, reason)
-        return PullFailure(line.when, line.unit, reason, message, pod if pod.name else None, container, redact(image))
+            told = self._told(line, pod, failure, reason)
+        image, named_pod = redact(told.image), pod if pod.name else None
+        return PullFailure(line.when, line.unit, reason, told.error, named_pod, container, image, told.credentials_sent)
 
-    def _known(self, line: LogLine, pod: PodRef, failure: SyncFailure, reason: Reason) -> tuple[str, str]:
-        """Return message and image, completed from what earlier lines told of the container."""
+    def _told(self, line: LogLine, pod: PodRef, failure: SyncFailure, reason: Reason) -> _Memory:
+        """Return what a failure tells, completed from what earlier lines told of the container, and remember it."""
         key = (pod.uid or f"{pod.namespace}/{pod.name}", failure.target)
-        known = self._containers.pop(key, _NOTHING)
-        image = self._image(line, failure.message, known.image) or pulltext.runtime_image(failure.message)
+        before = self._containers.pop(key, _NOTHING)
         cause = without_back_off(failure.message)
-        backing_off = reason is Reason.IMAGE_PULL_BACK_OFF
-        message = known.error if backing_off and known.error and cause == failure.message else redact(cause)
-        self._remember(key, _Memory(image, known.error if backing_off else message))
-        return message, image
-
-    def _image(self, line: LogLine, message: str, known: str) -> str:
-        """Return the pod's spelling: from the message itself, else from the runtime-service line with the same error.
-
-        Pods that fail at one moment in the same words ("connection refused" by the runtime's socket) are not told apart by
-        them: then what is known of the container counts, and nothing is guessed.
-        """
-        named = pulltext.pod_image(message)
-        if named:
-            return named
-        error = _comparable(message)
-        near = [
-            each for each in self._pull_lines if each.error == error and abs(line.when - each.when) <= PULL_LINE_AGE
-        ]
-        images = {each.image for each in near}
-        if len(images) != 1 and known not in images:
-            return known
-        image = known if known in images else images.pop()
-        # Each pull has its own line, so this one is no other pod's.
-        self._pull_lines.remove(next(each for each in near if each.image == image))
-        return image
+        named, runtime_image = pulltext.pod_image(failure.message), pulltext.runtime_image(failure.message)
+        if reason is Reason.IMAGE_PULL_BACK_OFF:
+            now = replace(before, image=named or before.image or runtime_image)
+            self._remember(key, now)
+            return now if now.error and cause == failure.message else replace(now, error=redact(cause))
+        credentials_sent = None
+        if reason in _PULLS:
+            pull = self._attempts.take(line, failure.message, named, (before.image, runtime_image))
+            named, credentials_sent = pull.image, pull.credentials_sent
+        now = _Memory(named or before.image or runtime_image, redact(cause), credentials_sent)
+        self._remember(key, now)
+        return now
 
     def _start_failed(self, record: klog.KlogRecord) -> None:
         match = _START_FAILED.search(record.fields.get("err", "") if record.structured else record.message)
         if match is None:
             return
         key = (match[3], match[1])
-        self._remember(key, _Memory(match[2], self._containers.pop(key, _NOTHING).error))
+        self._remember(key, replace(self._containers.pop(key, _NOTHING), image=match[2]))
 
     def _remember(self, key: tuple[str, str], memory: _Memory) -> None:
         if len(self._containers) >= MAX_CONTAINERS:
@@ -169,11 +139,15 @@ class Recogniser:
 
 
 _REASONS: Final = {reason.value: reason for reason in Reason if reason is not Reason.PULL_HANGS}
-
-
-def _comparable(error: str) -> str:
-    # The kubelet strips this prefix, and a multi-line value loses its last line break, between the lines of one failure.
-    return error.removeprefix(_UNKNOWN_CODE).rstrip("\n")
+_PULLS: Final = frozenset(
+    {
+        Reason.ERR_IMAGE_PULL,
+        Reason.REGISTRY_UNAVAILABLE,
+        Reason.SIGNATURE_VALIDATION_FAILED,
+        Reason.IMAGE_VOLUME_MOUNT_FAILED,
+    }
+)
+"""Reasons for which the runtime was asked to pull."""
 
 
 def _hint(line: LogLine, record: klog.KlogRecord) -> KubeletHint | None:
