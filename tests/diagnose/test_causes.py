@@ -79,6 +79,11 @@ def test_a_cause_of_one_stage_keeps_it_and_others_follow_the_request() -> None:
         (CauseId.PLATFORM_NOT_AVAILABLE, CauseId.TAG_NOT_FOUND, (CauseId.PLATFORM_NOT_AVAILABLE,), True),
         (CauseId.TAG_NOT_FOUND, CauseId.NOT_A_REGISTRY, (), False),
         (CauseId.DNS_NAME_NOT_FOUND, CauseId.RATE_LIMITED, (), False),
+        (CauseId.CONNECTION_REFUSED, CauseId.MIRROR_FAILED, (CauseId.CONNECTION_REFUSED,), True),
+        (CauseId.CONNECTION_TIMED_OUT, CauseId.MIRROR_FAILED, (CauseId.CONNECTION_REFUSED,), True),
+        (CauseId.RUNTIME_CONFIG_IGNORED, CauseId.MIRROR_FAILED, (CauseId.CERTIFICATE_UNTRUSTED,), True),
+        (CauseId.DISK_FULL, CauseId.MIRROR_FAILED, (CauseId.CONNECTION_REFUSED,), False),
+        (CauseId.CONNECTION_REFUSED, CauseId.MIRROR_FAILED, (), False),
     ],
 )
 def test_what_was_seen_and_told_can_be_one_fault(

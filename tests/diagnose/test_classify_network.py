@@ -1,7 +1,7 @@
 """The way to the registry, and where on it a request struck."""
 
 import pytest
-from errortexts import IMAGE, containerd, copy, head
+from errortexts import IMAGE, containerd, copy, head, resolve
 
 from pullwhy.diagnose.classify import classify
 from pullwhy.model import CauseId as C
@@ -77,6 +77,14 @@ CASES: list[tuple[str, C, Stage, Via | None]] = [
             "dial tcp 192.0.2.1:443: connect: connection refused",
             "https://m.example/v2/shop/web/manifests/1?ns=r.example%3A5000",
         ),
+        C.MIRROR_FAILED,
+        Stage.CONNECT,
+        Via.MIRROR,
+    ),
+    (
+        copy(
+            'failed to do request: Get "https://m.example/v2/shop/web/blobs/sha256:11?ns=r.example%3A5000": dial tcp 192.0.2.1:443: connect: connection refused'
+        ),
         C.CONNECTION_REFUSED,
         Stage.CONNECT,
         Via.MIRROR,
@@ -118,3 +126,30 @@ def test_cause_stage_and_via(text: str, cause: C, stage: Stage, via: Via | None)
     assert found is not None
     assert (found.cause, found.stage, found.via) == (cause, stage, via)
     assert cause not in found.alternatives
+
+
+@pytest.mark.parametrize(
+    ("tail", "fault", "stage"),
+    [
+        ("dial tcp 192.0.2.1:443: connect: connection refused", C.CONNECTION_REFUSED, Stage.CONNECT),
+        ("dial tcp: lookup m.example on 192.0.2.53:53: no such host", C.DNS_NAME_NOT_FOUND, Stage.DNS),
+        ("tls: failed to verify certificate: x509: certificate signed by unknown authority", C.CERTIFICATE_UNTRUSTED, Stage.TLS),
+        ("EOF", C.CONNECTION_RESET, Stage.MANIFEST),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("query", ["?ns=r.example%3A5000", "?ns=%5BREDACTED%5D", ""])
+def test_a_mirror_that_cannot_be_asked_fails_with_what_failed_there_as_first_alternative(
+    tail: str, fault: C, stage: Stage, query: str
+) -> None:
+    found = classify(head(tail, f"https://m.example/v2/shop/web/manifests/1{query}"))
+    assert found is not None
+    assert (found.cause, found.via, found.stage) == (C.MIRROR_FAILED, Via.MIRROR, stage)
+    assert found.alternatives[0] is fault
+
+
+def test_an_answer_of_a_mirror_keeps_its_own_cause() -> None:
+    url = "https://m.example/v2/shop/web/manifests/1?ns=r.example%3A5000"
+    found = classify(resolve(f"unexpected status from HEAD request to {url}: 403 Forbidden"))
+    assert found is not None
+    assert (found.cause, found.via) == (C.ACCESS_DENIED_OR_NOT_FOUND, Via.MIRROR)
+    assert C.MIRROR_FAILED in found.alternatives

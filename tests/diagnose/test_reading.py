@@ -13,6 +13,7 @@ from diagnose.builders import (
     connect,
     dns,
     failed,
+    failure,
     http,
     manifest,
     passing,
@@ -65,6 +66,27 @@ def test_of_a_mirror_and_its_upstream_that_which_got_further_decides(
 ) -> None:
     diagnosis = judge(case(trace(mirror, upstream), told(told_cause, S.CONNECT)))
     assert (diagnosis.cause, diagnosis.via, diagnosis.confidence) == (cause, via, Confidence.PROVED)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "cause"), [([UPSTREAM_DEAD], C.CONNECTION_TIMED_OUT), (UPSTREAM_404, C.TAG_NOT_FOUND)]
+)
+def test_a_walk_that_meets_the_dead_mirror_agrees_with_the_text_about_it(
+    upstream: list[StageResult], cause: CauseId
+) -> None:
+    text = told(C.MIRROR_FAILED, S.CONNECT, C.CONNECTION_REFUSED, via=M)
+    diagnosis = judge(case(trace([DEAD], upstream), text))
+    assert (diagnosis.cause, diagnosis.confidence) == (cause, Confidence.PROVED)
+    alone = judge(case(trace([DEAD]), text))
+    assert (alone.cause, alone.via, alone.confidence) == (C.CONNECTION_REFUSED, M, Confidence.PROVED)
+
+
+def test_the_text_alone_names_the_mirror_and_what_failed_there() -> None:
+    message = 'Head "https://m.example/v2/x/manifests/1?ns=registry.example": connection refused'
+    text = told(C.MIRROR_FAILED, S.CONNECT, C.CONNECTION_REFUSED, via=M)
+    diagnosis = judge(case(hypothesis=text, failure=failure(message)))
+    assert (diagnosis.cause, diagnosis.stage, diagnosis.confidence) == (C.MIRROR_FAILED, S.CONNECT, Confidence.LIKELY)
+    assert diagnosis.summary.startswith("the mirror m.example failed (ConnectionRefused)")
 
 
 def test_both_answers_are_in_the_evidence() -> None:

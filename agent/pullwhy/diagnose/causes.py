@@ -47,9 +47,11 @@ KIN: tuple[frozenset[CauseId], ...] = (
 def same_fault(observed: CauseId, told: CauseId, alternatives: tuple[CauseId, ...] = ()) -> bool:
     """Whether what was observed and what a text tells can be one fault.
 
-    `alternatives` are the causes that the text itself cannot exclude. A cause that was observed also accounts for the
-    symptoms of what it explains.
+    `alternatives` are the causes that the text itself cannot exclude; for a mirror that failed they begin with what failed
+    there. A cause that was observed also accounts for the symptoms of what it explains.
     """
     if observed is told or observed in alternatives or told in CATALOGUE[observed].explains:
         return True
+    if told is CauseId.MIRROR_FAILED and alternatives:
+        return same_fault(observed, alternatives[0], alternatives[1:])
     return any(observed in group and told in group for group in KIN)

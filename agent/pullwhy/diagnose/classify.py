@@ -36,6 +36,10 @@ _LAST: Final[tuple[tuple[Rule, ...], ...]] = (classify_registry.CODES, classify_
 
 _URL: Final = re.compile(r"https?://[^\s\"'<>]++")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+# containerd 1.6 to 2.3 (core/remotes/docker/resolver.go) asks every host for the manifest and reports one failure of them:
+# that a mirror could not be reached says nothing of the image, which another host was asked for too.
+_RESOLVING: Final = "failed to resolve"
+_ON_THE_WAY: Final = frozenset({Stage.DNS, Stage.CONNECT, Stage.TLS})
 _UNDETERMINED: Final = rule("nothing told", CauseId.UNDETERMINED, stage=Stage.RUNTIME)
 _BACK_OFF: Final = rule("back-off without a cause", CauseId.UNDETERMINED, stage=Stage.KUBELET)
 # containerd and gRPC: a code without words still says what was missing.
@@ -139,11 +143,12 @@ def _hypothesis(opened: Opened, asked: Request, found: Rule) -> Hypothesis:
         where = Via.SANDBOX_IMAGE
         cause = CauseId.SANDBOX_IMAGE_UNAVAILABLE if cause is CauseId.UNDETERMINED else cause
     alternatives = [each for each in found.alternatives if each is not cause]
-    if opened.mirrors_failed or where is Via.MIRROR:
+    stage = CATALOGUE[cause].stage_for(found.stage or asked.stage)
+    if where is Via.MIRROR and _RESOLVING in opened.error and CATALOGUE[cause].stage in _ON_THE_WAY:
+        cause, alternatives = CauseId.MIRROR_FAILED, [cause, *alternatives]
+    elif opened.mirrors_failed or where is Via.MIRROR:
         alternatives.append(CauseId.MIRROR_FAILED)
-    entry = CATALOGUE[cause]
-    stage = entry.stage_for(found.stage or asked.stage)
-    return Hypothesis(cause, stage, entry.retryable, where, image, registry, tuple(alternatives))
+    return Hypothesis(cause, stage, CATALOGUE[cause].retryable, where, image, registry, tuple(alternatives))
 
 
 def _settled(cause: CauseId, image: ImageReference | None, opened: Opened) -> CauseId:

@@ -226,7 +226,9 @@ def _of_other_rights(case: Case, told: Hypothesis) -> bool:
 def _as_told(told: Hypothesis) -> Verdict:
     """Return the text's cause; a token service that refuses the asker gives the registry's own answer, as in a walk."""
     own_answer = told.cause in ACCESS and told.via is Via.TOKEN_HOST
-    return Verdict(told.cause, told.stage, None if own_answer else told.via)
+    mirror_fault = told.alternatives[0] if told.cause is CauseId.MIRROR_FAILED and told.alternatives else None
+    arguments = {"mirror_fault": mirror_fault.value} if mirror_fault else {}
+    return Verdict(told.cause, told.stage, None if own_answer else told.via, arguments=arguments)
 
 
 def _runtime_differs(case: Case, told: Hypothesis | None, reading: Reading) -> Decision | None:
