@@ -46,10 +46,13 @@ class Bench:
         self.told.append(finding)
 
     async def settle(self) -> None:
-        """Make steps until nothing is under way."""
+        """Make steps, as `run` would, until nothing is under way."""
         for _ in range(3):
             await self.engine.step()
-            await until(lambda: not self.engine._tasks)
+            while self.engine._tasks:
+                await until(lambda: self.engine._wake.is_set() or not self.engine._tasks)
+                self.engine._wake.clear()
+                await self.engine.step()
 
     def states(self) -> list[tuple[str, str]]:
         return [(finding.diagnosis.cause.value, finding.state.value) for finding in self.told]

@@ -86,13 +86,13 @@ def test_a_line_without_an_image_belongs_to_the_incident_of_its_container() -> N
 
 def test_another_image_in_the_same_container_supersedes_the_first() -> None:
     tracked = tracker(failure(0))
-    assert states(tracked.failed(failure(20, image="registry.example/shop/web:2"))) == [State.SUPERSEDED]
+    assert states(tracked.failed(failure(20, image="registry.example/shop/web:2"))[1]) == [State.SUPERSEDED]
     assert only(tracked).image.endswith(":2")
 
 
 def test_a_container_that_fails_shows_that_its_sandbox_works() -> None:
     tracked = tracker(failure(reason=Reason.CREATE_POD_SANDBOX_ERROR, container="", image="registry.example/pause:3"))
-    assert states(tracked.failed(failure(20))) == [State.RECOVERED]
+    assert states(tracked.failed(failure(20))[1]) == [State.RECOVERED]
 
 
 def test_an_incident_is_confirmed_by_the_pod_that_cri_shows() -> None:

@@ -22,7 +22,9 @@ FIRST_WORD: Final = 1.0
 """Seconds after which a finding is told from the text alone, to be told again with proof."""
 AT_ONCE: Final = 0.05
 """Seconds within which a reproduction, or the reason why there is none, is told together with the walk."""
-MAX_KEPT: Final = 300
+MAX_KEPT: Final = 100
+MAX_WALKED: Final = 4
+"""Walks that serve other failures of the same image too: these come at the same moment."""
 
 
 class Looks(Protocol):
@@ -50,6 +52,9 @@ class Cases:
     suppressed: Callable[[], bool] = lambda: False
     """Whether journald dropped lines lately."""
     found: dict[Subject, Investigation] = field(default_factory=dict)
+    """What is not proved and may be judged again."""
+    told: set[Subject] = field(default_factory=set)
+    """What was walked and published."""
     _walked: dict[str, Investigation] = field(default_factory=dict)
     _slots: asyncio.Semaphore = field(init=False)
     _registries: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
@@ -89,7 +94,7 @@ class Cases:
         """Take note of the kubelet's own next try: where proof is missing it may be one."""
         subject = (incident.image, incident.topic)
         found = self.found.get(subject)
-        if found is None or found.diagnosis.confidence is Confidence.PROVED:
+        if found is None:
             return
         before = found.case.failure
         if before is not None and incident.last_attempt > before.when:
@@ -99,21 +104,20 @@ class Cases:
         """Take note that the runtime pulled the image: what was not proved turns out to have been transient."""
         subject = (incident.image, incident.topic)
         found = self.found.get(subject)
-        if found is not None and found.diagnosis.confidence is not Confidence.PROVED:
+        if found is not None:
             self._publish(subject, with_success(found))
 
     def forget(self, subjects: set[Subject]) -> None:
         """Keep only these."""
         for subject in self.found.keys() - subjects:
             del self.found[subject]
-        for image in self._walked.keys() - {image for image, _ in subjects}:
-            del self._walked[image]
+        self.told &= subjects
         for registry in [name for name, lock in self._registries.items() if not lock.locked()]:
             del self._registries[registry]
 
     async def _first_word(self, subject: Subject, failure: PullFailure) -> None:
         await asyncio.sleep(self.first_word)
-        if subject not in self.found:
+        if subject not in self.told:
             self._publish(subject, self.looks.by_text(failure), keep=False)
 
     async def _look(self, incident: Incident, failure: PullFailure) -> Investigation:
@@ -130,15 +134,24 @@ class Cases:
                 self.metrics.walk_seconds.add(asyncio.get_running_loop().time() - began)
                 self.metrics.walks.add(outcome="error" if found.our_fault else "ok")
                 self._walked[incident.image] = found
+                while len(self._walked) > MAX_WALKED:
+                    self._walked.pop(next(iter(self._walked)))
                 return found
 
     def _publish(self, subject: Subject, found: Investigation, *, keep: bool = True) -> None:
         if keep:
-            self.found.pop(subject, None)
-            if len(self.found) >= MAX_KEPT:
-                self.found.pop(next(iter(self.found)))
-            self.found[subject] = found
+            self._keep(subject, found)
         self.publish(self._judged(subject, found))
+
+    def _keep(self, subject: Subject, found: Investigation) -> None:
+        """Keep what may be judged again: what is proved will not be, until it is walked again."""
+        self.told.add(subject)
+        self.found.pop(subject, None)
+        if found.diagnosis.confidence is Confidence.PROVED:
+            return
+        if len(self.found) >= MAX_KEPT:
+            self.found.pop(next(iter(self.found)))
+        self.found[subject] = found
 
     def _judged(self, subject: Subject, found: Investigation) -> Judged:
         case, diagnosis = found.case, found.diagnosis

@@ -173,11 +173,10 @@ class Engine:
         if failure.reason is Reason.CREATE_POD_SANDBOX_ERROR and not failure.image:
             failure = replace(failure, image=self._parts.eyes.sandbox_image())
         self._parts.metrics.failures.add()
-        self._close(self._tracker.failed(failure))
-        if failure.reason is not Reason.IMAGE_PULL_BACK_OFF:
-            for incident in self._tracker.incidents:
-                if incident.pod == failure.pod and incident.container == failure.container:
-                    self._cases.tried_again(incident)
+        incident, closed = self._tracker.failed(failure)
+        self._close(closed)
+        if incident is not None and failure.reason is not Reason.IMAGE_PULL_BACK_OFF:
+            self._cases.tried_again(incident)
         self._note()
 
     def _event(self, event: RuntimeEvent) -> None:
@@ -231,6 +230,7 @@ class Engine:
         for each in closed:
             if each.state is State.RECOVERED:
                 self._cases.recovered(each.incident)
+        self._tell()
         self._closing = ()
         self._ledger.closed(closed)
         self._note()
@@ -262,7 +262,7 @@ class Engine:
 
     def _publish(self, judged: Judged) -> None:
         self._ledger.judged(judged)
-        self._tell()
+        self._note()
 
     def _tell(self) -> None:
         now = self._parts.clock()

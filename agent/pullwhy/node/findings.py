@@ -22,6 +22,8 @@ from pullwhy.node.incidents import Closed, Incident, Key, Topic
 
 REFRESH: Final = timedelta(seconds=60)
 """How often a finding is told again when nothing but its `last_seen` changed."""
+NEW_TRIES: Final = timedelta(seconds=5)
+"""The same where the kubelet tried again: it waits longer between two tries of one pod."""
 MEMORY: Final = timedelta(hours=1)
 """How long a resolved finding is remembered: if it comes back meanwhile it is the same one, with its count."""
 UNTOLD_IMAGE: Final = "(not told)"
@@ -214,10 +216,18 @@ def _is_over(record: Record, groups: dict[str, list[tuple[Incident, Judged]]]) -
 
 
 def _worth_telling(told: Finding, now: Finding) -> bool:
-    """Whether more changed than the time of the last line."""
-    if now.last_seen - told.last_seen >= REFRESH:
+    """Whether enough changed: new lines alone, and new tries of the same pods, are told now and then."""
+    passed = now.last_seen - told.last_seen
+    if passed >= REFRESH:
         return True
-    return replace(now, last_seen=told.last_seen) != told
+    if _without_times(now) != _without_times(told):
+        return True
+    return passed >= NEW_TRIES and now.count != told.count
+
+
+def _without_times(finding: Finding) -> tuple[object, ...]:
+    pods = tuple((pod.uid, pod.name, pod.container) for pod in finding.pods)
+    return (finding.diagnosis, finding.state, finding.reproduction, finding.trace, finding.first_seen, pods)
 
 
 def _pod(incident: Incident) -> FailingPod:

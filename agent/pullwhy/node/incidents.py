@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -96,7 +97,10 @@ class Tracker:
 
     def __init__(self, topic: Callable[[str], Topic], incidents: Iterable[Incident] = ()) -> None:
         self._topic = topic
-        self._open = {incident.key: incident for incident in incidents}
+        self._open: dict[Key, Incident] = {}
+        self._by_pod: dict[str, set[Key]] = defaultdict(set)
+        for incident in incidents:
+            self._put(incident)
         self.unconfirmed = 0
         """Incidents that CRI never confirmed, so they were not told."""
         self.dropped = 0
@@ -107,18 +111,20 @@ class Tracker:
         """Every open incident."""
         return tuple(self._open.values())
 
-    def failed(self, failure: PullFailure) -> list[Closed]:
-        """Take one failure in; return the incidents that it puts an end to."""
+    def failed(self, failure: PullFailure) -> tuple[Incident | None, list[Closed]]:
+        """Take one failure in; return its incident, and those that it puts an end to.
+
+        There is no incident where the same line was seen already.
+        """
         incident = self._incident(failure)
         if incident is None:
-            return []
+            return None, []
         closed = self._outdated(incident)
-        self._open[incident.key] = incident
+        self._put(incident)
         if len(self._open) > MAX_INCIDENTS:
-            oldest = min(self._open.values(), key=lambda each: (each.confirmed, each.last_seen))
-            del self._open[oldest.key]
+            self._drop(min(self._open.values(), key=lambda each: (each.confirmed, each.last_seen)))
             self.dropped += 1
-        return closed
+        return incident, closed
 
     def pulled(self, image: str, when: datetime, *, alone: bool) -> list[Closed]:
         """Take the runtime's word that it pulled `image`: a hang is over then.
@@ -150,7 +156,7 @@ class Tracker:
             if state is not None:
                 closed.append(self._close(incident, state))
             elif seen is None:
-                del self._open[incident.key]
+                self._drop(incident)
                 self.unconfirmed += 1
             else:
                 self._open[incident.key] = seen
@@ -160,8 +166,22 @@ class Tracker:
         """Close what no line told of for a quarter of an hour."""
         return [self._close(each, State.GONE) for each in self.incidents if now - each.last_seen > SILENCE]
 
-    def _close(self, incident: Incident, state: State) -> Closed:
+    def _put(self, incident: Incident) -> None:
+        self._open[incident.key] = incident
+        self._by_pod[incident.key[0]].add(incident.key)
+
+    def _drop(self, incident: Incident) -> None:
         del self._open[incident.key]
+        keys = self._by_pod[incident.key[0]]
+        keys.discard(incident.key)
+        if not keys:
+            del self._by_pod[incident.key[0]]
+
+    def _of_pod(self, pod: str) -> list[Incident]:
+        return [self._open[key] for key in sorted(self._by_pod.get(pod, ()))]
+
+    def _close(self, incident: Incident, state: State) -> Closed:
+        self._drop(incident)
         return Closed(incident, state)
 
     def _incident(self, failure: PullFailure) -> Incident | None:
@@ -169,7 +189,10 @@ class Tracker:
         image = failure.image or self._image(failure)
         real = failure.reason is not Reason.IMAGE_PULL_BACK_OFF
         key = (_pod_key(failure.pod), failure.container, image)
-        known = self._open.get(key) or self._open.pop((*key[:2], ""), None)
+        known = self._open.get(key)
+        if known is None and (unnamed := self._open.get((*key[:2], ""))) is not None:
+            self._drop(unnamed)  # a later line tells its image
+            known = unnamed
         topic = self._topic(failure.message)
         if known is None:
             known = Incident(
@@ -200,7 +223,7 @@ class Tracker:
 
     def _image(self, failure: PullFailure) -> str:
         pod = _pod_key(failure.pod)
-        same = [each for each in self._open.values() if each.key[:2] == (pod, failure.container)]
+        same = [each for each in self._of_pod(pod) if each.container == failure.container]
         return max(same, key=lambda each: each.last_seen).image if same else ""
 
     def _outdated(self, incident: Incident) -> list[Closed]:
@@ -209,8 +232,8 @@ class Tracker:
         if not pod:
             return []
         closed = []
-        for other in self.incidents:
-            if other.key[0] != pod or other.key == incident.key:
+        for other in self._of_pod(pod):
+            if other.key == incident.key:
                 continue
             if other.container == container and image and other.image:
                 closed.append(self._close(other, State.SUPERSEDED))
