@@ -1,12 +1,14 @@
 """Faults that break a node for every pull: one node each, on containerd's newest generation."""
 
+import json
 from collections.abc import Iterator
+from subprocess import DEVNULL
 from typing import Any
 
 import pytest
 
 from e2e.test_core_faults import context, told
-from e2e.world import World, running
+from e2e.world import FAST, World, running
 
 from lab import lab as labs
 from lab.containerd import Settings
@@ -75,6 +77,51 @@ def test_a_runtime_that_is_down(world: World) -> None:
 
     assert told(found) == ("RuntimeUnavailable", "Runtime", None), context(found)
     assert found["confidence"] == "Proved", context(found)
+
+
+def test_a_pull_that_hangs_without_a_line(world: World) -> None:
+    node = world.node("hung", watch={"hang_seconds": 3})
+    image = world.servers.faulty_for(node).set("hung", "manifest-hang")
+    node.kubelet.add_pod("pod", image)
+
+    def hung() -> list[dict[str, Any]]:
+        return [found for found in world.findings("--node", node.name) if found["trace"]]
+
+    world.wait("a finding", hung, seconds=90, log=node.name)
+    found = hung()[0]
+
+    assert told(found) == ("PullStalled", "Manifest", None), context(found)
+    assert found["image"] == image
+
+
+def test_a_sandbox_image_that_cannot_be_pulled(world: World) -> None:
+    place = world.servers.closed_for("pause-away.lab.test")
+    settings = Settings(sandbox_image=f"{place.authority}/pause:3.9")
+    node = world.node("no-pause", settings=settings, preload_sandbox=False)
+    node.kubelet.add_pod("pod", f"{world.servers.walled.host}/shop/web:1.0")
+
+    found = world.finding("pod", node.name)
+
+    assert told(found) == ("ConnectionRefused", "Connect", "SandboxImage"), context(found)
+    assert found["confidence"] == "Proved", context(found)
+
+
+def test_one_node_alone_without_any_settings(world: World) -> None:
+    node = world.lab.node("alone", kubelet=FAST)
+    agent = node.popen([world.pullwhy, "agent", "--standalone"], stdout=DEVNULL, stderr=DEVNULL)
+    node.kubelet.add_pod("pod", f"{world.servers.plain_for(node).host}/shop/web:none")
+
+    def findings() -> list[dict[str, Any]]:
+        answer = node.run([world.pullwhy, "findings", "-A", "-o", "json"], check=False)
+        return list(json.loads(answer.stdout or "[]"))
+
+    try:
+        world.wait("the finding", lambda: findings() and findings()[0]["trace"], seconds=60)
+        assert [found["cause"] for found in findings()] == ["TagNotFound"]
+        explained = node.run([world.pullwhy, "explain", "pod/pod"]).stdout
+    finally:
+        agent.close()
+    assert "shop/web" in explained
 
 
 def test_a_fault_that_ends_is_recovered(world: World) -> None:

@@ -59,12 +59,15 @@ class World:
         containerd: str | None = None,
         settings: ContainerdSettings | None = None,
         kubelet: KubeletSettings = FAST,
-        agent: dict[str, Any] | None = None,
+        watch: dict[str, Any] | None = None,
+        preload_sandbox: bool = True,
     ) -> Node:
-        """Start a node and the agent on it; *agent* holds more settings."""
-        node = self.lab.node(name, containerd=containerd, settings=settings, kubelet=kubelet)
+        """Start a node and the agent on it; *watch* holds settings of that table."""
+        node = self.lab.node(
+            name, containerd=containerd, settings=settings, kubelet=kubelet, preload_sandbox=preload_sandbox
+        )
         collector = f"{self.place.addresses[0]}:{GRPC_PORT}"
-        node.write(AGENT_CONFIG, toml({"node": name, **(agent or {})}, report={"address": collector}))
+        node.write(AGENT_CONFIG, toml({"node": name}, report={"address": collector}, watch=watch or {}))
         self.start_agent(node)
         return node
 
