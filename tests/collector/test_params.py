@@ -22,7 +22,7 @@ def test_every_filter_reaches_the_query() -> None:
         "n",
         "docker.io",
     )
-    assert (query.image, query.repository) == ("docker.io/library/web:1.4", "")
+    assert (query.image, query.repository) == ("docker.io/library/web:1.4", "docker.io/library/web")
     assert (query.cause, query.state, query.limit, query.after) == ("TagNotFound", "Active", 7, (-5, 9))
     assert query.since == NOW - timedelta(hours=2)
 
@@ -34,11 +34,11 @@ DIGEST = "sha256:" + "0" * 64
     ("text", "image", "repository"),
     [
         ("nginx", "", "docker.io/library/nginx"),
-        ("nginx:latest", "docker.io/library/nginx:latest", ""),
-        ("registry.example/a/b:1", "registry.example/a/b:1", ""),
-        (f"registry.example/a/b:1@{DIGEST}", f"registry.example/a/b@{DIGEST}", ""),
-        (f"registry.example/a/b@{DIGEST}", f"registry.example/a/b@{DIGEST}", ""),
-        ("Registry.example/A:1", "Registry.example/A:1", ""),
+        ("nginx:latest", "docker.io/library/nginx:latest", "docker.io/library/nginx"),
+        ("registry.example/a/b:1", "registry.example/a/b:1", "registry.example/a/b"),
+        (f"registry.example/a/b:1@{DIGEST}", f"registry.example/a/b@{DIGEST}", "registry.example/a/b"),
+        (f"registry.example/a/b@{DIGEST}", f"registry.example/a/b@{DIGEST}", "registry.example/a/b"),
+        ("Registry.example/A:1", "Registry.example/A:1", "Registry.example/A:1"),
     ],
 )
 def test_an_image_without_a_tag_asks_for_every_tag(text: str, image: str, repository: str) -> None:

@@ -18,10 +18,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pullwhy.collector import params
+from pullwhy.collector.documents import decode
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.params import BadParameter
 from pullwhy.collector.records import Store, StoredFinding, StoredNode, StoreError
-from pullwhy.diagnose.document import InvalidDocument, decode, document, rfc3339
+from pullwhy.diagnose.codec import InvalidDocument
+from pullwhy.diagnose.document import document, rfc3339
 from pullwhy.text import printable
 
 logger = logging.getLogger(__name__)

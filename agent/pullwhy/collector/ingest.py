@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from pullwhy.collector.documents import decode
 from pullwhy.collector.params import image_columns
 from pullwhy.collector.protocol import MAX_SEQUENCE
 from pullwhy.collector.records import FindingRecord, NodeFacts, Speaker
-from pullwhy.diagnose.document import InvalidDocument, decode
+from pullwhy.diagnose.codec import InvalidDocument
 from pullwhy.model import SCHEMA, Finding
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.text import printable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import difflib
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -67,6 +68,7 @@ def query(items: Iterable[tuple[str, str]], now: datetime) -> Query:
     )
 
 
+@functools.lru_cache(maxsize=1024)  # a burst is often one image on many nodes
 def image_columns(text: str) -> tuple[str, str]:
     """Return how an image is looked for: its canonical reference and its repository; a text that is no reference as it is."""
     try:
@@ -87,7 +89,7 @@ def _image(text: str) -> tuple[str, str]:
         every_tag = "tag" in parse(text).defaulted
     except InvalidReference:
         every_tag = False
-    return ("", repository) if every_tag else (canonical, "")
+    return "" if every_tag else canonical, repository
 
 
 def one_of(name: str, value: str, known: Sequence[str]) -> str:

@@ -78,6 +78,7 @@ class Query:
     pod: str = ""
     node: str = ""
     image: str = ""
+    """With the repository that it is of: the index is by that."""
     repository: str = ""
     registry: str = ""
     cause: str = ""

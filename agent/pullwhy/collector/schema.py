@@ -36,7 +36,6 @@ CREATE TABLE findings (
 );
 CREATE INDEX findings_id ON findings (id);
 CREATE INDEX findings_last ON findings (last_us);
-CREATE INDEX findings_image ON findings (image, last_us);
 CREATE INDEX findings_repository ON findings (repository, last_us);
 CREATE INDEX findings_registry ON findings (registry, last_us);
 CREATE INDEX findings_cause ON findings (cause, last_us);
@@ -44,18 +43,22 @@ CREATE INDEX findings_state ON findings (state, last_us, cause);
 CREATE INDEX findings_received ON findings (received_us);
 CREATE TABLE pods (
     namespace TEXT NOT NULL, name TEXT NOT NULL,
-    finding INTEGER NOT NULL REFERENCES findings (key) ON DELETE CASCADE,
+    finding INTEGER NOT NULL,
     PRIMARY KEY (namespace, name, finding)
 ) WITHOUT ROWID;
 CREATE INDEX pods_name ON pods (name);
 CREATE INDEX pods_finding ON pods (finding);
 CREATE TABLE transitions (
-    finding INTEGER NOT NULL REFERENCES findings (key) ON DELETE CASCADE,
+    finding INTEGER NOT NULL,
     at_us INTEGER NOT NULL, state TEXT NOT NULL
 );
 CREATE INDEX transitions_finding ON transitions (finding, at_us);
 CREATE TRIGGER finding_began AFTER INSERT ON findings BEGIN
     INSERT INTO transitions VALUES (new.key, new.received_us, new.state);
+END;
+CREATE TRIGGER finding_forgotten AFTER DELETE ON findings BEGIN
+    DELETE FROM pods WHERE finding = old.key;
+    DELETE FROM transitions WHERE finding = old.key;
 END;
 CREATE TRIGGER finding_changed AFTER UPDATE OF state ON findings WHEN old.state <> new.state BEGIN
     INSERT INTO transitions VALUES (new.key, new.received_us, new.state);

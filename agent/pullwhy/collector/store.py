@@ -272,8 +272,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     # FULL: what an agent may forget must survive a power cut too. Groups share the price of the sync.
     # auto_vacuum comes first: it can be chosen only before anything is written to a new file.
     connection.executescript(
-        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384;"
-        "PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;"
+        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;"
+        "PRAGMA wal_autocheckpoint = 8192; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;"
     )
     return connection
 
