@@ -46,8 +46,7 @@ class Situation:
     """What the decision rests on."""
 
     trace: Trace | None
-    prelude: tuple[StageResult, ...] = ()
-    """Results of what precedes the walk: reference, configuration, storage."""
+    """The walk, with the results of what precedes it: reference, configuration, storage."""
     proved: bool = False
     """Whether the walk failed in the same way as the kubelet's pull: then a pull tells nothing new."""
     credentials_sent: bool | None = None
@@ -68,7 +67,7 @@ def decide(policy: Policy, situation: Situation) -> str:
     `safe` asks where the walk predicts that the pull fails before any layer is downloaded, and nothing is at risk; `always`
     minds only what would harm the node or the registry.
     """
-    results = (*situation.prelude, *(situation.trace.results if situation.trace else ()))
+    results = situation.trace.results if situation.trace else ()
     if policy is Policy.NEVER:
         return "switched off (reproduce = never)"
     if not situation.runtime_answers:
@@ -94,17 +93,17 @@ def _risk(situation: Situation) -> str:
         return "the kubelet sent credentials that this pull would not have"
     if situation.trace is None:
         return "no walk was made that could predict the outcome"
-    if not fails_early(situation.trace, situation.prelude):
+    if not fails_early(situation.trace):
         return "the walk does not predict a failure before layers are downloaded"
     return ""
 
 
-def fails_early(trace: Trace, prelude: tuple[StageResult, ...] = ()) -> bool:
+def fails_early(trace: Trace) -> bool:
     """Whether the walk predicts that a pull fails before it downloads a layer.
 
     Every endpoint must have failed, under every identity: what one of them serves, the runtime would download.
     """
-    if any(_decides(each) for each in (*prelude, *trace.results)):
+    if any(_decides(each) for each in trace.results):
         return True
     if not trace.complete:
         return False
