@@ -34,6 +34,17 @@ def test_processes_are_found_by_name(tmp_path: Path) -> None:
     assert [process.pid for process in processes.named("containerd-shim-runc-v2")] == [10]
 
 
+def test_a_pod_cannot_pass_for_a_process_of_the_node(tmp_path: Path) -> None:
+    processes = proc(
+        tmp_path,
+        {
+            8: {"comm": "kubelet\n", "cmdline": "kubelet\0", "cgroup": "0::/kubepods/besteffort/pod1234abcd/x\n"},
+            9: {"comm": "kubelet\n", "cmdline": "kubelet\0", "cgroup": "0::/system.slice/kubelet.service\n"},
+        },
+    )
+    assert [process.pid for process in processes.named("kubelet")] == [9]
+
+
 @pytest.mark.parametrize(
     ("arguments", "value"),
     [

@@ -82,3 +82,10 @@ def test_other_processes_are_of_no_interest(tmp_path: Path) -> None:
     process(tmp_path / "proc", 1, "sshd", "0::/system.slice/sshd.service\n")
     (tmp_path / "proc/9").mkdir()
     assert detect(tmp_path, tmp_path / "proc").notes == ()
+
+
+def test_what_a_pods_process_logs_is_not_the_nodes_word(tmp_path: Path) -> None:
+    process(tmp_path / "proc", 7, "kubelet", "0::/kubepods/besteffort/pod1234abcd/x\n", stderr="/etc/shadow")
+    process(tmp_path / "proc", 8, "kubelet", "0::/system.slice/kubelet.service\n")
+    sources = detect(tmp_path, tmp_path / "proc")
+    assert (sources.kubelet_units, sources.files) == (("kubelet.service",), ())

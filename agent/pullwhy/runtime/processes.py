@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from pullwhy.cgroup import in_pod
+
 MAX_BYTES: Final = 1 << 20
 """Of one file below /proc."""
 
@@ -51,12 +53,15 @@ class Processes:
     proc: Path = Path("/proc")
 
     def named(self, *names: str) -> tuple[Process, ...]:
-        """Return the processes with one of these names (the kernel keeps 15 characters), by pid."""
+        """Return the node's own processes with one of these names (the kernel keeps 15 characters), by pid.
+
+        Those of pods are passed over: their names, flags and environments are strangers' words.
+        """
         short = {name[:15] for name in names}
         found = []
         for pid in self._pids():
             try:
-                if self.name(pid) in short:
+                if self.name(pid) in short and not in_pod(pid, self.proc):
                     found.append(self.process(pid))
             except UnreadableProcess:
                 continue

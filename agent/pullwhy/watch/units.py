@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pullwhy.cgroup import in_pod
+
 KUBELET_UNITS: Final = (
     "kubelet.service",
     "k3s.service",
@@ -63,6 +65,7 @@ class Sources:
 def detect(root: Path = Path("/"), proc: Path = Path("/proc")) -> Sources:
     """Look at the processes of the host: their control group names the unit, their standard error where it logs.
 
+    Processes of pods are passed over, whatever they call themselves: what they log is not the node's word.
     A socket is the journal's (systemd-journald(8): stdout transport), a path is a file. Where no kubelet runs, or its
     processes may not be seen, every unit name that distributions use is followed: unused ones cost nothing.
     """
@@ -93,7 +96,7 @@ def _processes(proc: Path) -> Iterator[tuple[Path, str]]:
     for process in sorted(proc.glob("[1-9]*"), key=lambda path: int(path.name) if path.name.isdigit() else 0):
         with contextlib.suppress(OSError):  # it ended meanwhile
             name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-            if name in _KUBELETS or name in _RUNTIMES:
+            if (name in _KUBELETS or name in _RUNTIMES) and not in_pod(int(process.name), proc):
                 yield process, name
 
 
