@@ -6,10 +6,10 @@ import ssl
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
+from pullwhy.probe.chain import chain_fault
 from pullwhy.probe.clock import Clock
 from pullwhy.probe.network import READ_SIZE, Stream, StreamReset, StreamTimedOut
 from pullwhy.probe.trust import Context
-from pullwhy.probe.verdict import judge
 from pullwhy.probe.x509 import read_chain
 from pullwhy.text import printable
 from pullwhy.trace import TLSFacts, TLSFault
@@ -103,13 +103,13 @@ class _Session:
 
 def _refused(session: _Session, error: ssl.SSLCertVerificationError, now: datetime) -> TLSFacts:
     chain = read_chain(sent_chain(session.object))
-    verdict = judge(chain, session.host, error.verify_code, now, session.context.authorities())
+    found = chain_fault(chain, session.host, error.verify_code, now, session.context.authorities())
     return TLSFacts(
         session.host,
-        verdict.fault,
+        found.fault,
         session.object.version() or "",
         tuple(certificate.facts for certificate in chain),
-        verdict.faulty,
+        found.faulty,
         printable(f"OpenSSL says: {error.verify_message}", 300),
     )
 

@@ -1,7 +1,7 @@
 import pytest
 from walking.certificates import Plain
 
-from pullwhy.probe.verdict import judge, matches
+from pullwhy.probe.chain import chain_fault, matches
 from pullwhy.probe.x509 import Certificate, read
 from pullwhy.trace import TLSFault
 
@@ -51,8 +51,8 @@ def test_a_missing_intermediate_is_known_by_its_kin(
     leaf = Plain("leaf", signer=Plain(issuer, organisation), host=HOST)
     known = seen(Plain(trusted, trusted_organisation))
     chain = seen(leaf)
-    verdict = judge(chain, HOST, NO_ISSUER, chain[0].facts.not_before, known)
-    assert (verdict.fault, verdict.faulty) == (fault, 0)
+    found = chain_fault(chain, HOST, NO_ISSUER, chain[0].facts.not_before, known)
+    assert (found.fault, found.faulty) == (fault, 0)
 
 
 def test_the_last_of_the_leafs_line_is_at_fault_whatever_else_was_sent() -> None:
@@ -60,20 +60,20 @@ def test_the_last_of_the_leafs_line_is_at_fault_whatever_else_was_sent() -> None
     issuing = Plain("Corp Issuing CA", signer=root)
     leaf = Plain("leaf", signer=issuing, host=HOST)
     chain = seen(leaf, Plain("stray"), issuing)
-    verdict = judge(chain, HOST, NO_ISSUER, chain[0].facts.not_before, ())
-    assert (verdict.fault, verdict.faulty) == (TLSFault.UNTRUSTED, 2)
+    found = chain_fault(chain, HOST, NO_ISSUER, chain[0].facts.not_before, ())
+    assert (found.fault, found.faulty) == (TLSFault.UNTRUSTED, 2)
 
 
 def test_an_authority_of_the_same_name_with_another_key_is_untrusted() -> None:
     leaf = Plain("leaf", signer=Plain("Corp CA", "Corp"), host=HOST)
     chain = seen(leaf)
-    verdict = judge(chain, HOST, NO_ISSUER, chain[0].facts.not_before, seen(Plain("Corp CA", "Corp")))
-    assert verdict.fault is TLSFault.UNTRUSTED
+    found = chain_fault(chain, HOST, NO_ISSUER, chain[0].facts.not_before, seen(Plain("Corp CA", "Corp")))
+    assert found.fault is TLSFault.UNTRUSTED
 
 
 def test_without_a_chain_the_code_alone_decides() -> None:
     now = seen(Plain("x"))[0].facts.not_before
-    faults = [judge((), HOST, code, now, ()).fault for code in (10, 9, 62, 64, 20)]
+    faults = [chain_fault((), HOST, code, now, ()).fault for code in (10, 9, 62, 64, 20)]
     assert faults == [
         TLSFault.EXPIRED,
         TLSFault.NOT_YET_VALID,

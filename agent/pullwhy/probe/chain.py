@@ -36,32 +36,32 @@ _WORD: Final = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ChainFault:
     """What is wrong with a chain, and with which of its certificates."""
 
     fault: TLSFault
     faulty: int | None
 
 
-def judge(
+def chain_fault(
     chain: tuple[Certificate, ...], host: str, code: int, now: datetime, trusted: tuple[Certificate, ...]
-) -> Verdict:
+) -> ChainFault:
     """Return the fault of a chain that OpenSSL refused with `code`.
 
     OpenSSL builds the chain first; Go first looks at the leaf's dates and names (Go 1.27: crypto/x509/verify.go), and its word is
     what the kubelet prints. So the leaf is looked at here in Go's order before OpenSSL's code decides.
     """
     if not chain:
-        return Verdict(_from_code(code), None)
+        return ChainFault(_from_code(code), None)
     leaf = chain[0].facts
     dated = _date_fault(leaf, now)
     if dated is not None:
-        return Verdict(dated, 0)
+        return ChainFault(dated, 0)
     if code in _NAME_CODES or not matches(host, leaf.names):
-        return Verdict(TLSFault.NAME_MISMATCH, 0)
+        return ChainFault(TLSFault.NAME_MISMATCH, 0)
     if code in (_EXPIRED, _NOT_YET_VALID):
         faulty = next((i for i, one in enumerate(chain) if _date_fault(one.facts, now) is not None), None)
-        return Verdict(_from_code(code), faulty)
+        return ChainFault(_from_code(code), faulty)
     return _trust_fault(chain, trusted)
 
 
@@ -91,7 +91,7 @@ def matches(host: str, names: tuple[str, ...]) -> bool:
     return any(name.rstrip(".").lower() in (wanted, f"*.{parent}") for name in names)
 
 
-def _trust_fault(chain: tuple[Certificate, ...], trusted: tuple[Certificate, ...]) -> Verdict:
+def _trust_fault(chain: tuple[Certificate, ...], trusted: tuple[Certificate, ...]) -> ChainFault:
     """Tell a missing intermediate from an untrusted authority.
 
     Where the last certificate that the leaf leads to is not self-signed, and its issuer is neither sent nor trusted, the missing
@@ -101,14 +101,14 @@ def _trust_fault(chain: tuple[Certificate, ...], trusted: tuple[Certificate, ...
     top = _top(chain)
     certificate = chain[top]
     if certificate.facts.self_signed or not certificate.issuer:
-        return Verdict(TLSFault.UNTRUSTED, top)
+        return ChainFault(TLSFault.UNTRUSTED, top)
     if any(authority.subject == certificate.issuer for authority in trusted):
-        return Verdict(TLSFault.UNTRUSTED, top)  # same name, other key
+        return ChainFault(TLSFault.UNTRUSTED, top)  # same name, other key
     if "root" in _words(certificate.issuer_common_name):
-        return Verdict(TLSFault.UNTRUSTED, top)  # servers need not send roots
+        return ChainFault(TLSFault.UNTRUSTED, top)  # servers need not send roots
     if any(_kin(certificate, authority) for authority in trusted):
-        return Verdict(TLSFault.CHAIN_INCOMPLETE, top)
-    return Verdict(TLSFault.UNTRUSTED, top)
+        return ChainFault(TLSFault.CHAIN_INCOMPLETE, top)
+    return ChainFault(TLSFault.UNTRUSTED, top)
 
 
 def _top(chain: tuple[Certificate, ...]) -> int:
