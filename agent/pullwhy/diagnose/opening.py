@@ -10,6 +10,7 @@ import msgspec
 
 from pullwhy import pulltext
 from pullwhy.gotext import pairs, scan_quoted, unescape
+from pullwhy.model import Reason
 from pullwhy.syncerror import SyncFailure, sync_failures, without_back_off
 
 MAX_MESSAGE: Final = 65_536
@@ -17,18 +18,8 @@ MAX_MESSAGE: Final = 65_536
 MAX_LAYERS: Final = 8
 """Wrappers taken off one text: syslog, logrus, klog, the kubelet's sync error and a quoted aggregate make five."""
 
-PULL_REASONS: Final = frozenset(
-    {
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "ErrImageNeverPull",
-        "InvalidImageName",
-        "ImageInspectError",
-        "RegistryUnavailable",
-        "SignatureValidationFailed",
-        "ImageVolumeMountFailed",
-    }
-)
+PULL_REASONS: Final[frozenset[str]] = frozenset(Reason) - {Reason.CREATE_POD_SANDBOX_ERROR, Reason.PULL_HANGS}
+"""The kubelet's reasons that are always about a pull; a sandbox fails for other reasons too."""
 
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]{0,16}[A-Za-z]|\[\d{1,3}(?:;\d{1,3}){0,3}m")
 """Terminal colours, also where a page has lost the escape character before them."""
