@@ -184,7 +184,7 @@ class PodRef:
 
 @dataclass(frozen=True, slots=True)
 class PullFailure:
-    """One failure line, recognised. It is a hypothesis: a registry's answer can forge a line (see DESIGN: Recognise)."""
+    """One failure line, recognised. It is a hypothesis until CRI confirms pod and image: a registry's answer can forge a line."""
 
     when: datetime
     unit: str

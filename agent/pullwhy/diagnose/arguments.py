@@ -10,6 +10,13 @@ from pullwhy.model import Hypothesis, Via
 MAX_VALUE = 400
 """Characters of one argument."""
 MAX_ARGUMENTS = 48
+MAX_SUMMARY = 600
+"""Characters."""
+MAX_MESSAGE = 16_384
+"""Characters of a message that are searched for a host."""
+
+_OTHER_HOSTS = frozenset({Via.TOKEN_HOST, Via.BLOB_HOST, Via.MIRROR})
+_URL_HOST = re.compile(r"https?://([A-Za-z0-9.:\[\]-]{1,255})")
 
 _DEFAULTS: dict[str, str] = {
     "tag": "(of that name)",
@@ -43,9 +50,6 @@ _ON_THE_WAY: dict[str, str] = {
     "SandboxImage": "; this is the sandbox image, without which no new pod starts on this node",
 }
 """What must be said of a host that the image's name does not show."""
-
-MAX_SUMMARY = 600
-"""Characters."""
 
 
 class Words(dict[str, str]):
@@ -96,12 +100,6 @@ def _told_host(case: Case, found: Verdict, registry: str) -> str:
     message = case.failure.message if case.failure is not None else ""
     named = [host for host in _URL_HOST.findall(message[:MAX_MESSAGE]) if host != registry]
     return named[-1] if named else "another host"
-
-
-_OTHER_HOSTS = frozenset({Via.TOKEN_HOST, Via.BLOB_HOST, Via.MIRROR})
-_URL_HOST = re.compile(r"https?://([A-Za-z0-9.:\[\]-]{1,255})")
-MAX_MESSAGE = 16_384
-"""Characters of a message that are searched for a host."""
 
 
 def summarise(template: str, values: dict[str, str]) -> str:

@@ -21,7 +21,6 @@ _CONFIDENCE = {
     "Likely": "likely: not all of it could be observed",
     "Unknown": "unknown",
 }
-_HEALS = {"yes": "yes", "no": "no", "maybe": "maybe"}
 
 
 def explain(document: Mapping[str, Any], width: int = DEFAULT_WIDTH) -> str:
@@ -157,7 +156,7 @@ def _pods(page: _Page, document: Mapping[str, Any]) -> None:
 
 def _healing(page: _Page, document: Mapping[str, Any]) -> None:
     retryable = _mapping(document, "retryable")
-    answer = _HEALS.get(_of(retryable, "answer"), "")
+    answer = _of(retryable, "answer")
     if not answer:
         return
     page.title("Will it heal by itself?")

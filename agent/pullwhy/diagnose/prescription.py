@@ -51,10 +51,6 @@ class Values:
     def __init__(self, arguments: Mapping[str, str]) -> None:
         self._arguments = arguments
 
-    def has(self, name: str) -> bool:
-        """Whether a value of that name was given."""
-        return bool(self._arguments.get(name))
-
     def text(self, name: str, default: str = "") -> str:
         """Return the value for people, every invisible character escaped."""
         return printable(self._arguments.get(name, ""), MAX_TEXT_VALUE) or default

@@ -96,13 +96,13 @@ def reproduced(case: Case, cause: CauseId) -> bool:
 
 
 def decide(case: Case, reading: Reading) -> Decision:
-    """Return the first decision that the facts allow; the last of the table always does."""
+    """Return the first decision of STEPS that the facts allow; where they allow none, that nothing is determined."""
     told = newest_text(case)
     for step in STEPS:
         decision = step(case, told, reading)
         if decision is not None:
             return decision
-    return _undetermined(case, told, reading)
+    return _undetermined(reading)
 
 
 def _succeeded_since(case: Case, told: Hypothesis | None, _reading: Reading) -> Decision | None:
@@ -242,7 +242,7 @@ def _runtime_differs(case: Case, told: Hypothesis | None, reading: Reading) -> D
     return Decision(verdict, Confidence.UNKNOWN, (note,), (Factor.RUNTIME_DIFFERS,))
 
 
-def _undetermined(_case: Case, _told: Hypothesis | None, reading: Reading) -> Decision:
+def _undetermined(reading: Reading) -> Decision:
     missing = reading.missing or ("nothing fails now" if reading.passed else "no text tells one")
     return Decision(Verdict(CauseId.UNDETERMINED, Stage.RUNTIME, arguments={"missing": missing}), Confidence.UNKNOWN)
 
