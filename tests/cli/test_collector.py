@@ -13,21 +13,21 @@ PULLWHY = [sys.executable, "-c", "from pullwhy.cli.main import run; run()", "col
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "code", "told"),
     [
-        ('http_listn = "x"', "unknown key 'http_listn'; did you mean 'http_listen'?"),
-        ("retention_days = 0", "retention_days: "),
-        ('grpc_listen = "9443"', "grpc_listen: expected ADDRESS:PORT"),
-        ('database = "/proc/none/c.db"', "/proc/none/c.db: No such file or directory: name a file"),
-        ("not toml", "not TOML"),
+        ('http_listn = "x"', 64, "unknown key 'http_listn'; did you mean 'http_listen'?"),
+        ("retention_days = 0", 64, "retention_days: "),
+        ('grpc_listen = "9443"', 64, "grpc_listen: expected ADDRESS:PORT"),
+        ('database = "/proc/none/c.db"', 1, "/proc/none/c.db: No such file or directory: name a file"),
+        ("not toml", 64, "not TOML"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: str, told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: str, code: int, told: str
 ) -> None:
     config = tmp_path / "collector.toml"
     config.write_text(settings)
-    assert main(["collector", "--config", str(config)]) == 1
+    assert main(["collector", "--config", str(config)]) == code
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("pullwhy collector: ")
     assert told in line

@@ -7,7 +7,7 @@ import logging
 import os
 from pathlib import Path
 
-from pullwhy.cli.main import CommandError
+from pullwhy.cli.main import EX_USAGE, CommandError
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -38,6 +38,8 @@ def run(options: argparse.Namespace) -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         asyncio.run(serve(load(CollectorSettings, options.config, os.environ)))
-    except (ConfigError, StartError) as error:
+    except ConfigError as error:
+        raise CommandError(str(error), EX_USAGE) from error
+    except StartError as error:
         raise CommandError(str(error)) from error
     return 0

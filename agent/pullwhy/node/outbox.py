@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import re
-import secrets
 import time
 import zlib
 from collections.abc import Callable
@@ -68,7 +67,7 @@ class Outbox:
         self, state: Path | None, limits: Limits = Limits(), monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         """Open the outbox in the state directory (made if absent); None keeps it in memory on purpose."""
-        self.id: Final = secrets.token_hex(16)
+        self.id: Final = os.urandom(16).hex()
         """Made anew at each start, see report.proto: Hello."""
         self.dropped = 0
         """Reports lost because there was no room, since this start."""

@@ -232,7 +232,7 @@ class Reporter:
 
     def _status_now(self) -> pb.NodeStatus:
         status = self._status()
-        status = replace(status, impairments=(*status.impairments, *self._outbox.impairments))
+        status = replace(status, impairments=tuple(dict.fromkeys((*status.impairments, *self._outbox.impairments))))
         return pb.NodeStatus(
             zone=status.zone,
             pool=status.pool,
