@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 import pytest
 from node.fakes import IMAGE, WEB, FakeClock, FakeEyes, FakeLooks, at, pods, runtime_line, sync_error, until
 
-from pullwhy.diagnose.document import finding_id
 from pullwhy.model import CauseId, Confidence, Finding, PullFailure, Reason, State
 from pullwhy.node.engine import IDLE, Engine, Parts
 from pullwhy.node.findings import Identity
@@ -33,7 +32,6 @@ class Bench:
             eyes=self.eyes,
             looks=self.looks,
             tell=self._tell,
-            finding_id=finding_id,
             clock=self.clock,
             metrics=self.metrics,
             chance=random.Random(1),
@@ -208,6 +206,37 @@ def test_a_sandbox_that_names_no_image_is_told_by_the_runtimes_own() -> None:
         await bench.settle()
 
     assert [each.image for each in run(scenario).told] == ["registry.example/pause:3"]
+
+
+def sandbox_failure(image: str) -> PullFailure:
+    error = f'failed to get sandbox image "{image}": not found'
+    return PullFailure(at(0), "kubelet.service", Reason.CREATE_POD_SANDBOX_ERROR, error, WEB, image=image)
+
+
+@pytest.mark.parametrize(
+    ("image", "walked"),
+    [("registry.example/pause:3", True), ("10.0.0.5:8080/pause:3", False)],
+)
+def test_a_line_about_a_sandbox_leads_to_no_other_image_than_the_runtimes_own(image: str, walked: bool) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.eyes.sandbox = "registry.example/pause:3"
+        bench.engine._tracker.failed(sandbox_failure(image))
+        await bench.settle()
+        await bench.settle()
+
+    bench = run(scenario)
+    assert bench.looks.walked == ([image] if walked else [])
+    assert bool(bench.looks.reproduced) is walked
+    assert len(bench.told) == 1
+
+
+def test_where_the_sandbox_image_is_not_known_nothing_is_done_about_a_sandbox() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.eyes.sandbox = ""
+        bench.engine._failed(sandbox_failure("registry.example/pause:3"))
+        await bench.settle()
+
+    assert run(scenario).looks.walked == []
 
 
 def test_a_container_that_starts_is_the_recovery() -> None:

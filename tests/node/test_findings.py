@@ -43,7 +43,7 @@ def judged(
 
 
 def ledger(*diagnoses: Judged) -> Ledger:
-    made = Ledger(Identity("node-a", "east"), lambda node, image, cause: f"{node}|{image}|{cause}")
+    made = Ledger(Identity("node-a", "east"))
     for each in diagnoses:
         made.judged(each)
     return made
@@ -164,7 +164,7 @@ def test_forgetting_a_superseded_finding_keeps_the_present_diagnosis() -> None:
 def test_a_restart_neither_repeats_nor_forgets() -> None:
     before = ledger(judged())
     before.changes([incident()], at(1))
-    after = Ledger.restore(before.identity, before.finding_id, before.records.values())
+    after = Ledger.restore(before.identity, before.records.values())
     assert after.changes([incident()], at(2)) == []
     after.closed([Closed(incident(), State.RECOVERED)])
     assert told(after.changes([], at(3))) == [("TagNotFound", State.RECOVERED, 1)]

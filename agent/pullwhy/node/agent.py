@@ -10,12 +10,13 @@ import random
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pullwhy import __version__
 from pullwhy.config import AgentSettings, ReportSettings
-from pullwhy.diagnose.document import encode, finding_id
+from pullwhy.diagnose.document import encode
 from pullwhy.model import Finding
 from pullwhy.node.engine import Engine, Parts
 from pullwhy.node.eyes import NodeEyes
@@ -69,11 +70,6 @@ class Agent:
         self._server = Server({"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics})
         self._reporter = self._make_reporter(collector)
 
-    @property
-    def http_port(self) -> int:
-        """The port of health and metrics, 0 before they are served."""
-        return self._server.port
-
     async def run(self) -> None:
         """Watch, investigate and report until cancelled. Raises ListenError."""
         if self._settings.http_listen:
@@ -97,7 +93,7 @@ class Agent:
             ("state", self._keeper.run),
             ("status", self._watch_status),
         ]
-        tasks += [(f"file {path}", lambda path=path: self._feed.follow_file(path)) for path in found.files]  # type: ignore[misc]  # a default binds the loop's value
+        tasks += [(f"file {path}", partial(self._feed.follow_file, path)) for path in found.files]
         if self._reporter is not None:
             tasks.append(("reporter", self._reporter.run))
         return tasks
@@ -159,7 +155,6 @@ class Agent:
             eyes=self._eyes,
             looks=investigator,
             tell=self._tell,
-            finding_id=finding_id,
             clock=self._clock,
             metrics=self.metrics,
             chance=random.Random(),  # noqa: S311 - spreads load, hides nothing

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from pullwhy.image import InvalidReference, parse
 from pullwhy.model import CauseId, Finding, PullFailure, Reason, State
 from pullwhy.node.cases import Cases, Looks
 from pullwhy.node.findings import Identity, Judged, Ledger, Subject
@@ -68,7 +69,6 @@ class Parts:
     looks: Looks
     tell: Callable[[Finding, datetime], None]
     """Puts a finding into the outbox; when it returns, the finding survives a kill."""
-    finding_id: Callable[..., str]
     clock: Callable[[], datetime]
     metrics: Metrics
     chance: random.Random
@@ -87,11 +87,13 @@ class Engine:
         self._tracker = Tracker(topic, kept.incidents)
         self._hangs = Hangs(parts.hang_after, {pull.image: pull for pull in kept.pulls})
         self._schedule = Schedule(parts.chance, {(each.image, each.topic): each for each in kept.walked})
-        self._ledger = Ledger.restore(identity, parts.finding_id, kept.records)
+        self._ledger = Ledger.restore(identity, kept.records)
         self._cases = Cases(
             parts.looks, self._publish, parts.metrics, walks=parts.walks, suppressed=self._suppressed_lately
         )
         self._closing: tuple[Incident, ...] = ()
+        self._told: set[Subject] = set()
+        """What was told from its text alone, see `_only_tell`."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._looked: datetime | None = None
@@ -163,11 +165,30 @@ class Engine:
         self._cases.forget({(each.image, each.topic) for each in incidents})
         if incidents:
             fingerprint = self._parts.eyes.fingerprint()
-            for incident in self._schedule.due(incidents, fingerprint):
+            credible = [each for each in incidents if self._credible(each)]
+            for incident in self._schedule.due(credible, fingerprint):
                 self._investigate(incident, fingerprint)
+            self._only_tell(incidents, {(each.image, each.topic) for each in credible})
         self._tell()
         self._count()
         self.stepped = now
+
+    def _credible(self, incident: Incident) -> bool:
+        """Whether the image is worth a look: CRI knows no pod whose sandbox failed, so such a line may be forged.
+
+        The runtime's own sandbox image is pulled all the time, so nobody gains by a line that names it.
+        """
+        own = self._parts.eyes.sandbox_image()
+        return incident.reason is not Reason.CREATE_POD_SANDBOX_ERROR or _same_image(incident.image, own)
+
+    def _only_tell(self, incidents: tuple[Incident, ...], looked_at: set[Subject]) -> None:
+        """Tell of what is not looked at from its text alone, once for each text."""
+        others = {(each.image, each.topic): each for each in incidents if each.confirmed}
+        waiting = {subject: each for subject, each in others.items() if subject not in looked_at}
+        for subject, incident in waiting.items():
+            if subject not in self._told:
+                self._publish_text(incident)
+        self._told = set(waiting)
 
     def _failed(self, failure: PullFailure) -> None:
         if failure.reason is Reason.CREATE_POD_SANDBOX_ERROR and not failure.image:
@@ -293,3 +314,10 @@ class Engine:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+
+def _same_image(one: str, other: str) -> bool:
+    try:
+        return str(parse(one)) == str(parse(other))
+    except InvalidReference:
+        return False

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from pullwhy.diagnose.document import finding_id
 from pullwhy.model import (
-    CauseId,
     Diagnosis,
     FailingPod,
     Finding,
@@ -75,19 +75,15 @@ class Ledger:
     """Turns incidents and diagnoses into findings, and says which of them changed."""
 
     identity: Identity
-    finding_id: Callable[[str, str, CauseId], str]
-    """Stable for node, image and cause."""
     records: dict[str, Record] = field(default_factory=dict)
     _judged: dict[Subject, Judged] = field(default_factory=dict)
     _told: dict[Key, str] = field(default_factory=dict)
     _endings: dict[str, list[State]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
-    def restore(
-        cls, identity: Identity, finding_id: Callable[[str, str, CauseId], str], records: Iterable[Record]
-    ) -> Ledger:
+    def restore(cls, identity: Identity, records: Iterable[Record]) -> Ledger:
         """Return the ledger that had these records."""
-        ledger = cls(identity, finding_id, {record.finding.id: record for record in records})
+        ledger = cls(identity, {record.finding.id: record for record in records})
         # Active ones last: a topic whose diagnosis changed belongs to both, and the present one holds.
         for record in sorted(ledger.records.values(), key=lambda each: each.finding.state is State.ACTIVE):
             told = record.finding
@@ -127,8 +123,8 @@ class Ledger:
                 groups[placed[0]].append((incident, placed[1]))
         told = [
             finding
-            for finding_id, members in groups.items()
-            if (finding := self._compose(finding_id, members)) is not None
+            for identifier, members in groups.items()
+            if (finding := self._compose(identifier, members)) is not None
         ]
         told += [self._resolve(record, now) for record in list(self.records.values()) if _is_over(record, groups)]
         self._forget(now)
@@ -138,7 +134,7 @@ class Ledger:
         """Return the finding that an incident belongs to; the one it belonged to while its new text is not judged yet."""
         judged = self._judged.get((incident.image, incident.topic))
         if judged is not None:
-            return self.finding_id(self.identity.node, incident.image, judged.diagnosis.cause), judged
+            return finding_id(self.identity.node, incident.image, judged.diagnosis.cause), judged
         told = self._told.get(incident.key)
         if told is None:
             return None
@@ -147,20 +143,20 @@ class Ledger:
             finding.image, incident.topic, finding.registry, finding.diagnosis, finding.trace, finding.reproduction
         )
 
-    def _compose(self, finding_id: str, members: list[tuple[Incident, Judged]]) -> Finding | None:
+    def _compose(self, identifier: str, members: list[tuple[Incident, Judged]]) -> Finding | None:
         """Build the finding from its members; None where it was told already."""
-        known = self.records.get(finding_id)
+        known = self.records.get(identifier)
         for incident, _ in members:
             former = self._told.get(incident.key)
-            if former not in {None, finding_id}:
+            if former not in {None, identifier}:
                 self._endings[former or ""].append(State.SUPERSEDED)
-            self._told[incident.key] = finding_id
+            self._told[incident.key] = identifier
         incidents = [incident for incident, _ in members]
         latest, judged = max(members, key=lambda member: member[0].last_seen)
         past = known.past if known else 0
         first_seen = min(each.first_seen for each in incidents)
         finding = Finding(
-            id=finding_id,
+            id=identifier,
             image=judged.image or UNTOLD_IMAGE,
             registry=judged.registry,
             diagnosis=judged.diagnosis,
@@ -181,7 +177,7 @@ class Ledger:
         if known and not _worth_telling(known.finding, finding):
             return None
         keys = tuple(incident.key for incident in incidents)
-        self.records[finding_id] = Record(finding, tuple(sorted(topics)), keys, past)
+        self.records[identifier] = Record(finding, tuple(sorted(topics)), keys, past)
         return finding
 
     def _resolve(self, record: Record, now: datetime) -> Finding:
