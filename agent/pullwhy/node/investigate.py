@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -136,6 +137,7 @@ class Investigator:
         return Case(now=self.clock(), image=reference, image_text=image, failure=failure, hypothesis=told)
 
 
+@functools.lru_cache(maxsize=128)  # the kubelet repeats itself
 def hypothesis(message: str) -> Hypothesis | None:
     """Return what a text alone says; None for an empty one."""
     return classify(message) if message else None
