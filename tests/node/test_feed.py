@@ -7,20 +7,20 @@ from node.test_engine import Bench
 from watch.journals import EPOCH, host, write_journal
 
 from pullwhy.config import WatchSettings
-from pullwhy.node.feed import Feed, kubelet_silence
+from pullwhy.node.feed import Feed, kubelet_silence, log_sources
 from pullwhy.node.impairments import Impairments
 from pullwhy.watch.journal import JournalUnreadable
-from pullwhy.watch.units import Sources
+from pullwhy.watch.units import LogSources
 
 NOW = datetime.fromtimestamp(EPOCH / 1_000_000, UTC) + timedelta(seconds=10)
-KUBELET = Sources(kubelet_units=("kubelet.service",))
+KUBELET = LogSources(kubelet_units=("kubelet.service",))
 
 
 def feed(root: Path, bench: Bench, settings: WatchSettings = WatchSettings()) -> Feed:  # noqa: B008 - it is frozen
     return Feed(root, settings, bench.engine, Impairments(), bench.metrics, lambda: NOW)
 
 
-async def follow(fed: Feed, sources: Sources) -> None:
+async def follow(fed: Feed, sources: LogSources) -> None:
     task = asyncio.create_task(fed.follow_journal(sources))
     async with asyncio.timeout(5):
         while not fed.caught_up:  # noqa: ASYNC110 - it is told by no event
@@ -60,7 +60,7 @@ def test_an_unreadable_journal_is_one_line_and_an_error_to_the_supervisor(tmp_pa
 
 def test_the_settings_name_the_sources(tmp_path: Path) -> None:
     settings = WatchSettings(units=("my.service",), files=("/var/log/kubelet.log",))
-    sources = feed(tmp_path, Bench(), settings).sources()
+    sources = log_sources(tmp_path, settings)
     assert sources.kubelet_units == ("my.service",)
     assert sources.files == (tmp_path / "var/log/kubelet.log",)
     assert "containerd.service" in sources.units
@@ -84,7 +84,7 @@ def test_a_kubelet_whose_log_is_not_seen_is_no_healthy_one(
 
 
 def test_a_missing_log_file_is_named(tmp_path: Path) -> None:
-    sources = Sources(kubelet_files=(tmp_path / "kubelet.log",))
+    sources = LogSources(kubelet_files=(tmp_path / "kubelet.log",))
     assert "kubelet.log" in kubelet_silence(tmp_path, sources, NOW)
     (tmp_path / "kubelet.log").touch()
     assert not kubelet_silence(tmp_path, sources, NOW)

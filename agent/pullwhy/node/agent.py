@@ -20,7 +20,7 @@ from pullwhy.diagnose.document import encode
 from pullwhy.model import Finding
 from pullwhy.node.engine import Engine, Parts
 from pullwhy.node.eyes import NodeEyes
-from pullwhy.node.feed import Feed
+from pullwhy.node.feed import Feed, log_sources
 from pullwhy.node.findings import Identity
 from pullwhy.node.http import ListenError, Server
 from pullwhy.node.impairments import Impairments
@@ -83,7 +83,7 @@ class Agent:
             await self._end()
 
     def _tasks(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
-        found = self._feed.sources()
+        found = log_sources(Path(self._settings.host_root), self._settings.watch)
         for note in found.notes:
             logger.info("watching: %s", note)
         tasks: list[tuple[str, Callable[[], Awaitable[None]]]] = [

@@ -15,7 +15,7 @@ from typing import Final
 
 from pullwhy.config import AgentSettings
 from pullwhy.image import parse
-from pullwhy.node.feed import kubelet_silence
+from pullwhy.node.feed import kubelet_silence, log_sources
 from pullwhy.node.investigate import Walks
 from pullwhy.node.plan import NodeSight, Sources
 from pullwhy.plan import Resolver, WalkPlan
@@ -23,8 +23,7 @@ from pullwhy.runtime.hostfs import HostFS
 from pullwhy.runtime.resolver import read_resolver
 from pullwhy.runtime.trust import read_trust
 from pullwhy.watch.journal import JournalUnreadable, Place, newest
-from pullwhy.watch.units import Sources as Logs
-from pullwhy.watch.units import detect
+from pullwhy.watch.units import LogSources
 
 CONNECT_SECONDS: Final = 3.0
 UNSYNCHRONISED: Final = 5
@@ -46,11 +45,7 @@ class Check:
 def logs(settings: AgentSettings, now: datetime) -> list[Check]:
     """Look for the kubelet's log."""
     root = Path(settings.host_root)
-    if settings.watch.units or settings.watch.files:
-        files = tuple(root / path.lstrip("/") for path in settings.watch.files)
-        sources = Logs(kubelet_units=settings.watch.units, kubelet_files=files)
-    else:
-        sources = detect(root)
+    sources = log_sources(root, settings.watch)
     seen = "; ".join(sources.notes) or f"no kubelet or runtime process is visible; following {' '.join(sources.units)}"
     trouble, _, mend = kubelet_silence(root, sources, now).partition(": ")
     return [
@@ -176,7 +171,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _newest(root: Path, sources: Logs) -> str:
+def _newest(root: Path, sources: LogSources) -> str:
     if sources.kubelet_files:
         return ", ".join(map(str, sources.kubelet_files))
     try:

@@ -18,7 +18,7 @@ from pullwhy.watch.follow import JournalFollower
 from pullwhy.watch.gate import gate
 from pullwhy.watch.journal import JournalReader, JournalUnreadable, Place, newest
 from pullwhy.watch.logfile import FileFollower, LogFile
-from pullwhy.watch.units import RUNTIME_UNITS, Sources, detect
+from pullwhy.watch.units import RUNTIME_UNITS, LogSources, detect
 
 CHECK: Final = 300.0
 """Seconds between two checks whether the kubelet's newest entry can be read."""
@@ -46,14 +46,7 @@ class Feed:
     caught_up: bool = False
     """Whether the journal's newest entry was reached since the start."""
 
-    def sources(self) -> Sources:
-        """Return what to follow: the settings, or what the host's processes tell."""
-        if self.settings.units or self.settings.files:
-            files = tuple(self.root / path.lstrip("/") for path in self.settings.files)
-            return Sources(self.settings.units, RUNTIME_UNITS, files)
-        return detect(self.root)
-
-    async def follow_journal(self, sources: Sources) -> None:
+    async def follow_journal(self, sources: LogSources) -> None:
         """Follow the journal until it cannot be read; does nothing where no unit is followed."""
         if not sources.units:
             self.caught_up = True
@@ -90,7 +83,7 @@ class Feed:
             self.impairments.set(str(path), f"log file {path}: {error.strerror or error}: name another in watch.files")
             raise
 
-    async def check(self, sources: Sources) -> None:
+    async def check(self, sources: LogSources) -> None:
         """Look at the kubelet's newest entry again and again."""
         while True:
             silence = kubelet_silence(self.root, sources, self.clock())
@@ -107,7 +100,15 @@ class Feed:
             self.impairments.set("suppressed", text)
 
 
-def kubelet_silence(root: Path, sources: Sources, now: datetime) -> str:
+def log_sources(root: Path, settings: WatchSettings) -> LogSources:
+    """Return what to follow: the settings, or what the host's processes tell."""
+    if settings.units or settings.files:
+        files = tuple(root / path.lstrip("/") for path in settings.files)
+        return LogSources(settings.units, RUNTIME_UNITS, files)
+    return detect(root)
+
+
+def kubelet_silence(root: Path, sources: LogSources, now: datetime) -> str:
     """Return why the kubelet's log seems not to be seen; nothing where its newest entry is recent, or it logs to a file."""
     if sources.kubelet_files:
         return _missing(sources.kubelet_files)

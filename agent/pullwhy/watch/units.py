@@ -40,7 +40,7 @@ _RUNTIME_FILES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class LogSources:
     """What to follow, and how that was found out."""
 
     kubelet_units: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Sources:
         return (*self.kubelet_files, *self.runtime_files)
 
 
-def detect(root: Path = Path("/"), proc: Path = Path("/proc")) -> Sources:
+def detect(root: Path = Path("/"), proc: Path = Path("/proc")) -> LogSources:
     """Look at the processes of the host: their control group names the unit, their standard error where it logs.
 
     Processes of pods are passed over, whatever they call themselves: what they log is not the node's word.
@@ -83,7 +83,7 @@ def detect(root: Path = Path("/"), proc: Path = Path("/proc")) -> Sources:
             units[kubelet].append(unit)
     files[False].extend(path for name in _RUNTIME_FILES if (path := root / name).exists())
     known = units[True] or files[True]
-    return Sources(
+    return LogSources(
         tuple(dict.fromkeys(units[True] if known else KUBELET_UNITS)),
         tuple(dict.fromkeys(units[False] or RUNTIME_UNITS)),
         tuple(dict.fromkeys(files[True])),
