@@ -81,6 +81,7 @@ class FakeEyes:
         self.shown: Sight | None = Sight({pod.uid: (pod, at(-60)) for pod in pods}, {})
         self.mark = "f"
         self.written: datetime | None = None
+        self.sandbox = "registry.example/pause:3"
         self.looks = 0
 
     async def sight(self) -> Sight | None:
@@ -91,7 +92,7 @@ class FakeEyes:
         return self.mark
 
     def sandbox_image(self) -> str:
-        return "registry.example/pause:3"
+        return self.sandbox
 
     def progress(self) -> datetime | None:
         return self.written

@@ -54,7 +54,9 @@ class NodeEyes:
         """Return a text that changes with the node's configuration; empty before the first survey."""
         if self._sight is not None and self._monotonic() - self._stamped >= FINGERPRINT_SECONDS:
             self._stamped = self._monotonic()
-            self._fingerprint = fingerprint(self._sight)
+            before, self._fingerprint = self._fingerprint, fingerprint(self._sight)
+            if before not in ("", self._fingerprint):
+                self._surveyed = float("-inf")  # what was seen before is out of date
         return self._fingerprint
 
     def sandbox_image(self) -> str:
