@@ -19,7 +19,8 @@ def test_the_exposition_is_what_prometheus_reads() -> None:
 def test_large_counts_keep_every_digit() -> None:
     family = Family("x_total", "counter", "Text.")
     family.set(123_456_789)
-    assert "pullwhy_x_total 123456789" in list(family.lines())
+    family.set(123_456_789, outcome="ok")
+    assert list(family.lines())[2:] == ["pullwhy_x_total 123456789", 'pullwhy_x_total{outcome="ok"} 123456789']
 
 
 def test_a_label_cannot_break_out_of_its_quotes() -> None:

@@ -44,7 +44,8 @@ class Family:
         yield f"# TYPE {self.name} {self._kind}"
         for labels, value in self._samples.items():
             inside = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels)
-            yield f"{self.name}{{{inside}}} {value:g}" if inside else f"{self.name} {value:.17g}"
+            shown = repr(value).removesuffix(".0")
+            yield f"{self.name}{{{inside}}} {shown}" if inside else f"{self.name} {shown}"
 
 
 def _escaped(text: str) -> str:
