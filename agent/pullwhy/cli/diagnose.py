@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pullwhy.cli.main import EX_USAGE, CommandError
-from pullwhy.cli.output import FORMATS, Column, print_findings, print_records, screen, text_of
+from pullwhy.cli.output import FORMATS, Column, print_findings, print_records, screen, text_of, write
 
 if TYPE_CHECKING:
     from pullwhy.model import Finding, PullFailure
@@ -162,10 +162,10 @@ def _print(found: Investigation, options: argparse.Namespace) -> None:
     to = screen()
     width = min(to.width or DEFAULT_WIDTH, DEFAULT_WIDTH) if options.output == "table" else 1_000
     if nothing:
-        print(f"{_shown(options.image)}: the pull would work here\n", file=to.out)
+        write(to.out, f"{_shown(options.image)}: the pull would work here\n\n")
         print_records(told["trace"], options.output, _COLUMNS, to, "No walk was made.")
     else:
-        print(explain(told, width), file=to.out)
+        write(to.out, explain(told, width) + "\n")
 
 
 def _finding(found: Investigation) -> Finding:
