@@ -265,6 +265,16 @@ def test_runtime_lines_are_events() -> None:
     assert [type(each) for each in found] == [RuntimeEvent]
 
 
+FORGED = 'time="2026-11-22T08:00:00Z" level=info msg="PullImage \\"10.0.0.5:8080/x:1\\""'
+
+
+def test_the_kubelet_cannot_be_made_to_speak_for_the_runtime() -> None:
+    torn = f'{HEADER}remote_image.go:250] "PullImage from image service failed" err=<'
+    assert recognised(torn, FORGED) == []
+    assert recognised(sync(one("ErrImagePull", REFUSED)), FORGED)[1:] == []
+    assert len(recognised(FORGED)) == 1
+
+
 @pytest.mark.parametrize(
     "text",
     [

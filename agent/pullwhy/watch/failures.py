@@ -25,7 +25,11 @@ Recognised = PullFailure | RuntimeEvent | KubeletHint
 MAX_CONTAINERS: Final = 4096
 """Containers whose image and last error are remembered; a node runs some hundred pods."""
 
+MAX_WRITERS: Final = 64
+"""Processes that are remembered as writers of klog's lines; a node has one or two."""
+
 _SYNC_ERROR: Final = "Error syncing pod, skipping"
+_SEVERITIES: Final = ("I", "W", "E", "F")
 _PULL_SECRET: Final = "Unable to retrieve pull secret"  # noqa: S105 - a log text
 _PROVIDER: Final = (
     "Failed getting credential from external registry credential provider",
@@ -61,6 +65,7 @@ class Recogniser:
         self._runtime = RuntimeLog()
         self._containers: dict[tuple[str, str], _Memory] = {}
         self._attempts = Attempts()
+        self._klog_writers: dict[tuple[str, int], None] = {}
 
     def feed(self, line: LogLine) -> list[Recognised]:
         """Return what `line`, together with those before it, tells; mostly nothing.
@@ -69,10 +74,13 @@ class Recogniser:
         """
         if not gate(line.text.encode(errors="replace")):
             return []
+        from_klog = self._is_klogs(line)
         whole = self._rejoiner.feed(line)
         if whole is None:
             return []
         record = klog.parse(whole.text)
+        if record is None and from_klog:
+            return []
         if record is None:
             event = self._runtime.read(whole)
             return [] if event is None else [event]
@@ -85,6 +93,16 @@ class Recogniser:
             return [hint]
         self._start_failed(record)
         return []
+
+    def _is_klogs(self, line: LogLine) -> bool:
+        """Whether the process writes klog's lines: a runtime's line from it is text that it quotes, torn out by a line break."""
+        writer = (line.unit, line.pid)
+        if line.pid and line.text[:1] in _SEVERITIES and line.text[1:5].isdecimal():
+            self._klog_writers.pop(writer, None)
+            if len(self._klog_writers) >= MAX_WRITERS:
+                self._klog_writers.pop(next(iter(self._klog_writers)))
+            self._klog_writers[writer] = None
+        return writer in self._klog_writers
 
     def _sync_error(self, line: LogLine, fields: dict[str, str]) -> list[PullFailure]:
         namespace, _, name = fields.get("pod", "").rpartition("/")
