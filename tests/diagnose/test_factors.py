@@ -22,7 +22,7 @@ from diagnose.builders import (
 )
 
 from pullwhy.diagnose.case import Case
-from pullwhy.diagnose.rules import judge
+from pullwhy.diagnose.judge import judge
 from pullwhy.model import CauseId, Factor, Outcome, Reason, Stage
 from pullwhy.trace import (
     AuthResult,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from diagnose.builders import UNTIL_TLS, auth, case, failure, passing, told, trace
 
-from pullwhy.diagnose.rules import judge
+from pullwhy.diagnose.judge import judge
 from pullwhy.model import CauseId, Confidence, Reproduction, Stage
 from pullwhy.trace import AuthResult
 

@@ -12,8 +12,8 @@ from pullwhy.diagnose.causes import CATALOGUE
 from pullwhy.diagnose.document import decode, document, encode, finding_id
 from pullwhy.diagnose.evidence import MAX_FACT, MAX_FACTS
 from pullwhy.diagnose.explain import explain
+from pullwhy.diagnose.judge import judge, passes
 from pullwhy.diagnose.remedy import render
-from pullwhy.diagnose.rules import judge, passes
 from pullwhy.model import Answer, Confidence, Finding
 
 often = settings(

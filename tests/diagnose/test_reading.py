@@ -24,7 +24,7 @@ from diagnose.builders import (
     trace,
 )
 
-from pullwhy.diagnose.rules import judge, passes
+from pullwhy.diagnose.judge import judge, passes
 from pullwhy.diagnose.verdict import host_of
 from pullwhy.model import CauseId, Confidence, Factor, Outcome, Stage, Via
 from pullwhy.trace import (

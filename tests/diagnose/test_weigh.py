@@ -27,7 +27,7 @@ from diagnose.builders import (
     trace,
 )
 
-from pullwhy.diagnose.rules import judge, passes
+from pullwhy.diagnose.judge import judge, passes
 from pullwhy.model import Answer, CauseId, Confidence, Factor, Outcome, Reason, Reproduction, Stage, Via
 from pullwhy.trace import AuthResult, ConnectResult, DNSResult, Identity, ManifestFacts, StageResult, TLSFault
 

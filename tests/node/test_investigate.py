@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pullwhy.diagnose.case import Case
-from pullwhy.diagnose.rules import judge
+from pullwhy.diagnose.judge import judge
 from pullwhy.model import PullFailure, Reason
 from pullwhy.node.investigate import Investigation, with_failure
 

@@ -8,10 +8,10 @@ from typing import Final
 
 from pullwhy.diagnose import classify_local, classify_network, classify_registry, request
 from pullwhy.diagnose.causes import CATALOGUE
+from pullwhy.diagnose.classify_rule import Rule, rule
 from pullwhy.diagnose.nature import is_about_a_pull, is_something_else, tells_of_failure
 from pullwhy.diagnose.opening import Opened, open_text
 from pullwhy.diagnose.request import Kind, Request
-from pullwhy.diagnose.rule import Rule, rule
 from pullwhy.image import ImageReference
 from pullwhy.model import CauseId, Hypothesis, PullFailure, Stage, Via
 

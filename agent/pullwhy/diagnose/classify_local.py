@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pullwhy.diagnose.rule import Rule, rule
+from pullwhy.diagnose.classify_rule import Rule, rule
 from pullwhy.model import CauseId as C
 from pullwhy.model import Stage
 

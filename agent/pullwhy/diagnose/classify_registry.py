@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 from typing import Final
 
+from pullwhy.diagnose.classify_rule import Rule, rule
 from pullwhy.diagnose.request import Kind, Request
-from pullwhy.diagnose.rule import Rule, rule
 from pullwhy.model import CauseId as C
 from pullwhy.model import Stage
 

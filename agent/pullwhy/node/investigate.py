@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.classify import classify
 from pullwhy.diagnose.identity import credentials_sent
-from pullwhy.diagnose.rules import judge, passes
+from pullwhy.diagnose.judge import judge, passes
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import (
     CauseId,

@@ -10,7 +10,7 @@ from typing import Final
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.classify import classify_failure
 from pullwhy.diagnose.document import finding_id
-from pullwhy.diagnose.rules import judge
+from pullwhy.diagnose.judge import judge
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import (
     CauseId,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pullwhy.diagnose.arguments import arguments, summarise
-from pullwhy.diagnose.case import Case, NodeView
+from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.causes import CATALOGUE
 from pullwhy.diagnose.evidence import evidence
 from pullwhy.diagnose.factors import factors
@@ -13,8 +13,6 @@ from pullwhy.diagnose.registries import service_of
 from pullwhy.diagnose.verdict import Verdict
 from pullwhy.diagnose.weigh import Decision, decide, newest_text
 from pullwhy.model import Answer, CauseId, Diagnosis, Factor, RemedyRef, Retryable, Via
-
-__all__ = ["Case", "NodeView", "judge", "passes"]
 
 _PROVIDED = frozenset({CauseId.CREDENTIALS_MISSING, CauseId.CREDENTIALS_REJECTED})
 

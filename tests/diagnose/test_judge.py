@@ -32,8 +32,8 @@ from diagnose.builders import (
 )
 
 from pullwhy.diagnose.case import Case
+from pullwhy.diagnose.judge import judge
 from pullwhy.diagnose.remedy import BUILDERS, render
-from pullwhy.diagnose.rules import judge
 from pullwhy.model import Answer, CauseId, Confidence, Reason, Stage, Via
 from pullwhy.trace import (
     AuthResult,
