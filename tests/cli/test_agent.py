@@ -1,0 +1,97 @@
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+PULLWHY = Path(sys.executable).with_name("pullwhy")
+UNWANTED = ("ssl", "_hashlib", "h11", "dns", "cryptography", "starlette", "uvicorn", "prometheus_client")
+
+
+def settings(folder: Path, **changes: str) -> Path:
+    values = {
+        "state_directory": str(folder / "state"),
+        "host_root": str(folder),
+        "runtime_endpoint": str(folder / "none.sock"),
+        "http_listen": "127.0.0.1:0",
+        **changes,
+    }
+    path = folder / "agent.toml"
+    path.write_text("".join(f'{key} = "{value}"\n' for key, value in values.items()))
+    return path
+
+
+def test_a_resting_agent_has_nothing_of_the_walk_or_of_openssl_in_memory() -> None:
+    program = (
+        "import sys; from pullwhy.cli.main import build_parser; build_parser()\n"
+        "from pullwhy.cli.agent import stay_light; stay_light()\n"
+        "import pullwhy.node.agent; print(*[name for name, module in sys.modules.items() if module is not None])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "pullwhy.node.agent" in loaded
+    assert not loaded & set(UNWANTED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"reproduse": "safe"}, 64, ("agent.toml", "reproduse", "reproduce")),
+        ({"http_listen": "192.0.2.1:1"}, 1, ("192.0.2.1:1", "http_listen")),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    tmp_path: Path, changes: dict[str, str], code: int, words: tuple[str, ...]
+) -> None:
+    done = subprocess.run(
+        [PULLWHY, "agent", "--config", settings(tmp_path, **changes)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert all(word in last for word in words)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_cleanly_and_keeps_its_state(tmp_path: Path, number: signal.Signals) -> None:
+    log = tmp_path / "log"
+    port = free_port()
+    with log.open("w") as file:
+        agent = subprocess.Popen(
+            [PULLWHY, "agent", "--config", settings(tmp_path, http_listen=f"127.0.0.1:{port}")], stderr=file
+        )
+    try:
+        assert answer(f"http://127.0.0.1:{port}/healthz") == "ok\n"
+        assert "pullwhy_incidents 0" in answer(f"http://127.0.0.1:{port}/metrics")
+        agent.send_signal(number)
+        assert agent.wait(10) == 0, log.read_text()
+    finally:
+        agent.kill()
+        agent.wait()
+    assert (tmp_path / "state/agent.json").exists()
+    assert "Traceback" not in log.read_text()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def answer(url: str) -> str:
+    """Ask until there is an answer."""
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as response:
+                return bytes(response.read()).decode()
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

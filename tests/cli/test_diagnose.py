@@ -1,0 +1,83 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PULLWHY = Path(sys.executable).with_name("pullwhy")
+CLOSED = "127.0.0.1:1/shop/web:1"
+
+
+def diagnose(*words: str, root: Path) -> "subprocess.CompletedProcess[str]":
+    """Run the command as a user does, on a host that has nothing."""
+    (root / "etc").mkdir(exist_ok=True)
+    (root / "etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
+    (root / "config.toml").write_text("version = 3\n")
+    places = [
+        *("--host-root", str(root), "--runtime-endpoint", str(root / "none.sock")),
+        *("--runtime-config", str(root / "config.toml")),
+    ]
+    return subprocess.run(
+        [PULLWHY, "diagnose", *words, *places], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_cause_that_was_found_is_one_finding_and_exit_code_1(tmp_path: Path) -> None:
+    done = diagnose(CLOSED, "--pull", "never", "-o", "json", root=tmp_path)
+    (found,) = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert (found["cause"], found["stage"], found["confidence"]) == ("ConnectionRefused", "Connect", "Proved")
+    assert found["reproduction"]["outcome"] == "Skipped"
+    assert found["schema"] == "pullwhy/v1"
+
+
+@pytest.mark.parametrize("output", ["table", "wide"])
+def test_people_get_the_explanation(tmp_path: Path, output: str) -> None:
+    done = diagnose(CLOSED, "-o", output, root=tmp_path)
+    assert done.returncode == 1
+    for words in ("ConnectionRefused", "What to do", "127.0.0.1:1"):
+        assert words in done.stdout
+
+
+def test_a_message_is_weighed_too(tmp_path: Path) -> None:
+    message = f'failed to pull and unpack image "{CLOSED}": dial tcp 127.0.0.1:1: connect: connection refused'
+    (found,) = json.loads(diagnose(CLOSED, "--message", message, "-o", "json", root=tmp_path).stdout)
+    assert found["cause"] == "ConnectionRefused"
+    assert any(evidence["source"] != "walk" for evidence in found["evidence"])
+
+
+def test_an_invalid_reference_is_a_cause(tmp_path: Path) -> None:
+    done = diagnose("Shop/Web:1", "-o", "json", root=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)[0]["cause"]) == (1, "InvalidImageReference")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--credentials", "/absent/config.json"), "--credentials /absent/config.json: no such file"),
+        (("--resolv-conf", "/absent/resolv.conf"), "--resolv-conf /absent/resolv.conf: no such file"),
+        (("--pull", "sometimes"), "sometimes"),
+        (("-o", "xml"), "xml"),
+    ],
+)
+def test_a_usage_error_is_one_clear_line_and_exit_code_64(tmp_path: Path, words: tuple[str, ...], named: str) -> None:
+    done = diagnose(CLOSED, *words, root=tmp_path)
+    assert done.returncode == 64
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_credentials_that_are_none_are_a_usage_error_without_the_secret(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text('{"auths": {"127.0.0.1:1": {"auth": "canary"}}}')
+    done = diagnose(CLOSED, "--credentials", str(file), root=tmp_path)
+    assert done.returncode == 64
+    assert str(file) in done.stderr
+    assert "canary" not in done.stderr + done.stdout
+
+
+def test_hostile_names_come_out_escaped(tmp_path: Path) -> None:
+    done = diagnose("reg\x1b[31m.example/x:1", root=tmp_path)
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout + done.stderr
