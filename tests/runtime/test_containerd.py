@@ -274,3 +274,11 @@ def test_any_file_gives_a_configuration(tree: Tree, data: bytes, version: Versio
     config = read_config(FILE, version, tree({FILE: data}))
     assert config.roots is not None
     assert with_status(config, {"registry": {"mirrors": {"x": 3}}}).mirrors == {"x": ()}
+
+
+@pytest.mark.parametrize(("file", "held"), [(None, True), ("version = 2\nnonsense", True), ("version = 2\n", False)])
+def test_a_configuration_that_cannot_be_read_may_hold_credentials(tree: Tree, file: str | None, held: bool) -> None:
+    config = read_config("/c.toml", V17, tree({"/c.toml": file}), given=True)
+    assert holds_credentials(config, "x.example", 443) is held
+    told = with_status(config, {"registry": {"configPath": ""}})
+    assert not holds_credentials(told, "x.example", 443)

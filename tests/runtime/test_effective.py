@@ -263,11 +263,13 @@ def test_other_runtimes_have_the_registry_itself_and_say_what_is_unknown(
         ("cri-o", {"/run/containers/0/auth.json": "{}"}, True),
         ("cri-o", {"/etc/crio/crio.conf.d/9.conf": '[crio.image]\n  global_auth_file = "/a.json"\n'}, True),
         ("cri-o", {"/etc/crio/crio.conf": '[crio.image]\n# global_auth_file = "/a"\nglobal_auth_file = ""\n'}, False),
+        ("cri-o", {"/run/containers/0/auth.json": "-> auth.json"}, True),
+        ("cri-o", {"/etc/crio/crio.conf": None}, True),
         ("docker", {"/root/.docker/config.json": "{}"}, False),
     ],
 )
 def test_cri_os_own_credentials_count_for_every_endpoint(
-    tree: Tree, runtime: str, files: dict[str, str], held: bool
+    tree: Tree, runtime: str, files: dict[str, str | bytes | None], held: bool
 ) -> None:
     found = effective(parse("reg.example/a"), RuntimeView(name=runtime, fs=tree(files)))
     assert found.credentials_held == (("reg.example",) if held else ())

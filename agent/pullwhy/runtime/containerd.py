@@ -49,6 +49,8 @@ class ContainerdConfig:
     headers: tuple[tuple[str, Secret], ...] = ()
     credentials_for: tuple[str, ...] = ()
     """Hosts for which the runtime itself holds credentials."""
+    credentials_known: bool = True
+    """Whether that is all of them; False where the configuration could not be read."""
     local_pull_because: str = ""
     """Why images are pulled without the transfer service; empty where the transfer service pulls (2.1 on)."""
     sandbox_image: str = ""
@@ -89,12 +91,14 @@ def read_config(path: str, version: Version, fs: HostFS, *, given: bool = False)
     except InvalidRuntimeConfig as error:
         why = f"containerd would not start with this file: {error.why}"
         facts = ConfigFacts(ConfigFault.INVALID, error.path, why, error.mend, error.line, decides=False)
-        return replace(_settle(Loaded(), "", version), file=path, problems=(faulty(facts),))
+        defaults = _settle(Loaded(), "", version)
+        return replace(defaults, file=path, problems=(faulty(facts),), credentials_known=False)
     except UnreadableFile as error:
         defaults = _settle(Loaded(), "", version)
         if error.missing and not given:
             return defaults
-        return replace(defaults, file=path, problems=(unseen(error, "containerd's configuration"),))
+        unknown = unseen(error, "containerd's configuration")
+        return replace(defaults, file=path, problems=(unknown,), credentials_known=False)
 
 
 def with_status(config: ContainerdConfig, info: Mapping[str, object]) -> ContainerdConfig:
@@ -110,6 +114,7 @@ def with_status(config: ContainerdConfig, info: Mapping[str, object]) -> Contain
     changed = (path, mirrors) != (config.config_path, config.mirrors) and bool(config.file)
     fresh = replace(
         config,
+        credentials_known=True,
         config_path=path if isinstance(path, str) else config.config_path,
         mirrors=mirrors,
         sandbox_image=_text(info, "sandboxImage") or config.sandbox_image,
@@ -217,7 +222,9 @@ def _credentials(configs: Mapping[str, Mapping[str, Any]], auths: Mapping[str, A
 
 
 def holds_credentials(config: ContainerdConfig, host: str, port: int) -> bool:
-    """Whether the runtime itself has credentials for this endpoint: an image that it pulls then is open to every pod."""
+    """Whether the runtime itself has, or may have, credentials for this endpoint: an image that it pulls then is open to every pod."""
+    if not config.credentials_known:
+        return True
     names = {host, f"{host}:{port}", f"[{host}]:{port}"}
     return any(name in names or split_port(name)[0] == host for name in config.credentials_for)
 

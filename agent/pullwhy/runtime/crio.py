@@ -44,8 +44,23 @@ def holds_any_credentials(runtime: str, fs: HostFS) -> bool:
     """Whether CRI-O may pull with credentials of its own; dockerd uses only those of the request."""
     if runtime != "cri-o":
         return False
-    texts = (_text(path, fs) for path in ("/etc/crio/crio.conf", *fs.glob("/etc/crio/crio.conf.d/*")))
-    return any(_exists(path, fs) for path in AUTH_FILES) or any(_GLOBAL_AUTH.search(text) for text in texts)
+    settings = ("/etc/crio/crio.conf", *fs.glob("/etc/crio/crio.conf.d/*"))
+    return any(_may_exist(path, fs) for path in AUTH_FILES) or any(_names_auth_file(path, fs) for path in settings)
+
+
+def _may_exist(path: str, fs: HostFS) -> bool:
+    try:
+        return bool(fs.kind(path))
+    except UnreadableFile as error:
+        return not error.missing
+
+
+def _names_auth_file(path: str, fs: HostFS) -> bool:
+    """Whether a file sets `global_auth_file`; one that cannot be read may."""
+    try:
+        return _GLOBAL_AUTH.search(fs.text(path)) is not None
+    except UnreadableFile as error:
+        return not error.missing
 
 
 def other_hosts(registry: str, runtime: str, fs: HostFS) -> Hosts:
@@ -75,13 +90,6 @@ def other_hosts(registry: str, runtime: str, fs: HostFS) -> Hosts:
     except UnreadableFile as error:
         plain = endpoint(HostEntry(scheme="https", authority=authority, path="/v2"), registry, "", Version(), fs)
         return Hosts((plain,), (*unread, unseen(error, "the certificates of this registry")))
-
-
-def _text(path: str, fs: HostFS) -> str:
-    try:
-        return fs.text(path)
-    except UnreadableFile:
-        return ""
 
 
 def _exists(path: str, fs: HostFS) -> bool:
