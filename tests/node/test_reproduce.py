@@ -74,7 +74,7 @@ SAFE = Situation(trace=walk(NOT_FOUND), now=NOW)
         (Policy.SAFE, replace(SAFE, trace=None), "no walk"),
         (Policy.SAFE, replace(SAFE, proved=True), "not needed"),
         (Policy.ALWAYS, replace(SAFE, proved=True), ""),
-        (Policy.SAFE, replace(SAFE, credentials_held=("registry.example",)), "holds credentials for registry.example"),
+        (Policy.SAFE, replace(SAFE, credentials_held=("registry.example",)), "credentials for registry.example"),
         (Policy.SAFE, replace(SAFE, credentials_sent=True), "kubelet sent credentials"),
         (Policy.ALWAYS, replace(SAFE, runtime_answers=False), "does not answer"),
         (Policy.ALWAYS, replace(SAFE, trace=walk(stage(Stage.MANIFEST, http=HTTPFacts("HEAD", "u", 429)))), "429"),
@@ -147,6 +147,19 @@ def test_one_pull_at_a_time() -> None:
 
     asyncio.run(run())
     assert (len(puller.images), puller.most) == (3, 1)
+
+
+def test_a_pull_that_waits_for_its_turn_counts_already() -> None:
+    async def run() -> None:
+        reproducer = Reproducer(FakePuller(seconds=60), lambda: NOW)
+        tasks = [asyncio.create_task(reproducer.pull(f"{IMAGE}{n}")) for n in range(2)]
+        await asyncio.sleep(0.01)
+        assert reproducer.previous(f"{IMAGE}1") == NOW
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    asyncio.run(run())
 
 
 def test_cancelling_stops_the_runtimes_pull() -> None:

@@ -88,7 +88,7 @@ def _risk(situation: Situation) -> str:
         return "not needed: the walk failed in the same way as the kubelet's own pull"
     if situation.credentials_held:
         hosts = ", ".join(situation.credentials_held[:3])
-        return f"the runtime holds credentials for {hosts}: an image pulled with them would be open to every pod"
+        return f"the runtime holds, or may hold, credentials for {hosts}: an image pulled with them would be open to every pod"
     if situation.credentials_sent:
         return "the kubelet sent credentials that this pull would not have"
     if situation.trace is None:
@@ -157,6 +157,7 @@ class Reproducer:
 
     async def pull(self, image: str) -> Reproduction:
         """Ask the runtime; cancelling this stops its pull too. It never removes an image."""
+        self._remember(image, self.clock())  # before the wait: another case of this image may be decided meanwhile
         async with self._one_at_a_time:
             began = self.clock()
             self._remember(image, began)
