@@ -9,6 +9,9 @@ from typing import Final
 MAX_PAIRS: Final = 64
 """Pairs read from one line; klog lines have fewer than a dozen."""
 
+LITERAL: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+"""Pattern of a whole quoted string; its group is the value, still escaped."""
+
 _SIMPLE: Final = {
     "a": "\a",
     "b": "\b",

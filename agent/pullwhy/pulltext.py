@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from pullwhy.gotext import unescape
+from pullwhy.gotext import LITERAL, unescape
 
 MAX_IMAGE: Final = 4096
 """Characters; image.MAX_LENGTH: longer texts are no reference."""
-
-_LITERAL: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 
 _PUNCTUATION: Final = ":;,."
 """Ends a reference in prose, never in itself."""
@@ -18,14 +16,14 @@ _PUNCTUATION: Final = ":;,."
 # kubelet 1.24 to 1.36: pkg/kubelet/images/image_manager.go prints the pod's own spelling (with `:latest` where defaulted).
 _POD_SPELLING: Final = re.compile(
     r"(?:Back-off pulling image|Failed to apply default image tag|Container image(?= \"[^\"]{0,4096}\" is not present)"
-    rf"|Failed to inspect image|[Ff]ailed to pull image) {_LITERAL}"
+    rf"|Failed to inspect image|[Ff]ailed to pull image) {LITERAL}"
     r"|image pull failed for (?P<prose>\S{1,4096}+) because"
 )
-_SANDBOX_SPELLING: Final = re.compile(rf"(?:get sandbox image|failed to pull image|failed pulling image) {_LITERAL}")
+_SANDBOX_SPELLING: Final = re.compile(rf"(?:get sandbox image|failed to pull image|failed pulling image) {LITERAL}")
 # containerd 1.6 to 2.3: image_pull.go; CRI-O 1.2x to 1.36: go.podman.io/image transports; cri-dockerd: references in prose.
 _RUNTIME_SPELLING: Final = re.compile(
     rf"(?:failed to pull and unpack(?: image)?|failed to (?:parse|resolve) (?:image )?reference|cannot parse input:|[Pp]ull(?:ing)? image"
-    rf"|failed to resolve image|PullImage|[Ff]ailed to parse image) {_LITERAL}"
+    rf"|failed to resolve image|PullImage|[Ff]ailed to parse image) {LITERAL}"
     r"|docker://(?![0-9a-f]{12,64}\b)(?P<prose>[^\s\"]{1,4096}+)"
 )
 _SANDBOX: Final = re.compile(

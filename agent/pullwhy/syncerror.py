@@ -6,14 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from pullwhy.gotext import unescape
+from pullwhy.gotext import LITERAL, unescape
 
 MAX_FAILURES: Final = 64
 """Failures read from one sync error; a pod with more containers than that names the rest on its next sync."""
 
-_LITERAL: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _FAILURE: Final = re.compile(
-    rf'failed to {_LITERAL} for {_LITERAL} with (\w{{1,64}}): "([^"\\]*+(?:\\.[^"\\]*+)*+)', re.DOTALL
+    rf'failed to {LITERAL} for {LITERAL} with (\w{{1,64}}): "([^"\\]*+(?:\\.[^"\\]*+)*+)', re.DOTALL
 )
 _BACK_OFF_CAUSE: Final = re.compile(r'Back-off pulling image "[^"\n]{0,4096}": \w{1,64}: ')
 
