@@ -147,8 +147,14 @@ def told(cause: CauseId, stage: Stage, *alternatives: CauseId, via: Via | None =
     return Hypothesis(cause, stage, Answer.MAYBE, via, IMAGE, HOST, alternatives)
 
 
-def failure(message: str = "some text", reason: Reason = Reason.ERR_IMAGE_PULL, image: str = IMAGE) -> PullFailure:
-    return PullFailure(NOW, "kubelet.service", reason, message, PodRef("shop", "web-7d9c", "u1"), "web", image)
+def failure(
+    message: str = "some text",
+    reason: Reason = Reason.ERR_IMAGE_PULL,
+    image: str = IMAGE,
+    credentials_sent: bool | None = None,
+) -> PullFailure:
+    pod = PodRef("shop", "web-7d9c", "u1")
+    return PullFailure(NOW, "kubelet.service", reason, message, pod, "web", image, credentials_sent)
 
 
 def again(message: str = "failed again") -> Reproduction:

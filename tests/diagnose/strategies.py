@@ -131,6 +131,7 @@ failures = st.builds(
     st.none() | pods,
     texts,
     texts,
+    _optional,
 )
 nodes = st.builds(
     NodeView,
@@ -161,5 +162,4 @@ cases = st.builds(
     image_present=_optional,
     node=nodes,
     later_success=st.booleans(),
-    credentials_sent=_optional,
 )

@@ -72,7 +72,7 @@ def test_missing_credentials_are_proved_only_where_the_kubelet_sent_none(message
 
 
 def test_the_kubelet_s_own_lines_settle_whether_credentials_were_sent() -> None:
-    given = case(ANONYMOUS_401, told(C.CREDENTIALS_MISSING, S.AUTH), credentials_sent=False)
+    given = case(ANONYMOUS_401, told(C.CREDENTIALS_MISSING, S.AUTH), failure=failure(credentials_sent=False))
     assert judge(given).confidence is PROVED
 
 
@@ -114,7 +114,7 @@ def test_an_anonymous_reproduction_says_nothing_of_credentials_that_were_sent() 
     given = case(
         ANONYMOUS_401,
         told(C.CREDENTIALS_REJECTED, S.AUTH),
-        credentials_sent=True,
+        failure=failure(credentials_sent=True),
         reproduction=again(),
         reproduction_hypothesis=told(C.CREDENTIALS_MISSING, S.AUTH),
     )
@@ -371,7 +371,7 @@ def test_the_kubelet_s_own_retry_has_the_kubelet_s_own_rights() -> None:
     given = case(
         ANONYMOUS_401,
         told(C.CREDENTIALS_REJECTED, S.AUTH),
-        credentials_sent=True,
+        failure=failure(credentials_sent=True),
         reproduction=Reproduction("Failed", "the kubelet's own next try failed in the same way", message="401"),
         reproduction_hypothesis=told(C.CREDENTIALS_REJECTED, S.AUTH),
     )
@@ -411,7 +411,9 @@ def test_a_socket_that_is_closed_to_the_asker_is_no_runtime_that_is_down() -> No
 
 @pytest.mark.parametrize(("sent", "cause"), [(True, C.ACCESS_DENIED_OR_NOT_FOUND), (None, C.UNDETERMINED)])
 def test_a_denial_of_credentials_that_the_walk_lacks_is_not_refuted(sent: bool | None, cause: CauseId) -> None:
-    given = case(trace(passing(*ALL)), told(C.ACCESS_DENIED_OR_NOT_FOUND, S.AUTH), credentials_sent=sent)
+    given = case(
+        trace(passing(*ALL)), told(C.ACCESS_DENIED_OR_NOT_FOUND, S.AUTH), failure=failure(credentials_sent=sent)
+    )
     diagnosis = judge(given)
     assert diagnosis.cause is cause
     assert (Factor.CREDENTIALS_SHADOW_PUBLIC_IMAGE in diagnosis.factors) is (sent is True)

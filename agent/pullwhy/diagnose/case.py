@@ -52,5 +52,3 @@ class Case:
     node: NodeView = NodeView()
     later_success: bool = False
     """The runtime itself pulled the image after this failure."""
-    credentials_sent: bool | None = None
-    """Whether the kubelet sent credentials, where that is known otherwise; None leaves it to the failure and its text."""

@@ -16,8 +16,6 @@ def credentials_sent(case: Case) -> bool | None:
     """Whether the kubelet sent credentials with the pull; None where nothing tells."""
     if is_sandbox(case):
         return False  # the runtime pulls it for itself; the kubelet has no part in it
-    if case.credentials_sent is not None:
-        return case.credentials_sent
     message = case.failure.message if case.failure is not None else ""
     # The runtime's word on its request comes first: it may hold credentials of its own, or have no use for the kubelet's.
     if any(text in message for text in _SENT):
