@@ -135,8 +135,10 @@ def _proof(page: _Page, document: Mapping[str, Any]) -> None:
         page.paragraph(f"- {_of(row, 'stage')}: {_of(row, 'fact')}  [{_of(row, 'source')}]", "  ", "    ")
     again = _mapping(document, "reproduction")
     if again:
-        outcome = " ".join(part for part in (_of(again, "outcome"), _of(again, "code"), _of(again, "reason")) if part)
-        page.paragraph(f"- asked again over CRI: {outcome}", "  ", "    ")
+        skipped = _of(again, "outcome") == "Skipped"
+        parts = ("" if skipped else _of(again, "outcome"), _of(again, "code"), _of(again, "reason"))
+        lead = "the runtime was not asked over CRI" if skipped else "asked again over CRI"
+        page.paragraph(f"- {lead}: {' '.join(part for part in parts if part)}", "  ", "    ")
 
 
 def _pods(page: _Page, document: Mapping[str, Any]) -> None:
