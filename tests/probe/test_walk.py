@@ -144,18 +144,21 @@ def test_plain_http_behind_https_is_told() -> None:
     assert result.tls.fault is TLSFault.PLAIN_HTTP
 
 
+class Both(Server):
+    """Answers plain HTTP, and a TLS hello with an error in plain HTTP."""
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        first = await reader.readexactly(1)
+        if first == b"\x16":
+            writer.write(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.")
+            await writer.drain()
+            return False
+        reader._buffer[:0] = first  # type: ignore[attr-defined]
+        return await super()._one(reader, writer)
+
+
 def test_the_runtimes_fallback_to_plain_http_is_taken() -> None:
     made = shop()
-
-    class Both(Server):
-        async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-            first = await reader.readexactly(1)
-            if first == b"\x16":
-                writer.write(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.")
-                await writer.drain()
-                return False
-            reader._buffer[:0] = first  # type: ignore[attr-defined]
-            return await super()._one(reader, writer)
 
     def fallback(port: int) -> WalkPlan:
         endpoint = Endpoint("https", "registry.test", port, http_fallback=True)
@@ -165,6 +168,21 @@ def test_the_runtimes_fallback_to_plain_http_is_taken() -> None:
     assert outcome(trace, Stage.TLS) == [Outcome.SKIPPED]
     assert trace.results[-1].outcome is Outcome.PASSED
     assert not [result for result in trace.results if result.outcome is Outcome.FAILED]
+
+
+def test_a_realm_behind_https_is_not_asked_in_plain_http_though_its_host_fell_back() -> None:
+    made = shop()
+    server = Both(made.respond)
+
+    def fallback(port: int) -> WalkPlan:
+        made.challenge = f'Bearer realm="https://registry.test:{port}/token"'
+        endpoint = Endpoint("https", "registry.test", port, http_fallback=True)
+        return replace(plan_for(port), endpoints=(endpoint,), credentials=(Credential("u", Secret("canary"), "f"),))
+
+    trace = over([server], fallback)
+    assert failed(trace).stage is Stage.TLS
+    assert {got.path for got in server.requests} == {"/v2/team/app/manifests/1"}
+    assert not [got for got in server.requests if "authorization" in {name.lower() for name in got.headers}]
 
 
 # --- endpoints

@@ -105,7 +105,7 @@ class Client:
 
     async def _exchange(self, hop: Hop, ask: Ask, private: Headers) -> Reply | None:
         """Make one exchange; an idle connection that the server closed meanwhile is opened again."""
-        opened = self._idle.pop(hop.url.origin, None)
+        opened = self._idle.pop(self._sent_to(hop).origin, None)
         stale = opened is not None
         opened = opened or await self.route.open(hop)
         if opened is None:
@@ -121,7 +121,7 @@ class Client:
         return reply
 
     async def _once(self, hop: Hop, opened: Opened, ask: Ask, private: Headers) -> Reply:
-        url = hop.url.as_scheme("http") if self.route.plain and hop.origin is Origin.ENDPOINT else hop.url
+        url = self._sent_to(hop)
         tools = self.route.tools
         tools.recorder.requests += 1
         request = self._request(url, opened, ask, private)
@@ -132,11 +132,15 @@ class Client:
             failed = HTTPFacts(ask.method, str(url), fault=error.fault, received=error.received)
             return Reply(failed, None, hop.url.host, hop.via, redirected=False, detail=error.detail)
         if opened.connection.reusable:
-            self._idle[hop.url.origin] = opened
+            self._idle[url.origin] = opened
         else:
             opened.connection.close()
         tools.recorder.saw_date(date_of(answer))
         return Reply(facts(ask.method, str(url), answer), answer, hop.url.host, hop.via, redirected=False)
+
+    def _sent_to(self, hop: Hop) -> URL:
+        """Return where a request goes: only the endpoint's own may go on in plain HTTP, a realm or redirect on its host may not."""
+        return hop.url.as_scheme("http") if self.route.plain and hop.origin is Origin.ENDPOINT else hop.url
 
     def _request(self, url: URL, opened: Opened, ask: Ask, private: Headers) -> Request:
         headers: Headers = (
