@@ -34,6 +34,10 @@ NEVER = (
     "::ffff:169.254.169.254",
     "64:ff9b::169.254.169.254",
     "64:ff9b:1::a9fe:a9fe",
+    "64:ff9b:1:a9fe:a9:fe00:808:808",
+    "64:ff9b:1:a9:fe:a9fe:808:808",
+    "64:ff9b:1:0:a9:fea9:fe08:808",
+    "64:ff9b:1::",
     "2002:a9fe:a9fe::1",
     "::169.254.169.254",
 )
@@ -46,7 +50,9 @@ def test_link_local_and_metadata_addresses_are_never_dialled(address: str, origi
     assert everything.refuses(address, 443, OWN, origin, OWN)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::8.8.8.8", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize(
+    "address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::8.8.8.8", "64:ff9b:1::8.8.8.8", "::ffff:8.8.8.8"]
+)
 @pytest.mark.parametrize("origin", list(Origin))
 def test_public_addresses_are_dialled(address: str, origin: Origin) -> None:
     assert not rules().refuses(address, 443, "elsewhere.test", origin, OWN)

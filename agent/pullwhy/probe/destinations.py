@@ -44,7 +44,9 @@ _NEVER: Final[tuple[NetworkRange, ...]] = tuple(
         "fd00:c1::/32",  # metadata, Oracle Cloud
     )
 )
-_NAT64: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")
+"""For translators of a site's own, whose prefix may be any that is as long or longer (RFC 8215)."""
 _COMPATIBLE: Final = IPv6Network("::/96")
 _METADATA_NAMES: Final = frozenset(
     {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
@@ -145,11 +147,22 @@ def _forms(address: Address) -> tuple[Address, ...]:
     if address.teredo is not None:
         carried.extend(address.teredo)
     low = int(address) & 0xFFFF_FFFF
-    if any(address in network for network in _NAT64):
+    if address in _NAT64:
         return IPv4Address(low), *carried
+    if address in _LOCAL_NAT64:
+        return _translated(address)
     if address in _COMPATIBLE and low > 1:
         carried.append(IPv4Address(low))
     return (address, *carried)
+
+
+def _translated(address: IPv6Address) -> tuple[IPv4Address, ...]:
+    """Return what an address may carry behind a prefix of 48, 56, 64 or 96 bits (RFC 6052 section 2.2: byte 8 is passed over)."""
+    data = address.packed
+    split = data[6:8] + data[9:16]
+    carried = (*(split[start : start + 4] for start in range(3)), data[12:16])
+    # What begins with 0 is no address of a host, so the address is not one behind a prefix of that length.
+    return tuple(IPv4Address(form) for form in carried if form[0]) or (IPv4Address(0),)
 
 
 def _parse_forbidden(text: str) -> NetworkRange | tuple[Address, int] | str:
