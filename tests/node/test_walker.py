@@ -143,6 +143,17 @@ def test_the_child_is_confined() -> None:
         os.close(writer)
 
 
+def test_capabilities_do_not_survive_where_the_kernel_is_told_to_keep_them() -> None:
+    program = (
+        "import ctypes, os\nfrom pullwhy.node.confine import confine\n"
+        "ctypes.CDLL(None).prctl(8, 1, 0, 0, 0)\nstatus = os.open('/proc/self/status', os.O_RDONLY)\nos.dup2(status, 0)\n"
+        "confine(os.getppid())\nprint(os.read(0, 65536).decode())\n"
+    )
+    done = subprocess.run(script(program), capture_output=True, text=True, check=True)
+    sets = {line.split(":")[0]: line.split()[1] for line in done.stdout.splitlines() if line.startswith("Cap")}
+    assert {int(sets[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {0}
+
+
 def test_a_client_pair_can_be_loaded_in_confinement() -> None:
     authority = trustme.CA()
     context = demand_client(serve(authority.issue_cert("registry.test")), authority, ssl.TLSVersion.TLSv1_3)

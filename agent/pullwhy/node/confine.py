@@ -6,6 +6,7 @@ import ctypes
 import os
 import resource
 import signal
+import struct
 from typing import Final
 
 NOBODY: Final = 65_534
@@ -20,6 +21,8 @@ OPEN_FILES: Final = 256
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
+_NO_CAPABILITIES: Final = struct.pack("=Ii", 0x2008_0522, 0), bytes(24)
+"""Header (_LINUX_CAPABILITY_VERSION_3, this process) and empty sets (capset(2))."""
 
 
 class NotConfined(Exception):
@@ -40,6 +43,9 @@ def confine(parent: int) -> None:
     _limit()
     if os.getuid() == 0:
         _become_nobody()
+    # An agent that is not root has capabilities of its own (ambient ones survive an exec), and the child has them with it.
+    if libc.capset(*_NO_CAPABILITIES) != 0:
+        raise NotConfined(f"capset: {os.strerror(ctypes.get_errno())}")
     for option, value in ((_PR_SET_NO_NEW_PRIVS, 1), (_PR_SET_DUMPABLE, 0), (_PR_SET_PDEATHSIG, signal.SIGKILL)):
         # After the change of user: the kernel forgets the death signal then.
         if libc.prctl(option, value, 0, 0, 0) != 0:
