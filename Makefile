@@ -8,7 +8,7 @@ check: setup
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/mypy
-	@.venv/bin/pytest -q -m "not lab"
+	@.venv/bin/pytest -q -n auto -m "not lab"
 
 test: setup
 	@scripts/test

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import socket
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -55,14 +56,14 @@ class Runtime(CRIClient):
 
 
 @pytest.fixture
-def listener(tmp_path: Path) -> Iterator[Path]:
-    """Return the root of a host where a process listens on containerd's socket."""
-    path = tmp_path / "host/run/containerd/containerd.sock"
-    path.parent.mkdir(parents=True)
-    with socket.socket(socket.AF_UNIX) as server:
+def listener() -> Iterator[Path]:
+    """Return the root of a host where a process listens on containerd's socket; its path must be short (unix(7): 108 bytes)."""
+    with tempfile.TemporaryDirectory() as root, socket.socket(socket.AF_UNIX) as server:
+        path = Path(root) / "run/containerd/containerd.sock"
+        path.parent.mkdir(parents=True)
         server.bind(str(path))
         server.listen()
-        yield tmp_path / "host"
+        yield Path(root)
 
 
 def sources(root: Path, files: Mapping[str, str] = HOST) -> Sources:
