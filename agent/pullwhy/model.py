@@ -181,6 +181,11 @@ class PodRef:
     name: str
     uid: str = ""
 
+    @property
+    def key(self) -> str:
+        """What tells this pod from others: its uid, or namespace and name where a line gave none."""
+        return self.uid or f"{self.namespace}/{self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class PullFailure:

@@ -243,7 +243,7 @@ class Tracker:
 
 
 def _pod_key(pod: PodRef | None) -> str:
-    return (pod.uid or f"{pod.namespace}/{pod.name}") if pod else ""
+    return pod.key if pod else ""
 
 
 def _judge(incident: Incident, sight: Sight | None, now: datetime) -> tuple[State | None, Incident | None]:

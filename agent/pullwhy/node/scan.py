@@ -107,7 +107,7 @@ class Scan:
 
     def _failed(self, failure: PullFailure) -> None:
         pod = failure.pod
-        place = (pod.uid or f"{pod.namespace}/{pod.name}" if pod else "", failure.container)
+        place = (pod.key if pod else "", failure.container)
         member = self._members.get((place, failure.image))
         if member is None:
             if len(self._members) >= MAX_CONTAINERS:
