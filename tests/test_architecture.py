@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli", "__main__"}),
 )
 SIDEWAYS = {("node", "collector")}
-"""`agent --standalone` embeds the collector: the one arrow within a layer."""
+"""The reporter speaks the collector's protocol (collector/protocol.py): the one arrow within a layer."""
 
 ONLY_IMPORTERS = {
     "systemd": {"watch/journal.py"},
