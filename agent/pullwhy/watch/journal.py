@@ -175,10 +175,10 @@ class JournalReader:
     def _read(self, limit: int) -> Slice:
         advance, get, accept = self._reader._next, self._reader._get, self._accept  # noqa: SLF001 - its lean API
         lines: list[LogLine] = []
-        count, suppressed = limit, 0
+        count, suppressed, end = limit, 0, False
         for number in range(limit):
             if not advance():
-                count = number
+                count, end = number, True
                 break
             try:
                 message = get("MESSAGE")
@@ -186,11 +186,14 @@ class JournalReader:
                 continue
             if accept(message):
                 lines.append(_line(self._reader, message))
+                if len(lines) >= MAX_LINES:
+                    count = number + 1
+                    break
             elif message[:1] == b"S":  # of "Suppressed", at a fraction of the cost
                 suppressed += self._dropped(message)
         if count:
             self._position = JournalPosition(self._reader._get_cursor(), self._reader._get_realtime())  # noqa: SLF001
-        return Slice(tuple(lines), count, suppressed, end=count < limit)
+        return Slice(tuple(lines), count, suppressed, end)
 
     def _dropped(self, message: bytes) -> int:
         found = _SUPPRESSED.match(message)
