@@ -78,6 +78,7 @@ def test_since_is_how_long_ago_or_a_time(text: str, when: datetime) -> None:
         ("limit", "-1", "from 1 to 500"),
         ("limit", "٣", "from 1 to 500"),
         ("limit", "9" * 400, "from 1 to 500"),
+        ("limit", "00000000599999", "from 1 to 500"),
         ("cursor", "1", "begin again without it"),
         ("cursor", f"1.{2**63}", "begin again without it"),
         ("node", "n" * 513, "node has 513 characters, more than 512"),

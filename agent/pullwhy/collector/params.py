@@ -121,7 +121,7 @@ def limit(text: str) -> int:
     """Return the page's size; raises BadParameter."""
     if not text:
         return DEFAULT_LIMIT
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LIMIT):
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT)) and 1 <= int(text) <= MAX_LIMIT):
         raise BadParameter(f"limit={printable(text, 20)} must be a number from 1 to {MAX_LIMIT}")
     return int(text)
 
