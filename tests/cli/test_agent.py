@@ -77,6 +77,7 @@ def test_it_ends_cleanly_and_keeps_its_state(tmp_path: Path, number: signal.Sign
         agent.kill()
         agent.wait()
     assert (tmp_path / "state/agent.json").exists()
+    assert not [path for path in (tmp_path / "state").rglob("*") if path.stat().st_mode & 0o077]
     assert "Traceback" not in log.read_text()
 
 

@@ -44,3 +44,15 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("pullwhy collector: grpc_listen 127.0.0.1:")
+
+
+def test_nobody_else_can_read_the_database(tmp_path: Path) -> None:
+    environment = {
+        "PULLWHY_DATABASE": str(tmp_path / "data/c.db"),
+        "PULLWHY_HTTP_LISTEN": "127.0.0.1:0",
+        "PULLWHY_GRPC_LISTEN": "256.0.0.0:1",
+    }
+    done = subprocess.run(PULLWHY, capture_output=True, text=True, env=environment, timeout=30, check=False)
+    assert done.returncode == 1
+    for path in (tmp_path / "data", tmp_path / "data/c.db"):
+        assert path.stat().st_mode & 0o077 == 0

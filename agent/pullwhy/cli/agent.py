@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         settings = load(AgentSettings, options.config, os.environ)
+        os.umask(0o077)  # what fails on this node is nobody's business but the agent's
         if options.standalone:
             Path(settings.state_directory).mkdir(parents=True, exist_ok=True, mode=0o700)
         asyncio.run(_standalone(settings) if options.standalone else _agent(settings))

@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
         ) from error
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    os.umask(0o077)  # what fails where is nobody's business but the database's owner's
     try:
         asyncio.run(serve(load(CollectorSettings, options.config, os.environ)))
     except ConfigError as error:
