@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http.client
 from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,27 @@ def test_health_and_metrics(served: Served) -> None:
     samples = [line for line in lines if not line.startswith("#")]
     assert all(line.startswith("pullwhy_") for line in samples)
     assert not [line for line in samples if "node" in line or "image=" in line or "pod=" in line]
+
+
+def test_the_edges_of_time_are_shown_like_any_other(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        edges: dict[str, Any] = {
+            "first_seen": datetime.min.replace(tzinfo=UTC),
+            "last_seen": datetime.max.replace(tzinfo=UTC),
+        }
+        swapped: dict[str, Any] = {"first_seen": edges["last_seen"], "last_seen": edges["first_seen"]}
+        async with (
+            collector(tmp_path) as running,
+            agent(running.grpc_address, [finding(1, **edges), finding(2, **swapped)]),
+        ):
+            for path in (
+                "/api/v1/findings",
+                "/api/v1/findings?since=0001-01-01T00:00:00Z",
+                f"/api/v1/findings/{finding(2).id}",
+            ):
+                assert (await asyncio.to_thread(get, running.http_address, path))[0] == 200
+
+    asyncio.run(scenario())
 
 
 def test_a_full_disk_is_told_where_health_is_asked_and_answers_go_on(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ class API:
                 HTTPException: _on_http_exception,
                 BadParameter: _on_bad_parameter,
                 StoreError: _on_store_error,
+                Exception: _on_our_fault,
             },
         )
 
@@ -187,3 +188,9 @@ async def _on_bad_parameter(request: Request, error: Exception) -> Response:
 async def _on_store_error(request: Request, error: Exception) -> Response:
     del request
     return _json({"error": str(error)}, 503)
+
+
+async def _on_our_fault(request: Request, error: Exception) -> Response:
+    # The server logs the error itself, once it was answered.
+    del request
+    return _json({"error": f"a fault of the collector ({type(error).__name__}); its log has more"}, 500)

@@ -1,13 +1,19 @@
-"""The collector's SQL: statements, and the one that a query makes; pure text and parameters."""
+"""The collector's SQL: statements, the one that a query makes, and records as rows; pure text and parameters."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from pullwhy.collector.records import Query
+import msgspec
+
+from pullwhy.collector.records import FindingRecord, NodeFacts, Query, Session, Speaker, StoredFinding
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 Parameters = list[str | int]
+Row = tuple[str | int | bytes, ...]
 
 OPEN_SESSION: Final = """
 INSERT INTO sessions (cluster, node, outbox_id, seen_us) VALUES (?, ?, ?, ?)
@@ -22,12 +28,15 @@ ON CONFLICT (cluster, node) DO UPDATE SET
 """
 NOTE_SEEN: Final = "UPDATE nodes SET last_us = ? WHERE cluster = ? AND node = ?"
 
-# A later outbox of the node wins over an earlier one, then the higher sequence number; what was overtaken changes nothing.
-UPSERT_FINDING: Final = """
+_INSERT_FINDING: Final = """
 INSERT INTO findings (
     cluster, node, id, session, sequence, image, repository, registry, cause, state, first_us, last_us, received_us, document
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (node, cluster, id) DO UPDATE SET
+ON CONFLICT (node, cluster, id) DO
+"""
+ADD_FINDING: Final = f"{_INSERT_FINDING} NOTHING"
+# A later outbox of the node wins over an earlier one, then the higher sequence number; what was overtaken changes nothing.
+UPDATE_FINDING: Final = f"""{_INSERT_FINDING} UPDATE SET
     session = excluded.session, sequence = excluded.sequence, image = excluded.image, repository = excluded.repository,
     registry = excluded.registry, cause = excluded.cause, state = excluded.state,
     first_us = min(first_us, excluded.first_us), last_us = excluded.last_us, received_us = excluded.received_us,
@@ -108,9 +117,40 @@ def _conditions(query: Query) -> tuple[list[str], Parameters]:
 
 def microseconds(when: datetime) -> int:
     """Return `when` as the database keeps it: microseconds since the epoch."""
-    return int(when.timestamp() * 1_000_000)
+    return (when - _EPOCH) // _MICROSECOND
 
 
 def moment(us: int) -> datetime:
     """Return the time that the database keeps as `us`."""
-    return datetime.fromtimestamp(us / 1_000_000, UTC)
+    return _EPOCH + us * _MICROSECOND
+
+
+def finding_row(session: Session, record: FindingRecord, now: int) -> Row:
+    """Return the parameters of ADD_FINDING and UPDATE_FINDING."""
+    return (
+        session.speaker.cluster,
+        session.speaker.node,
+        record.id,
+        session.number,
+        record.sequence,
+        record.image,
+        record.repository,
+        record.registry,
+        record.cause,
+        record.state,
+        microseconds(record.first_seen),
+        # By the agent's clock, but never in the future of ours: a clock that runs ahead must not head every list.
+        min(microseconds(record.last_seen), now),
+        now,
+        record.document,
+    )
+
+
+def node_row(speaker: Speaker, facts: NodeFacts, now: int) -> Row:
+    """Return the parameters of NOTE_NODE."""
+    return speaker.cluster, speaker.node, now, now, speaker.agent_version, msgspec.json.encode(facts)
+
+
+def stored_finding(row: tuple[str, bytes, int, int, int]) -> StoredFinding:
+    """Return a row of FINDING or of `findings` as a record."""
+    return StoredFinding(row[0], row[1], moment(row[2]), (row[3], row[4]))

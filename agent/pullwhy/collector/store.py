@@ -77,7 +77,7 @@ class SQLiteStore:
         def work(connection: sqlite3.Connection) -> tuple[int, int]:
             identity = (speaker.cluster, speaker.node, speaker.outbox_id, now)
             number, acknowledged = connection.execute(queries.OPEN_SESSION, identity).fetchone()
-            connection.execute(queries.NOTE_NODE, _node_row(speaker, facts, now))
+            connection.execute(queries.NOTE_NODE, queries.node_row(speaker, facts, now))
             return number, acknowledged
 
         number, acknowledged = await self._submit(work)
@@ -89,17 +89,14 @@ class SQLiteStore:
 
         def work(connection: sqlite3.Connection) -> None:
             for record in records:
-                written = connection.execute(queries.UPSERT_FINDING, _finding_row(session, record, now)).fetchone()
-                if written:
-                    connection.execute(queries.CLEAR_PODS, written)
-                    connection.executemany(queries.ADD_POD, [(*pod, *written) for pod in record.pods])
+                _put(connection, session, record, now)
             connection.execute(queries.ACKNOWLEDGE, (through, now, session.number))
 
         await self._submit(work)
 
     async def note_facts(self, speaker: Speaker, facts: NodeFacts) -> None:
         """Keep a node's changed status."""
-        row = _node_row(speaker, facts, microseconds(self._clock()))
+        row = queries.node_row(speaker, facts, microseconds(self._clock()))
         await self._submit(lambda connection: connection.execute(queries.NOTE_NODE, row).rowcount)
 
     async def note_seen(self, speakers: Sequence[tuple[str, str]]) -> None:
@@ -133,14 +130,14 @@ class SQLiteStore:
     async def findings(self, query: Query) -> list[StoredFinding]:
         """Return up to `query.limit` findings, last seen first."""
         text, parameters = queries.findings(query)
-        return [_finding(row) for row in await self._read(text, parameters)]
+        return [queries.stored_finding(row) for row in await self._read(text, parameters)]
 
     async def finding(self, finding_id: str, cluster: str) -> list[tuple[StoredFinding, list[Transition]]]:
         """Return the finding of this id in each cluster (or in the one named) that has it."""
         rows = await self._read(queries.FINDING, [finding_id, cluster, cluster])
         history = [await self._read(queries.TRANSITIONS, [row[4]]) for row in rows]
         return [
-            (_finding(row), [Transition(moment(at), state) for at, state in changes])
+            (queries.stored_finding(row), [Transition(moment(at), state) for at, state in changes])
             for row, changes in zip(rows, history, strict=True)
         ]
 
@@ -293,29 +290,15 @@ def _store_error(path: Path, error: Exception) -> StoreError:
     return StoreError(f"{path}: {mends.get(name) or f'{error} ({name})'}")
 
 
-def _finding_row(session: Session, record: FindingRecord, now: int) -> tuple[str | int | bytes, ...]:
-    return (
-        session.speaker.cluster,
-        session.speaker.node,
-        record.id,
-        session.number,
-        record.sequence,
-        record.image,
-        record.repository,
-        record.registry,
-        record.cause,
-        record.state,
-        microseconds(record.first_seen),
-        # By the agent's clock, but never in the future of ours: a clock that runs ahead must not head every list.
-        min(microseconds(record.last_seen), now),
-        now,
-        record.document,
-    )
-
-
-def _node_row(speaker: Speaker, facts: NodeFacts, now: int) -> tuple[str | int | bytes, ...]:
-    return speaker.cluster, speaker.node, now, now, speaker.agent_version, msgspec.json.encode(facts)
-
-
-def _finding(row: tuple[str, bytes, int, int, int]) -> StoredFinding:
-    return StoredFinding(row[0], row[1], moment(row[2]), (row[3], row[4]))
+def _put(connection: sqlite3.Connection, session: Session, record: FindingRecord, now: int) -> None:
+    row = queries.finding_row(session, record, now)
+    added = connection.execute(queries.ADD_FINDING, row)
+    key = added.lastrowid
+    if not added.rowcount:
+        # Known already; asking for that only now spares each new finding of a burst a quarter of its price.
+        updated = connection.execute(queries.UPDATE_FINDING, row).fetchone()
+        if not updated:
+            return
+        (key,) = updated
+        connection.execute(queries.CLEAR_PODS, (key,))
+    connection.executemany(queries.ADD_POD, [(*pod, key) for pod in record.pods])
