@@ -17,10 +17,9 @@ from pullwhy.config import AgentSettings
 from pullwhy.image import parse
 from pullwhy.node.feed import kubelet_silence, log_sources
 from pullwhy.node.investigate import Walks
-from pullwhy.node.plan import NodeSight, Sources
+from pullwhy.node.plan import NodeSight, Sources, node_resolver
 from pullwhy.plan import Resolver, WalkPlan
 from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.resolver import read_resolver
 from pullwhy.runtime.trust import read_trust
 from pullwhy.watch.journal import JournalUnreadable, Place, newest
 from pullwhy.watch.units import LogSources
@@ -88,10 +87,7 @@ def runtime(sight: NodeSight) -> list[Check]:
 
 def resolver(sources: Sources) -> Check:
     """Look at the host's resolver settings."""
-    fs = HostFS(sources.host_root)
-    read = read_resolver(
-        HostFS() if sources.resolv_conf else fs, sources.resolv_conf or "/etc/resolv.conf", sources.hostname, fs
-    )
+    read = node_resolver(sources, HostFS(sources.host_root))
     trouble = "; ".join(each.detail for each in read.results)
     found = f"{read.resolver.source}: {' '.join(read.resolver.nameservers)}"
     mend = "mount the host's /etc, or name the file with --resolv-conf" if trouble else ""

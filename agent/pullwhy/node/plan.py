@@ -22,7 +22,7 @@ from pullwhy.runtime.kubelet import Kubelet, api_servers, detect_endpoint, find_
 from pullwhy.runtime.platform import node_platform
 from pullwhy.runtime.process import RuntimeProcess, find_process
 from pullwhy.runtime.processes import Processes, UnreadableProcess
-from pullwhy.runtime.resolver import RESOLV_CONF, read_resolver
+from pullwhy.runtime.resolver import RESOLV_CONF, ResolverView, read_resolver
 from pullwhy.runtime.storage import Place, check
 from pullwhy.runtime.trust import TrustStore, read_trust
 from pullwhy.runtime.versions import Version, parse_version
@@ -31,7 +31,7 @@ from pullwhy.trace import StageResult
 START_PRECISION: Final = 1.0
 """Seconds by which a process' start may be told too early: /proc/stat gives the boot time in whole ones (proc(5))."""
 
-__all__ = ["InvalidCredentials", "NodeSight", "Prepared", "Sources", "make_plan", "survey"]
+__all__ = ["InvalidCredentials", "NodeSight", "Prepared", "Sources", "make_plan", "node_resolver", "survey"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +117,10 @@ def make_plan(
     try:
         image = parse(text)
     except InvalidReference as error:
-        hint = f"; did you mean {error.suggestion}?" if error.suggestion else ""
-        result = StageResult(Stage.REFERENCE, error.text, Outcome.FAILED, detail=f"{error.fault}{hint}")
-        return Prepared(None, None, (result, *sight.storage))
+        return Prepared(None, None, (_invalid(error), *sight.storage))
     view = sight.view
     found = effective(image, view)
-    resolver = read_resolver(
-        HostFS() if sources.resolv_conf else view.fs,
-        str(Path(sources.resolv_conf).absolute()) if sources.resolv_conf else RESOLV_CONF,
-        sources.hostname,
-        view.fs,
-    )
+    resolver = node_resolver(sources, view.fs)
     matched = _credentials(image, sources, sight)
     held = tuple(dict.fromkeys((*found.credentials_held, *_held(found, sight.credentials_for))))
     found = replace(found, credentials_held=held)
@@ -159,6 +152,18 @@ def make_plan(
         forbidden_addresses=api_servers(sight.kubelet.servers, sources.service_host),
     )
     return Prepared(image, plan, results, found)
+
+
+def _invalid(error: InvalidReference) -> StageResult:
+    hint = f"; did you mean {error.suggestion}?" if error.suggestion else ""
+    return StageResult(Stage.REFERENCE, error.text, Outcome.FAILED, detail=f"{error.fault}{hint}")
+
+
+def node_resolver(sources: Sources, fs: HostFS) -> ResolverView:
+    """Return the resolver settings that hold on the node whose files are in `fs`."""
+    if sources.resolv_conf:
+        return read_resolver(HostFS(), str(Path(sources.resolv_conf).absolute()), sources.hostname, fs)
+    return read_resolver(fs, RESOLV_CONF, sources.hostname, fs)
 
 
 @dataclass(frozen=True, slots=True)
