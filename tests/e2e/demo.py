@@ -83,7 +83,7 @@ def show(world: World, *words: str) -> None:
 
 def demonstrate(world: World) -> None:
     """Play the whole job."""
-    step("two nodes: containerd, journald, kubelet and pullwhy agent on each")
+    step("two nodes, each with containerd, journald, a stand-in for the kubelet, and the pullwhy agent")
     generations = labs.generations(world.lab.components)
     first = world.node("node-a", containerd=generations[0], kubelet=FAST)
     second = world.node("node-b", containerd=generations[-1], kubelet=FAST)
@@ -95,6 +95,8 @@ def demonstrate(world: World) -> None:
     wanted = 2 * len(SHOWN) + 1
     done = wait_for_findings(world, wanted)
     show(world, "findings", "-A")
+    say()
+    say(f"Both nodes fail alike, but for walled.lab.test: only {second.name} has a firewall in its way.")
     explained = next(fault for fault in CORE if fault.name == EXPLAINED)
     show(world, "explain", f"pod/{pod_of(explained)}", "--node", second.name)
     show(world, "nodes")
