@@ -27,8 +27,9 @@ OWN_AGENT = re.compile(r"pullwhy")
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     with labs.running() as lab, running(lab) as made:
-        # The old style dumps a container's whole struct, environment included, into the journal.
-        made.node("node-a", kubelet=KubeletSettings(version="1.27", scale=0.1))
+        # The old kubelet dumps a container's whole struct, environment included, into the journal; the old containerd signed addresses.
+        oldest = labs.generations(lab.components)[0]
+        made.node("node-a", containerd=oldest, kubelet=KubeletSettings(version="1.27", scale=0.1))
         yield made
 
 
