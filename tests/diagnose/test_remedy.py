@@ -268,3 +268,13 @@ def test_https_is_declared_where_http_was(tmp_path: Path) -> None:
     remedy, directory = local(tmp_path, "declare-scheme", 'server = "http://registry.example:5000"\n', scheme="https")
     run(remedy, tmp_path)
     assert tomllib.loads((directory / "hosts.toml").read_text())["server"] == "https://registry.example:5000"
+
+
+def test_https_is_declared_for_this_host_alone(tmp_path: Path) -> None:
+    others = ["http://registry.example:50001", "http://registry.example:5000.other", "http://registryXexample:5000"]
+    before = 'server = "http://registry.example:5000"\n' + "".join(f'[host."{url}"]\n' for url in others)
+    remedy, directory = local(tmp_path, "declare-scheme", before, scheme="https")
+    run(remedy, tmp_path)
+    found = tomllib.loads((directory / "hosts.toml").read_text())
+    assert found["server"] == "https://registry.example:5000"
+    assert list(found["host"]) == others

@@ -31,13 +31,19 @@ def _declare_scheme(values: Values) -> Remedy:
             SOURCE_FIRST,
         )
         if is_rancher(values):
-            change = f"sed --in-place {quote(f's|http://{host}|https://{host}|g')} {quote(registries_yaml(values))}"
+            change = f"sed --in-place {quote(_to_https(host))} {quote(registries_yaml(values))}"
             commands: tuple[Command, ...] = (Command(change, "node", ("root",)), *restart(values))
             return Remedy("declare-scheme", text, commands, restart_required=True, durable=False)
-        change = f"sed --in-place {quote(f's|http://{host}|https://{host}|g')} {quote(file)}"
+        change = f"sed --in-place {quote(_to_https(host))} {quote(file)}"
         needs = ("root", "HOSTS_TOML: the registry's hosts.toml") if file == "HOSTS_TOML" else ("root",)
         return Remedy("declare-scheme", joined(text, check(values)), (Command(change, "node", needs),), durable=False)
     return _declare_http(values)
+
+
+def _to_https(host: str) -> str:
+    """Return the sed script that changes this host's scheme and no other's that begins like it."""
+    pattern = host.replace(".", r"\.")
+    return rf"s#http://{pattern}\([^A-Za-z0-9.:-]\|$\)#https://{host}\1#g"
 
 
 def _declare_http(values: Values) -> Remedy:
