@@ -170,6 +170,23 @@ def test_the_runtimes_fallback_to_plain_http_is_taken() -> None:
     assert not [result for result in trace.results if result.outcome is Outcome.FAILED]
 
 
+def test_what_is_not_reached_names_the_failure_and_not_the_handshake_that_the_fallback_skipped() -> None:
+    def fallback(port: int) -> WalkPlan:
+        endpoint = Endpoint("https", "registry.test", port, http_fallback=True)
+        return replace(plan_for(port, image="team/app:absent"), endpoints=(endpoint,))
+
+    trace = over([Both(shop().respond)], fallback)
+    assert outcome(trace, Stage.TLS) == [Outcome.SKIPPED]
+    details = {result.stage: result.detail for result in trace.results}
+    assert details[Stage.PLATFORM] == details[Stage.BLOB] == "not reached: Manifest failed"
+
+
+def test_where_nothing_failed_what_is_not_reached_names_what_was_skipped_last() -> None:
+    plan = replace(plan_for(5000), local_addresses_allowed=False)
+    trace = asyncio.run(walked(plan, FakeNetwork()))
+    assert trace.results[-1].detail == "not reached: Connect skipped"
+
+
 def test_a_realm_behind_https_is_not_asked_in_plain_http_though_its_host_fell_back() -> None:
     made = shop()
     server = Both(made.respond)

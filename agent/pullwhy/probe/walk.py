@@ -94,7 +94,7 @@ def _fill(recorder: Recorder, endpoint: Endpoint, index: int) -> None:
     """Name the stages that were not reached, so that a reader never takes silence for success."""
     own = [result for result in recorder.results if result.endpoint == index]
     reached = {result.stage for result in own}
-    stopped = next((result for result in own if result.outcome is not Outcome.PASSED), None)
+    stopped = _stopped(own)
     if stopped is None:
         return
     via = Via.MIRROR if endpoint.is_mirror else None
@@ -105,3 +105,14 @@ def _fill(recorder: Recorder, endpoint: Endpoint, index: int) -> None:
             continue
         why = f"not reached: {stopped.stage} {stopped.outcome.lower()}"
         recorder.add(StageResult(stage, endpoint.authority, Outcome.SKIPPED, detail=why, endpoint=index, via=via))
+
+
+def _stopped(own: list[StageResult]) -> StageResult | None:
+    """Return the result that ended an endpoint's way; None where nothing did.
+
+    What was skipped ends it only where nothing failed (a place that is not dialled, the deadline), and then the last of these: the
+    runtime's fallback to plain HTTP skips TLS and goes on.
+    """
+    ends = (Outcome.FAILED, Outcome.ERROR)
+    skipped = (result for result in reversed(own) if result.outcome is Outcome.SKIPPED)
+    return next((result for result in own if result.outcome in ends), None) or next(skipped, None)
