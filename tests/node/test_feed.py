@@ -51,6 +51,32 @@ def test_a_gap_is_counted_and_said(tmp_path: Path) -> None:
     assert "vacuumed" in fed.impairments.lines[0]
 
 
+def test_a_machine_without_a_journal_is_caught_up_with(tmp_path: Path) -> None:
+    fed = feed(tmp_path, Bench(), WatchSettings(files=("/var/log/kubelet.log",)))
+    asyncio.run(follow(fed, log_sources(tmp_path, fed.settings)))
+    assert fed.impairments.lines == ()
+
+
+def test_a_journal_that_holds_nothing_new_is_caught_up_with(tmp_path: Path) -> None:
+    write_journal(host(tmp_path) / "system.journal", range(5))
+    bench = Bench()
+    for _ in ("first start", "second start"):
+        asyncio.run(follow(feed(tmp_path, bench), KUBELET))
+
+
+@pytest.mark.parametrize(
+    ("sources", "ready"), [(LogSources(runtime_units=("containerd.service",)), True), (KUBELET, False)]
+)
+def test_an_unreadable_journal_holds_readiness_only_where_the_kubelet_logs_to_it(
+    tmp_path: Path, sources: LogSources, ready: bool
+) -> None:
+    fed = feed(tmp_path / "absent", Bench())
+    with pytest.raises(JournalUnreadable):
+        asyncio.run(fed.follow_journal(sources))
+    assert fed.caught_up is ready
+    assert "absent" in fed.impairments.lines[0]
+
+
 def test_an_unreadable_journal_is_one_line_and_an_error_to_the_supervisor(tmp_path: Path) -> None:
     fed = feed(tmp_path / "absent", Bench())
     with pytest.raises(JournalUnreadable):

@@ -44,7 +44,7 @@ class Feed:
     metrics: Metrics
     clock: Callable[[], datetime]
     caught_up: bool = False
-    """Whether the journal's newest entry was reached since the start."""
+    """Whether the journal's newest entry was reached since the start, or nobody asked for what it may tell of the kubelet."""
 
     async def follow_journal(self, sources: LogSources) -> None:
         """Follow the journal until it cannot be read; does nothing where no unit is followed."""
@@ -64,6 +64,8 @@ class Feed:
                     self.caught_up = self.caught_up or batch.caught_up
                     self.impairments.set("journal", "")
         except JournalUnreadable as error:
+            # The kubelet logs elsewhere, and the runtime's units are followed by default: they must not hold the agent back.
+            self.caught_up = self.caught_up or not sources.kubelet_units
             self.impairments.set("journal", f"journal: {error}")
             raise
 

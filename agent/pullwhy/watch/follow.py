@@ -44,8 +44,11 @@ class JournalFollower:
         self._check_seconds = check_seconds
 
     async def batches(self, resume: JournalPosition | None) -> AsyncGenerator[Batch[JournalPosition], None]:
-        """Yield batches for ever, from behind `resume` on. Raises JournalUnreadable; the reader is closed at the end."""
-        reader = self._reader
+        """Yield batches for ever, from behind `resume` on. Raises JournalUnreadable; the reader is closed at the end.
+
+        The first end is told with an empty batch where nothing was there to read: a quiet journal is caught up with too.
+        """
+        reader, ended = self._reader, False
         try:
             start = reader.open(resume, self._clock() - self._lookback)
             if start is Start.GAP:
@@ -53,7 +56,8 @@ class JournalFollower:
             baseline = self._mapped()
             while True:
                 part = reader.read()
-                if part.entries:
+                if part.entries or (part.end and not ended):
+                    ended = ended or part.end
                     yield Batch(part.lines, reader.position, caught_up=part.end, suppressed=part.suppressed)
                 if not part.end:
                     await asyncio.sleep(0)  # the rest of the agent gets its turn between two slices of a long journal
