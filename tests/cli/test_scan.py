@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from watch.journals import JournalWriter
 
 DATA = Path(__file__).parent.parent / "data"
 EXPORT = DATA / "kubelet-1.36.2-sandbox.export.gz"
@@ -52,10 +53,81 @@ def test_since_leaves_older_lines_out() -> None:
     assert json.loads(done.stdout) == []
 
 
-def test_nothing_found_is_said_and_is_no_error() -> None:
-    done = scan("--file", "-", data=b"hello\nworld\n")
+KLOG = b'I1122 08:10:35.850846       7 kubelet.go:1] "SyncLoop ADD"\n'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        KLOG,
+        b'time="2026-11-22T08:10:35Z" level=info msg="starting containerd"\n',
+        b'{"ts":1795335000000,"caller":"kubelet/kubelet.go:1","msg":"SyncLoop ADD","v":2}\n',
+        b"Nov 22 08:10:35 node-a kubelet[7]: Flag --x has been deprecated\n",
+    ],
+)
+def test_nothing_found_in_our_lines_is_said_and_is_no_error(line: bytes) -> None:
+    done = scan("--file", "-", data=line + b"a line of something else\n")
     assert (done.returncode, done.stdout) == (0, b"")
     assert done.stderr == b"No failed pull in 2 lines.\n"
+
+
+def test_what_since_left_out_is_said() -> None:
+    done = scan("--file", str(EXPORT), "--since", "2040-01-01T00:00:00Z")
+    assert done.returncode == 0
+    assert done.stderr.startswith(b"No failed pull in 0 of ")
+    assert b"lines, those since 2040-01-01T00:00:00Z; the log runs from 20" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "standard input: it is empty"),
+        (b"hello\nworld\n", "nothing in its 2 lines looks like a kubelet's or a runtime's log"),
+        (b"\x7fELF\x00\x01\n" * 9, "nothing in its 9 lines looks like"),
+    ],
+)
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_what_is_no_log_of_ours_is_no_all_clear(data: bytes, told: str, output: str) -> None:
+    done = scan("--file", "-", "-o", output, data=data)
+    assert (done.returncode, done.stdout) == (1, b"")
+    [line] = done.stderr.decode().splitlines()
+    assert told in line
+    assert "journalctl -o export" in line
+
+
+@pytest.mark.parametrize("name", ["", "system.journal.txt"])
+def test_a_directory_without_journal_files_is_no_all_clear(tmp_path: Path, name: str) -> None:
+    if name:
+        (tmp_path / name).touch()
+    done = scan("--journal", str(tmp_path), "-o", "json")
+    assert (done.returncode, done.stdout) == (1, b"")
+    [line] = done.stderr.decode().splitlines()
+    assert line.startswith(f"pullwhy scan: no journal files in {tmp_path}: ")
+
+
+def journal(path: Path, unit: str, message: bytes = KLOG[:-1]) -> Path:
+    with JournalWriter(path / "system.journal") as writer:
+        writer.write(0, message, unit)
+    return path
+
+
+def test_a_journal_in_which_no_kubelet_writes_is_no_all_clear(tmp_path: Path) -> None:
+    done = scan("--journal", str(journal(tmp_path, "sshd.service", b"hello")))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"no entry of a kubelet's or a runtime's unit in the journal at " in done.stderr
+
+
+@pytest.mark.parametrize("unit", ["kubelet.service", "my-kubelet.service"])
+def test_a_journal_of_a_sound_kubelet_is_an_all_clear(tmp_path: Path, unit: str) -> None:
+    done = scan("--journal", str(journal(tmp_path, unit)))
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr.decode() == f"No failed pull in the journal at {tmp_path}.\n"
+
+
+def test_a_journal_that_ends_before_since_says_when(tmp_path: Path) -> None:
+    done = scan("--journal", str(journal(tmp_path, "kubelet.service")), "--since", "2040-01-01T00:00:00Z")
+    assert done.returncode == 0
+    assert b"since 2040-01-01T00:00:00Z; its newest entry is of 2026-11-22T" in done.stderr
 
 
 def test_damage_is_said_after_the_findings_before_it() -> None:

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     import io
 
     from pullwhy.watch.lines import LogLine
+    from pullwhy.watch.survey import Survey
 
 PERSISTENT: Final = Path("/var/log/journal")
 VOLATILE: Final = Path("/run/log/journal")
 """Where journald keeps the journal (journald.conf(5): Storage=)."""
+
+_AS_ROOT: Final = "run it as root, or as a member of the group systemd-journal"
+_EXPORT: Final = "export a journal with: journalctl -o export -u kubelet -u containerd > FILE"
 
 _DESCRIPTION: Final = (
     "Finds every failed image pull in a stored journal or log and says which cause its text tells of. Nothing is probed, so "
@@ -49,22 +53,24 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(options: argparse.Namespace) -> int:
-    """Scan, print findings and return the exit code: 1 where the log could not be read to its end."""
+    """Scan, print findings and return the exit code: 1 where the log could not be read, or not to its end."""
     from pullwhy.diagnose.document import document  # noqa: PLC0415 - every command passes here, few judge
     from pullwhy.node.scan import Scan  # noqa: PLC0415
     from pullwhy.watch.logtext import UnreadableLog  # noqa: PLC0415
+    from pullwhy.watch.survey import Survey  # noqa: PLC0415
 
-    scan, damage = Scan(), ""
+    source = _File(options.file) if options.file else _Journals(options.journal, options.since)
+    scan, survey, damage = Scan(), Survey(source.name), source.damage
     try:
-        scan.take(line for line in _lines(options) if options.since is None or line.when >= options.since)
+        scan.take(survey.over(source.lines(), options.since))
     except UnreadableLog as error:
-        if not scan.lines:
+        if not survey.lines:
             raise CommandError(f"{error}; nothing was scanned: copy or export the log again") from None
         damage = f"{error}; the rest was not scanned"
     found = [document(finding) for finding in scan.findings("")]
-    # From a journal, only lines that may be about a pull are read.
-    where = f" in {scan.lines} lines" if options.file else ""
-    print_findings(found, options.output, empty=f"No failed pull{where}.")
+    if not found:
+        source.check(survey)
+    print_findings(found, options.output, empty=f"No failed pull{source.scanned(survey, scan.lines, options.since)}.")
     if damage:
         raise CommandError(damage)
     return 0
@@ -77,41 +83,117 @@ def _since(text: str) -> datetime:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _lines(options: argparse.Namespace) -> Iterator[LogLine]:
-    return _from_file(options.file) if options.file else _from_journal(options.journal, options.since)
+class _File:
+    """A log in one file or on standard input."""
 
+    damage = ""
 
-def _from_file(name: str) -> Iterator[LogLine]:
-    from pullwhy.watch.logtext import read_log  # noqa: PLC0415
+    def __init__(self, path: str) -> None:
+        self.name = "standard input" if path == "-" else printable(path)
+        self._path = path
 
-    now = datetime.now(UTC)
-    if name == "-":
-        yield from read_log(cast("io.BufferedReader", sys.stdin.buffer), "standard input", now)
-        return
-    try:
-        with Path(name).open("rb") as file:
-            yield from read_log(file, printable(name), now)
-    except OSError as error:
-        raise CommandError(f"cannot read {printable(name)}: {error.strerror}", EX_USAGE) from None
+    def lines(self) -> Iterator[LogLine]:
+        """Yield its lines; raises CommandError where there is no such file."""
+        from pullwhy.watch.logtext import read_log  # noqa: PLC0415
 
-
-def _from_journal(directory: str | None, since: datetime | None) -> Iterator[LogLine]:
-    try:
-        from pullwhy.watch.journal import JournalUnreadable, read_stored  # noqa: PLC0415 - libsystemd
-    except ImportError:
-        raise CommandError(
-            "this installation cannot read journals (no systemd-python): use journalctl -o export | pullwhy scan --file -"
-        ) from None
-    try:
-        if directory:
-            yield from read_stored(Path(directory), since)
+        now = datetime.now(UTC)
+        if self._path == "-":
+            yield from read_log(cast("io.BufferedReader", sys.stdin.buffer), self.name, now)
             return
-        places = [place for place in (VOLATILE, PERSISTENT) if place.is_dir()]
-        if not places:
+        try:
+            with Path(self._path).open("rb") as file:
+                yield from read_log(file, self.name, now)
+        except OSError as error:
+            raise CommandError(f"cannot read {self.name}: {error.strerror}", EX_USAGE) from None
+
+    def check(self, survey: Survey) -> None:
+        """Raise CommandError where nothing was read that a kubelet or a runtime may have written."""
+        if survey.recognised:
+            return
+        what = (
+            f"nothing in its {survey.lines} lines looks like a kubelet's or a runtime's log"
+            if survey.lines
+            else "it is empty"
+        )
+        raise CommandError(f"{self.name}: {what}; {_EXPORT}")
+
+    def scanned(self, survey: Survey, kept: int, since: datetime | None) -> str:
+        """Return where nothing was found."""
+        if since is None or not survey.first or not survey.last:
+            return f" in {kept} lines"
+        span = f"the log runs from {_told(survey.first.when)} to {_told(survey.last.when)}"
+        return f" in {kept} of {survey.lines} lines, those since {_told(since)}; {span}"
+
+
+class _Journals:
+    """Stored journals: those of a directory, a file, or this machine."""
+
+    def __init__(self, place: str | None, since: datetime | None) -> None:
+        self._places = [Path(place)] if place else [path for path in (VOLATILE, PERSISTENT) if path.is_dir()]
+        if not self._places:
             raise CommandError(
                 f"no journal at {VOLATILE} or {PERSISTENT}: name one with --journal, or a log with --file"
             )
-        for place in places:
-            yield from read_stored(place, since)
-    except JournalUnreadable as error:
-        raise CommandError(str(error), EX_USAGE) from None
+        self.name = " and ".join(printable(str(path)) for path in self._places)
+        self._since = since
+        self.damage = self._denied()
+
+    def _denied(self) -> str:
+        from pullwhy.watch.survey import journal_files  # noqa: PLC0415
+
+        try:
+            found = [journal_files(path) for path in self._places]
+        except OSError as error:
+            raise CommandError(f"{self.name} cannot be read: {printable(str(error))}; {_AS_ROOT}") from None
+        count, denied = sum(each.count for each in found), sum(each.denied for each in found)
+        if not count:
+            raise CommandError(
+                f"no journal files in {self.name}: name their directory with --journal, or a log with --file"
+            )
+        if denied == count:
+            raise CommandError(f"no permission to read the journal at {self.name}: {_AS_ROOT}")
+        return (
+            f"{denied} of {count} journal files at {self.name} were not scanned, for lack of permission: {_AS_ROOT}"
+            if denied
+            else ""
+        )
+
+    def lines(self) -> Iterator[LogLine]:
+        """Yield what may be about a pull; raises CommandError."""
+        try:
+            from pullwhy.watch.journal import JournalUnreadable, read_stored  # noqa: PLC0415 - libsystemd
+        except ImportError:
+            raise CommandError(
+                "this installation cannot read journals (no systemd-python): use journalctl -o export | pullwhy scan --file -"
+            ) from None
+        try:
+            for place in self._places:
+                yield from read_stored(place, self._since)
+        except JournalUnreadable as error:
+            raise CommandError(str(error), EX_USAGE) from None
+
+    def check(self, survey: Survey) -> None:
+        """Raise CommandError where no entry can be a kubelet's or a runtime's."""
+        from pullwhy.watch.journal import stored_units  # noqa: PLC0415
+
+        if not survey.recognised and not any(stored_units(place) for place in self._places):
+            lack = (
+                f"; {self.damage}" if self.damage else f": does it log to a file? then name that with --file; {_EXPORT}"
+            )
+            raise CommandError(f"no entry of a kubelet's or a runtime's unit in the journal at {self.name}{lack}")
+
+    def scanned(self, survey: Survey, kept: int, since: datetime | None) -> str:
+        """Return where nothing was found."""
+        from pullwhy.watch.journal import Place, newest, stored_units  # noqa: PLC0415
+
+        del survey, kept  # from a journal, only lines that may be about a pull are handed over
+        where = f" in the journal at {self.name}"
+        if since is None:
+            return where
+        times = [newest(Place(place, stored=True), stored_units(place)) for place in self._places]
+        last = max((time for time in times if time), default=None)
+        return f"{where} since {_told(since)}" + (f"; its newest entry is of {_told(last)}" if last else "")
+
+
+def _told(when: datetime) -> str:
+    return f"{when:%Y-%m-%dT%H:%M:%SZ}"

@@ -20,6 +20,7 @@ from systemd import _reader
 from pullwhy.watch.cursor import JournalPosition
 from pullwhy.watch.gate import gate
 from pullwhy.watch.lines import LogLine
+from pullwhy.watch.survey import looks_like_ours
 from pullwhy.watch.units import KUBELET_UNITS, RUNTIME_UNITS
 
 TREES: Final = ("var/log/journal", "run/log/journal")
@@ -220,13 +221,12 @@ def newest(place: Place, units: tuple[str, ...]) -> datetime | None:
 def read_stored(path: Path, since: datetime | None = None) -> Iterator[LogLine]:
     """Yield what may be about a pull from a stored journal, a directory or a file, oldest first.
 
-    Only the units that run a kubelet or a runtime are read, unless the journal knows none of them. Raises JournalUnreadable.
+    Only the units that run a kubelet or a runtime are read, unless the journal knows none of them: then what looks like
+    one's line is handed over too, for the reader to see that it was there. Raises JournalUnreadable.
     """
-    place = Place(path, stored=True)
-    with contextlib.closing(_open(place)) as reader:
-        stored = {name.decode(errors="replace") for name in reader.query_unique("_SYSTEMD_UNIT")}
-    units = tuple(unit for unit in (*KUBELET_UNITS, *RUNTIME_UNITS) if unit in stored)
-    follower = JournalReader(place, units, gate)
+    units = stored_units(path)
+    accept = gate if units else lambda message: gate(message) or looks_like_ours(message)
+    follower = JournalReader(Place(path, stored=True), units, accept)
     follower.open(None, since or datetime.fromtimestamp(0, UTC))
     try:
         while True:
@@ -236,6 +236,13 @@ def read_stored(path: Path, since: datetime | None = None) -> Iterator[LogLine]:
                 return
     finally:
         follower.close()
+
+
+def stored_units(path: Path) -> tuple[str, ...]:
+    """Return the units of kubelets and runtimes that a stored journal has entries of. Raises JournalUnreadable."""
+    with contextlib.closing(_open(Place(path, stored=True))) as reader:
+        stored = {name.decode(errors="replace") for name in reader.query_unique("_SYSTEMD_UNIT")}
+    return tuple(unit for unit in (*KUBELET_UNITS, *RUNTIME_UNITS) if unit in stored)
 
 
 def _open(place: Place) -> Any:
@@ -304,19 +311,22 @@ def _oldest(place: Place, units: tuple[str, ...]) -> int:
 
 
 def _line(reader: Any, message: bytes) -> LogLine:
-    get = reader._get  # noqa: SLF001 - its lean API
-    fields = {}
-    for name in ("_SYSTEMD_UNIT", "_STREAM_ID", "_PID"):
-        with contextlib.suppress(KeyError):
-            fields[name] = get(name).decode("ascii", errors="replace")
-    pid = fields.get("_PID", "")
+    pid = _field(reader, "_PID")
     return LogLine(
-        when=_moment(reader._get_realtime()),  # noqa: SLF001
-        unit=fields.get("_SYSTEMD_UNIT", ""),
+        when=_moment(reader._get_realtime()),  # noqa: SLF001 - its lean API
+        unit=_field(reader, "_SYSTEMD_UNIT"),
         text=message.decode(errors="replace"),
-        stream=fields.get("_STREAM_ID", ""),
+        stream=_field(reader, "_STREAM_ID"),
         pid=int(pid) if pid.isdigit() else 0,
     )
+
+
+def _field(reader: Any, name: str) -> str:
+    try:
+        value: bytes = reader._get(name)  # noqa: SLF001 - its lean API
+    except KeyError:
+        return ""
+    return value.decode("ascii", errors="replace")
 
 
 def _moment(microseconds: int) -> datetime:
