@@ -1,9 +1,17 @@
+import argparse
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from diagnose.builders import ALL, IMAGE, case, passing, trace
+
+from pullwhy.cli.diagnose import exit_code, show
+from pullwhy.diagnose.case import NodeView
+from pullwhy.diagnose.judge import judge
+from pullwhy.model import Reproduction
+from pullwhy.node.investigate import Investigation
 
 PULLWHY = Path(sys.executable).with_name("pullwhy")
 CLOSED = "127.0.0.1:1/shop/web:1"
@@ -38,6 +46,28 @@ def test_people_get_the_explanation(tmp_path: Path, output: str) -> None:
     assert done.returncode == 1
     for words in ("ConnectionRefused", "What to do", "127.0.0.1:1"):
         assert words in done.stdout
+
+
+PASSING = trace(passing(*ALL))
+NO_RUNTIME = "the runtime's configuration was not checked, because no runtime was found"
+
+
+@pytest.mark.parametrize(
+    ("unseen", "reproduction", "code", "words"),
+    [
+        ("", None, 0, "the pull would work here"),
+        (NO_RUNTIME, None, 2, f"the registry side works from here; {NO_RUNTIME} (mend: "),
+        (NO_RUNTIME, Reproduction("Succeeded"), 0, "the pull would work here"),
+    ],
+)
+def test_a_walk_that_passes_promises_no_more_than_was_seen(
+    capsys: pytest.CaptureFixture[str], unseen: str, reproduction: Reproduction | None, code: int, words: str
+) -> None:
+    seen = case(PASSING, node=NodeView(unseen=unseen), reproduction=reproduction)
+    found = Investigation(seen, judge(seen))
+    show(found, argparse.Namespace(image=IMAGE, output="table"))
+    assert exit_code(found) == code
+    assert words in capsys.readouterr().out
 
 
 def test_a_message_is_weighed_too(tmp_path: Path) -> None:

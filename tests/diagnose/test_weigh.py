@@ -52,6 +52,34 @@ def test_a_walk_without_any_text_proves_what_it_meets() -> None:
     assert (diagnosis.cause, diagnosis.confidence) == (C.CONNECTION_REFUSED, PROVED)
 
 
+UNSEEN = replace(NODE, unseen="the runtime's proxy was not checked")
+WALK_REFUSED = trace(passing(S.DNS), REFUSED_TWICE)
+
+
+def test_a_walk_alone_under_assumed_settings_is_likely_and_says_what_was_assumed() -> None:
+    diagnosis = judge(case(WALK_REFUSED, node=UNSEEN))
+    assert (diagnosis.cause, diagnosis.confidence) == (C.CONNECTION_REFUSED, LIKELY)
+    assert any("the runtime's proxy was not checked" in each.fact for each in diagnosis.evidence)
+
+
+def test_the_kubelet_or_the_runtime_failing_alike_proves_a_walk_under_assumed_settings() -> None:
+    hypothesis = told(C.CONNECTION_REFUSED, S.CONNECT)
+    assert judge(case(WALK_REFUSED, hypothesis, node=UNSEEN)).confidence is PROVED
+    asked = case(WALK_REFUSED, node=UNSEEN, reproduction=again(), reproduction_hypothesis=hypothesis)
+    assert judge(asked).confidence is PROVED
+
+
+def test_what_is_seen_on_the_node_itself_is_proved_under_assumed_settings() -> None:
+    assert judge(case(trace(storage()), node=UNSEEN)).confidence is PROVED
+    assert judge(case(image_text="Shop/Web:1", node=UNSEEN)).confidence is PROVED
+
+
+def test_a_walk_that_passes_under_assumed_settings_settles_nothing() -> None:
+    diagnosis = judge(case(trace(passing(*ALL)), node=UNSEEN))
+    assert (diagnosis.cause, diagnosis.confidence) == (C.UNDETERMINED, UNKNOWN)
+    assert "the registry side works from here; the runtime's proxy was not checked" in diagnosis.summary
+
+
 def test_a_back_off_without_a_reason_lets_the_walk_decide() -> None:
     walk = trace(passing(S.DNS), REFUSED_TWICE)
     diagnosis = judge(case(walk, told(C.UNDETERMINED, S.KUBELET)))

@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         found = asyncio.run(_investigate(options, sources))
     except InvalidCredentials as error:
         raise CommandError(str(error), EX_USAGE) from None
-    _print(found, options)
+    show(found, options)
     return exit_code(found)
 
 
@@ -95,7 +95,11 @@ def exit_code(found: Investigation) -> int:
 def _would_work(found: Investigation) -> bool:
     asked = found.case.reproduction
     pulled = asked is not None and asked.outcome == "Succeeded"
-    return pulled or (found.passes and found.case.failure is None)
+    return pulled or (_registry_side_works(found) and not found.case.node.unseen)
+
+
+def _registry_side_works(found: Investigation) -> bool:
+    return found.passes and found.case.failure is None
 
 
 async def _investigate(options: argparse.Namespace, sources: Sources) -> Investigation:
@@ -149,23 +153,32 @@ def _sources(options: argparse.Namespace) -> Sources:
     )
 
 
-def _print(found: Investigation, options: argparse.Namespace) -> None:
+def show(found: Investigation, options: argparse.Namespace) -> None:
+    """Print what was found, in the form that was asked for."""
     from pullwhy.diagnose.document import document  # noqa: PLC0415
     from pullwhy.diagnose.explain import DEFAULT_WIDTH, explain  # noqa: PLC0415
     from pullwhy.model import CauseId  # noqa: PLC0415
 
-    nothing = exit_code(found) == WORKS and found.diagnosis.cause is CauseId.UNDETERMINED
+    code = exit_code(found)
+    nothing = code == WORKS and found.diagnosis.cause is CauseId.UNDETERMINED
     told = document(_finding(found))
     if options.output in {"json", "yaml"}:
         print_findings([] if nothing else [told], options.output)
         return
     to = screen()
     width = min(to.width or DEFAULT_WIDTH, DEFAULT_WIDTH) if options.output == "table" else 1_000
-    if nothing:
-        write(to.out, f"{_shown(options.image)}: the pull would work here\n\n")
+    if nothing or (code == UNTOLD and _registry_side_works(found)):
+        write(to.out, f"{_shown(options.image)}: {_headline(found)}\n\n")
         print_records(told["trace"], options.output, _COLUMNS, to, "No walk was made.")
     else:
         write(to.out, explain(told, width) + "\n")
+
+
+def _headline(found: Investigation) -> str:
+    if exit_code(found) == WORKS:
+        return "the pull would work here"
+    mend = "run on the node as root, or name the runtime's socket with --runtime-endpoint"
+    return f"the registry side works from here; {found.case.node.unseen} (mend: {mend})"
 
 
 def _finding(found: Investigation) -> Finding:

@@ -30,6 +30,8 @@ class NodeView:
     kubelet_version: str = ""
     runtime_answers: bool | None = None
     """Whether CRI Version was answered; None where it was not asked."""
+    unseen: str = ""
+    """What of the runtime's effective configuration a walk had to do without, and why, as a clause; empty where nothing that matters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,7 +102,7 @@ def decide(case: Case, reading: Reading) -> Decision:
         decision = step(case, told, reading)
         if decision is not None:
             return decision
-    return _undetermined(reading)
+    return _undetermined(case, reading)
 
 
 def _succeeded_since(case: Case, told: Hypothesis | None, _reading: Reading) -> Decision | None:
@@ -161,7 +161,13 @@ def _walk_agrees(case: Case, told: Hypothesis | None, reading: Reading) -> Decis
         return Decision(seen, Confidence.LIKELY, (seen.doubt,))
     if identity_unsettled(case, seen, silent=silent):
         return Decision(seen, Confidence.LIKELY, ("whether the pod brings credentials of its own is not known here",))
+    if silent and case.node.unseen and not _of_a_file(seen) and not reproduced(case, seen.cause):
+        return Decision(seen, Confidence.LIKELY, (f"{case.node.unseen}: its defaults are assumed",))
     return Decision(seen, Confidence.PROVED)
+
+
+def _of_a_file(seen: Verdict) -> bool:
+    return seen.result is not None and seen.result.config is not None
 
 
 def _agrees(seen: Verdict, told: Hypothesis) -> bool:
@@ -242,8 +248,9 @@ def _runtime_differs(case: Case, told: Hypothesis | None, reading: Reading) -> D
     return Decision(verdict, Confidence.UNKNOWN, (note,), (Factor.RUNTIME_DIFFERS,))
 
 
-def _undetermined(reading: Reading) -> Decision:
-    missing = reading.missing or ("nothing fails now" if reading.passed else "no text tells one")
+def _undetermined(case: Case, reading: Reading) -> Decision:
+    works = f"the registry side works from here; {case.node.unseen}" if case.node.unseen else "nothing fails now"
+    missing = reading.missing or (works if reading.passed else "no text tells one")
     return Decision(Verdict(CauseId.UNDETERMINED, Stage.RUNTIME, arguments={"missing": missing}), Confidence.UNKNOWN)
 
 

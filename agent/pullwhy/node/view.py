@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
@@ -43,7 +44,27 @@ def node_view(sight: NodeSight, prepared: Prepared | None) -> NodeView:
         managed_by=view.managed_by,
         platform=prepared.plan.platform if prepared and prepared.plan else "",
         runtime_answers=sight.runtime_answers,
+        unseen=_unseen(sight, prepared),
     )
+
+
+def _unseen(sight: NodeSight, prepared: Prepared | None) -> str:
+    view, process = sight.view, sight.view.process
+    if not sight.runtime_answers and process is None and not (view.config and view.config.file):
+        why = "answers" if view.socket else "was found"
+        return f"the runtime's configuration, proxy and disk were not checked, because no runtime {why}"
+    hosts = prepared.effective.endpoints if prepared and prepared.effective else ()
+    # Loopback is never asked through a proxy (Go 1.27: golang.org/x/net/http/httpproxy).
+    if (process is not None and process.proxies is not None) or all(_is_loopback(each.host) for each in hosts):
+        return ""
+    return "whether the runtime uses a proxy was not checked, because its process and environment are not visible"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def fingerprint(sight: NodeSight) -> str:
