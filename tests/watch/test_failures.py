@@ -18,7 +18,6 @@ from pullwhy.watch.failures import (
     Recognised,
     Recogniser,
     RuntimeEvent,
-    gate,
 )
 from pullwhy.watch.logtext import read_log
 
@@ -273,42 +272,6 @@ def test_the_kubelet_cannot_be_made_to_speak_for_the_runtime() -> None:
     assert recognised(torn, FORGED) == []
     assert recognised(sync(one("ErrImagePull", REFUSED)), FORGED)[1:] == []
     assert len(recognised(FORGED)) == 1
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        pull(REFUSED, "web:1"),
-        without_credentials(REFUSED, "web:1"),
-        f'{HEADER}kuberuntime_image.go:43] "Failed to pull image" err=<',
-        ' > image="web:1"',
-        '{"ts":1795335652115.3,"caller":"kuberuntime/kuberuntime_image.go:43","msg":"Failed to pull image","err":"x"}',
-    ],
-)
-def test_lines_about_single_pulls_pass_the_gate(text: str) -> None:
-    assert gate(text.encode())
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        'I1122 08:10:35.850846   20212 kubelet.go:1] "SyncLoop (PLEG): event for pod" pod="shop/web-0"',
-        'E1122 08:10:35.850846   20212 kubelet.go:1] "Skipping pod synchronization" err="PLEG is not healthy"',
-        "",
-    ],
-)
-def test_noise_does_not_pass_the_gate(text: str) -> None:
-    assert not gate(text.encode())
-
-
-def test_noise_costs_next_to_nothing() -> None:
-    noise = (
-        b'I1122 08:10:35.850846   20212 kubelet.go:1] "SyncLoop (PLEG): event for pod" pod="shop/web-0" ' + b"x" * 200
-    )
-    start = time.process_time()
-    for _ in range(100_000):
-        gate(noise)
-    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize("name", ["kubelet-1.27.7", "kubelet-1.31.14", "kubelet-1.36.2"])

@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import msgspec
-
 from pullwhy.gotext import pairs, scan_quoted
+from pullwhy.watch.jsontext import decode_object, encode
 
 MAX_TEXT: Final = 262_144
 """Characters of one record; a line of the journal has at most 48 KiB, a rejoined record a few of them."""
@@ -58,11 +57,8 @@ def parse(text: str) -> KlogRecord | None:
 
 
 def _parse_json(text: str) -> KlogRecord | None:
-    try:
-        decoded = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        return None
-    if not isinstance(decoded, dict) or not isinstance(decoded.get("msg"), str) or "ts" not in decoded:
+    decoded = decode_object(text)
+    if decoded is None or not isinstance(decoded.get("msg"), str) or "ts" not in decoded:
         return None
     caller = decoded.get("caller")
     file = caller.rpartition("/")[2].partition(":")[0] if isinstance(caller, str) else ""
@@ -79,4 +75,4 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict) and isinstance(value.get("name"), str):
         namespace = value.get("namespace")
         return f"{namespace}/{value['name']}" if isinstance(namespace, str) and namespace else value["name"]
-    return msgspec.json.encode(value).decode()
+    return encode(value)

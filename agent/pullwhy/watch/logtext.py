@@ -8,11 +8,10 @@ import re
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Final, cast
-
-import msgspec
+from typing import Final, cast
 
 from pullwhy.watch.export import DamagedExport, moment, number, read_export
+from pullwhy.watch.jsontext import decode_object
 from pullwhy.watch.lines import LogLine
 
 MAX_LINE: Final = 1_048_576
@@ -83,11 +82,8 @@ def _text_line(text: str, name: str, now: datetime, last: datetime) -> LogLine:
 
 
 def _json_line(text: str, name: str, last: datetime) -> LogLine:
-    try:
-        decoded: Any = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        return LogLine(last, name, text)
-    if not isinstance(decoded, dict):
+    decoded = decode_object(text)
+    if decoded is None:
         return LogLine(last, name, text)
     message = decoded.get("MESSAGE")  # journalctl -o json
     if isinstance(message, list):  # bytes that are no text

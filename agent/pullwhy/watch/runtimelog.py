@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import msgspec
-
 from pullwhy.gotext import pairs, scan_quoted
 from pullwhy.redact import redact
 from pullwhy.watch.events import RuntimeEvent, RuntimeEventKind
+from pullwhy.watch.jsontext import decode_object
 from pullwhy.watch.lines import LogLine
 
 MAX_REQUESTS: Final = 256
@@ -72,11 +71,8 @@ def fields(text: str) -> dict[str, str]:
     if not text.startswith("{"):
         start = text.find("time=")
         return pairs(text, start) if 0 <= start < 256 else {}  # noqa: PLR2004 - room for a syslog header before it
-    try:
-        decoded = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        return {}
-    if not isinstance(decoded, dict) or "level" not in decoded:
+    decoded = decode_object(text)
+    if decoded is None or "level" not in decoded:
         return {}
     return {key: value for key, value in decoded.items() if isinstance(value, str)}
 
