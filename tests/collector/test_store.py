@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -32,6 +33,24 @@ def run(folder: Path, scenario: Callable[[SQLiteStore], Awaitable[None]]) -> Non
             await scenario(store)
 
     asyncio.run(main())
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
+def test_a_new_database_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    async def look(store: SQLiteStore) -> None:
+        await session(store)
+        modes.update(await asyncio.to_thread(modes_in, tmp_path))
+
+    modes: dict[str, int] = {}
+    before = os.umask(0)
+    try:
+        run(tmp_path, look)
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("c.db", "c.db-wal", "c.db-shm"), 0o600)
 
 
 def record(number: int = 1, sequence: int = 1, **changed: object) -> FindingRecord:

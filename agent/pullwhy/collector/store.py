@@ -249,6 +249,9 @@ def open_store(path: Path, clock: Callable[[], datetime] = lambda: datetime.now(
     """Open or make the database and start its writer; needs a running event loop. Raises StoreError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # What fails where is its owner's business alone; SQLite gives -wal and -shm the same mode (sqlite.org: src/os_unix.c).
+        if not path.exists():
+            path.touch(0o600)
         writing = _connect(path)
         prepare(writing, str(path))
         reading = _connect(path)
