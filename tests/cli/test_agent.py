@@ -81,6 +81,51 @@ def test_it_ends_cleanly_and_keeps_its_state(tmp_path: Path, number: signal.Sign
     assert "Traceback" not in log.read_text()
 
 
+@pytest.mark.parametrize("options", [[], ["--standalone"]])
+def test_a_second_agent_on_the_same_state_is_refused_in_one_clear_line(tmp_path: Path, options: list[str]) -> None:
+    config = settings(tmp_path, http_listen="")
+    with (tmp_path / "log").open("w") as file:
+        first = subprocess.Popen([PULLWHY, "agent", "--config", config], stderr=file)
+    try:
+        until_it_exists(tmp_path / "state/outbox/.lock", first)
+        done = subprocess.run(
+            [PULLWHY, "agent", *options, "--config", config], capture_output=True, text=True, timeout=30, check=False
+        )
+        assert first.poll() is None
+    finally:
+        first.terminate()
+        first.wait(10)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"pullwhy agent: {tmp_path / 'state'}: another agent (pid {first.pid}) uses this")
+    assert not (tmp_path / "state/collector.db").exists()
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022])
+def test_what_a_standalone_agent_keeps_is_readable_to_its_owner_alone(tmp_path: Path, mask: int) -> None:
+    config = settings(tmp_path, http_listen="")
+    with config.open("a") as file:
+        file.write('[standalone]\nhttp_listen = "127.0.0.1:0"\n')
+    with (tmp_path / "log").open("w") as file:
+        agent = subprocess.Popen([PULLWHY, "agent", "--standalone", "--config", config], stderr=file, umask=mask)
+    try:
+        until_it_exists(tmp_path / "state/collector.db-wal", agent)
+        kept = {path.name: path.stat().st_mode & 0o077 for path in (tmp_path / "state").rglob("*")}
+    finally:
+        agent.terminate()
+        agent.wait(10)
+    assert {"collector.db", "collector.db-wal", "collector.db-shm"} <= kept.keys()
+    assert not any(kept.values()), kept
+
+
+def until_it_exists(path: Path, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 15
+    while not (path.exists() and (path.stat().st_size or path.suffix != ".lock")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])

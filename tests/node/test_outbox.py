@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pullwhy.node.outbox import FOLDER, RETRY_SECONDS, Limits, Outbox
+from pullwhy.node.outbox import FOLDER, RETRY_SECONDS, InUse, Limits, Outbox
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -161,17 +161,35 @@ def test_a_damaged_file_is_removed_with_one_line_and_the_others_are_kept(
     assert [record.message for record in caplog.records if "torn.report" in record.message]
 
 
-def test_a_second_agent_in_the_same_directory_goes_on_in_memory_and_takes_nothing(tmp_path: Path) -> None:
+def test_a_second_agent_in_the_same_directory_is_refused_and_told_of_the_first(tmp_path: Path) -> None:
     first = filled(Outbox(tmp_path), "a")
-    clock = Clock()
-    second = filled(Outbox(tmp_path, monotonic=clock), "b")
-    assert waiting(second) == [(1, "b")]
-    assert "another agent uses it" in second.impairments[0]
+    with pytest.raises(InUse, match=rf"{tmp_path}: another agent \(pid {os.getpid()}\).*state_directory"):
+        Outbox(tmp_path)
     first.close()
+    assert waiting(Outbox(tmp_path)) == [(1, "a")]
+
+
+def test_a_holder_that_wrote_no_pid_is_told_without_one(tmp_path: Path) -> None:
+    _first = Outbox(tmp_path)
+    (tmp_path / FOLDER / ".lock").write_bytes(b"\xff\n")
+    with pytest.raises(InUse, match=": another agent uses"):
+        Outbox(tmp_path)
+
+
+def test_an_agent_that_comes_while_the_disk_fails_for_ours_keeps_the_directory(tmp_path: Path) -> None:
+    clock = Clock()
+    (tmp_path / FOLDER).write_text("in the way")
+    ours = filled(Outbox(tmp_path, monotonic=clock), "b")
+    (tmp_path / FOLDER).unlink()
+    other = filled(Outbox(tmp_path), "a")
     clock.now += RETRY_SECONDS
-    second.retry_disk()
-    assert second.impairments == ()
-    assert {finding_id for _, finding_id in waiting(second)} == {"a", "b"}
+    ours.retry_disk()
+    assert waiting(ours) == [(1, "b")]
+    assert "another agent" in ours.impairments[0]
+    other.close()
+    clock.now += RETRY_SECONDS
+    ours.retry_disk()
+    assert ours.impairments == ()
     assert files(tmp_path) == {"a.report", "b.report"}
 
 

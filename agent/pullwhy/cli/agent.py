@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         os.umask(0o077)  # what fails on this node is nobody's business but the agent's
         if options.standalone:
             Path(settings.state_directory).mkdir(parents=True, exist_ok=True, mode=0o700)
-        asyncio.run(_standalone(settings) if options.standalone else _agent(settings))
+        asyncio.run(_run(settings, standalone=options.standalone))
     except ConfigError as error:
         raise CommandError(str(error), EX_USAGE) from None
     except OSError as error:
@@ -71,16 +73,24 @@ def stay_light() -> None:
             sys.modules[name] = None  # type: ignore[assignment]  # how Python is told that a module is not to be had
 
 
-async def _agent(settings: AgentSettings, collector: str = "") -> None:
-    from pullwhy.node.agent import ListenError, serve  # noqa: PLC0415
+async def _run(settings: AgentSettings, *, standalone: bool) -> None:
+    from pullwhy.node.agent import InUse, ListenError, Outbox, serve  # noqa: PLC0415
 
     try:
-        await serve(settings, collector)
-    except ListenError as error:
+        # Before the collector opens its database in the same directory.
+        outbox = Outbox(Path(settings.state_directory))
+        if not standalone:
+            await serve(settings, outbox)
+            return
+        async with _embedded(settings) as address:
+            await serve(settings, outbox, address)
+    except (InUse, ListenError) as error:
         raise CommandError(str(error)) from None
 
 
-async def _standalone(settings: AgentSettings) -> None:
+@contextlib.asynccontextmanager
+async def _embedded(settings: AgentSettings) -> AsyncIterator[str]:
+    """Run a collector meanwhile; gives the address at which agents report."""
     from pullwhy.collector.service import Collector, StartError  # noqa: PLC0415
     from pullwhy.collector.settings import CollectorSettings  # noqa: PLC0415
 
@@ -98,6 +108,6 @@ async def _standalone(settings: AgentSettings) -> None:
     except StartError as error:
         raise CommandError(f"{error}; it is set in [standalone]") from None
     try:
-        await _agent(settings, collector.grpc_address)
+        yield collector.grpc_address
     finally:
         await collector.stop()

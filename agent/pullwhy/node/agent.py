@@ -28,7 +28,7 @@ from pullwhy.node.investigate import Investigator
 from pullwhy.node.keeper import Keeper
 from pullwhy.node.link import RuntimeLink
 from pullwhy.node.metrics import CONTENT_TYPE, Metrics
-from pullwhy.node.outbox import Outbox
+from pullwhy.node.outbox import InUse, Outbox
 from pullwhy.node.plan import Sources
 from pullwhy.node.reporter import NodeStatus, Reporter
 from pullwhy.node.reproduce import Policy, Reproducer
@@ -47,7 +47,11 @@ class Agent:
     """One node's agent; `run` ends by cancellation."""
 
     def __init__(
-        self, settings: AgentSettings, clock: Callable[[], datetime] = lambda: datetime.now(UTC), collector: str = ""
+        self,
+        settings: AgentSettings,
+        outbox: Outbox,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        collector: str = "",
     ) -> None:
         """`collector` is the address of one in this process; it takes the place of the one in the settings."""
         self._settings, self._clock = settings, clock
@@ -63,7 +67,7 @@ class Agent:
         self._eyes = NodeEyes(self._sources, self._link)
         self._walker = Walker()
         state = Path(settings.state_directory)
-        self._outbox = Outbox(state)
+        self._outbox = outbox
         self._engine = Engine(self._identity(), self._parts(), load(state))
         self._keeper = Keeper(state, self._engine, lambda text: self.impairments.set("state", text))
         self._feed = Feed(Path(settings.host_root), settings.watch, self._engine, self.impairments, self.metrics, clock)
@@ -207,10 +211,10 @@ class Agent:
         return 200, CONTENT_TYPE, metrics.text()
 
 
-async def serve(settings: AgentSettings, collector: str = "") -> None:
+async def serve(settings: AgentSettings, outbox: Outbox, collector: str = "") -> None:
     """Run an agent until SIGTERM or SIGINT. Raises ListenError."""
     loop = asyncio.get_running_loop()
-    running = asyncio.ensure_future(Agent(settings, collector=collector).run())
+    running = asyncio.ensure_future(Agent(settings, outbox, collector=collector).run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
     try:
@@ -225,4 +229,4 @@ async def serve(settings: AgentSettings, collector: str = "") -> None:
                 loop.remove_signal_handler(number)
 
 
-__all__ = ["Agent", "ListenError", "serve"]
+__all__ = ["Agent", "InUse", "ListenError", "Outbox", "serve"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import logging
@@ -33,6 +32,14 @@ _BEGUN: Final = ".new"
 _ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}\Z")
 _HEADER_LIMIT: Final = 512
 _LARGEST_SEQUENCE: Final = 2**62
+
+
+class InUse(Exception):
+    """Another agent works in the state directory; names both, and the mend."""
+
+    def __init__(self, state: Path, pid: str) -> None:
+        who = f"another agent (pid {pid})" if pid.isdecimal() else "another agent"
+        super().__init__(f"{state}: {who} uses this state directory: stop it, or set state_directory to another place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,10 @@ class Outbox:
     def __init__(
         self, state: Path | None, limits: Limits = Limits(), monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """Open the outbox in the state directory (made if absent); None keeps it in memory on purpose."""
+        """Open the outbox in the state directory (made if absent); None keeps it in memory on purpose.
+
+        Raises InUse where another agent has it open: two that keep one state would repeat and lose each other's findings.
+        """
         self.id: Final = os.urandom(16).hex()
         """Made anew at each start, see report.proto: Hello."""
         self.dropped = 0
@@ -81,7 +91,7 @@ class Outbox:
         self._lock: int | None = None
         self._last = self._bytes = 0
         self._retry_at = monotonic()
-        self.retry_disk()
+        self._begin()
 
     def __len__(self) -> int:
         """Return how many reports wait."""
@@ -129,20 +139,29 @@ class Outbox:
         if self._folder is None or (self._lock is not None and not self._unsaved) or self._monotonic() < self._retry_at:
             return
         try:
-            if self._lock is None:
-                self._lock = _lock(self._folder)
-                self._load(self._folder)
-        except OSError as error:
-            self.close()
-            self._impair(self._folder, error)
-        else:
-            self._save_all()
+            self._begin()
+        except InUse as error:  # it came while the disk failed for us
+            self._impair(str(error))
 
     def close(self) -> None:
         """Let another agent have the folder; what waits stays in it."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _begin(self) -> None:
+        """Take the folder where it is not ours yet, and write what waits. Raises InUse."""
+        if self._folder is None:
+            return
+        try:
+            if self._lock is None:
+                self._lock = _lock(self._folder)
+                self._load(self._folder)
+        except OSError as error:
+            self.close()
+            self._impair(_unwritable(self._folder, error))
+        else:
+            self._save_all()
 
     def _keep(self, finding_id: str, document: bytes, observed_at: datetime) -> Pending:
         older = self._waiting.pop(finding_id, None)
@@ -170,22 +189,15 @@ class Outbox:
                 _save(self._folder, self._waiting[finding_id])
                 self._unsaved.discard(finding_id)
         except OSError as error:
-            self._impair(self._folder, error)
+            self._impair(_unwritable(self._folder, error))
             return
         if self.impairments:
             logger.info("outbox: %s can be written again", self._folder)
             self.impairments = ()
 
-    def _impair(self, folder: Path, error: OSError) -> None:
+    def _impair(self, why: str) -> None:
         self._retry_at = self._monotonic() + RETRY_SECONDS
-        if error.errno == errno.EWOULDBLOCK:
-            why, mend = "another agent uses it", "give each agent a state directory of its own"
-        else:
-            why, mend = (
-                error.strerror or str(error),
-                "give the agent a state directory that it can write, with free space",
-            )
-        text = f"outbox: {folder}: {why}; findings wait in memory, and a restart loses those that wait: {mend}"
+        text = f"outbox: {why}; until then findings wait in memory, and a restart loses those that wait"
         if (text,) != self.impairments:
             logger.error("%s", text)
         self.impairments = (text,)
@@ -207,14 +219,26 @@ class Outbox:
             self._keep(report.finding_id, report.document, report.observed_at)
 
 
+def _unwritable(folder: Path, error: OSError) -> str:
+    return f"{folder}: {error.strerror or error}: give the agent a state directory that it can write, with free space"
+
+
 def _lock(folder: Path) -> int:
+    """Return the folder's lock, held until it is closed. Raises InUse and OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.pread(handle, 20, 0).decode(errors="replace")
+        os.close(handle)
+        raise InUse(folder.parent, pid) from None
     except OSError:
         os.close(handle)
         raise
+    with contextlib.suppress(OSError):  # the pid only serves the message to a second agent
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
     return handle
 
 
