@@ -9,7 +9,9 @@ from typing import Any, BinaryIO, Final, TextIO
 
 import msgspec
 
+from pullwhy.cli.main import EX_USAGE, CommandError
 from pullwhy.model import Hypothesis
+from pullwhy.text import printable
 
 MAX_LINE: Final = 1_048_576
 """Bytes read of one line; an error message is far shorter."""
@@ -27,7 +29,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "with its line number as `id`.",
         epilog=f"example: {_EXAMPLE}",
     )
-    parser.set_defaults(run=lambda _: run(sys.stdin.buffer, sys.stdout))
+    parser.add_argument("files", nargs="*", help=argparse.SUPPRESS)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.files:
+        name = printable(options.files[0], 300)
+        raise CommandError(f"it reads standard input, write: pullwhy classify < {name}", EX_USAGE)
+    return run(sys.stdin.buffer, sys.stdout)
 
 
 def run(source: BinaryIO, out: TextIO) -> int:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from pullwhy import __version__
+from pullwhy.text import printable
 
 EX_USAGE: Final = 64
 """Exit code of a usage error (sysexits.h)."""
 
 GROUPS: Final = ("diagnose", "classify", "scan", "query", "agent", "collector", "doctor", "completion")
 """Modules of this package; each has `register(subparsers)` and sets `run`, which takes the arguments and returns the exit code."""
+
+
+_OUTPUT_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+"""What writing to a file or a terminal fails with; commands turn what their own work fails with into CommandError."""
 
 
 class CommandError(Exception):
@@ -26,9 +32,15 @@ class CommandError(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        # Left to argparse, the command itself would name what one of its commands does not know.
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(EX_USAGE, f"{self.prog}: {message}\n")
+        self.exit(EX_USAGE, f"{self.prog}: {printable(message, 1000)}; see {self.prog} --help\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -43,6 +55,25 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    _open_streams()
+    try:
+        try:
+            return _command(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted.
+        _discard_output()
+        return 0
+    except OSError as error:
+        if error.errno not in _OUTPUT_ERRORS:
+            raise
+        _discard_output()
+        print(f"pullwhy: cannot write the output: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _command(arguments: list[str] | None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -51,10 +82,20 @@ def main(arguments: list[str] | None = None) -> int:
         return error.code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader (`| head`) has what it wanted; Python must not complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+
+
+def _open_streams() -> None:
+    """Put streams in the place of those that were closed before the start (`>&-`), which Python leaves out."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the end
+    if sys.stdout is None:
+        # Writing to it fails, as it should: what nobody can read was not told.
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")  # noqa: PTH123, SIM115
+
+
+def _discard_output() -> None:
+    """Keep Python from complaining again when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run() -> NoReturn:
