@@ -160,6 +160,8 @@ def test_nodes_tell_what_an_agent_cannot_see(served: Served, capsys: pytest.Capt
     ("arguments", "told"),
     [
         (["findings", "--cause", "TagNotFond"], "did you mean TagNotFound?"),
+        (["findings", "--cause", "dns"], "the nearest are DNS"),
+        (["findings", "--cause", "zzz"], "the nearest are "),
         (["findings", "--state", "broken"], "known: Active, Recovered, Gone, Superseded, all"),
         (["findings", "--since", "yesterday"], "write how long ago"),
         (["findings", "--limit", "0"], "from 1 to 1000000"),

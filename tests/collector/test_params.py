@@ -68,7 +68,7 @@ def test_since_is_how_long_ago_or_a_time(text: str, when: datetime) -> None:
         ("namspace", "x", "unknown parameter 'namspace'; known here: cluster, namespace"),
         ("evil\x1b[2J", "x", "unknown parameter 'evil\\\\x1b[2J'"),
         ("cause", "TagNotFond", "did you mean TagNotFound?"),
-        ("cause", "\x1b[2J", "is unknown; known:"),
+        ("cause", "\x1b[2J", "is unknown; the nearest are "),
         ("state", "Broken", "known: Active, Recovered, Gone, Superseded"),
         ("since", "yesterday", "since=yesterday is no time: write how long ago"),
         ("since", "999999w", "is no time"),

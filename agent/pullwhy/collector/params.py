@@ -6,7 +6,7 @@ import base64
 import difflib
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -24,6 +24,11 @@ FINDING_PARAMETERS: Final = (
     "cluster", "namespace", "pod", "node", "image", "registry", "cause", "state", "since", "limit", "cursor",
 )  # fmt: skip
 NODE_PARAMETERS: Final = ("cluster", "node", "limit", "cursor")
+
+FEW: Final = 10
+"""Values that an error lists in full."""
+SOME: Final = 5
+"""Values that an error names of many."""
 
 _AGO: Final = re.compile(r"([0-9]{1,6})([smhdw])\Z")
 _UNIT: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -99,9 +104,17 @@ def one_of(name: str, value: str, known: Sequence[str]) -> str:
     spelled = {each.lower(): each for each in known}
     if value.lower() in spelled:
         return spelled[value.lower()]
-    close = difflib.get_close_matches(value.lower(), spelled, n=1)
-    mend = f"did you mean {spelled[close[0]]}?" if close else f"known: {', '.join(known)}"
-    raise BadParameter(f"{name}={printable(value, 60)} is unknown; {mend}")
+    raise BadParameter(f"{name}={printable(value, 60)} is unknown; {_nearest(value[:60].lower(), spelled)}")
+
+
+def _nearest(value: str, spelled: Mapping[str, str]) -> str:
+    close = difflib.get_close_matches(value, spelled, n=1)
+    if close:
+        return f"did you mean {spelled[close[0]]}?"
+    if len(spelled) <= FEW:
+        return f"known: {', '.join(spelled.values())}"
+    near = [each for each in spelled if value in each] or difflib.get_close_matches(value, spelled, n=SOME, cutoff=0.0)
+    return f"the nearest are {', '.join(spelled[each] for each in near[:SOME])}"
 
 
 def since(text: str, now: datetime) -> datetime:
