@@ -110,14 +110,32 @@ def test_every_command_is_valid_shell() -> None:
         assert checked.returncode == 0, f"{name}: {run}"
 
 
-def test_a_placeholder_is_explained() -> None:
-    for name, remedy in ALL:
-        for command in remedy.commands:
-            placeholders = set(
-                re.findall(r"\b(?:NODE|ARCHIVE\.tar|CA\.pem|PROXY_URL|SERVICE_ACCOUNT|USERNAME)(?!\w)", command.run)
-            )
+PLACEHOLDER = re.compile(r"(?<![\w$/{-])(?:[a-z]+://)?([A-Z][A-Z_-]{2,}(?:/[A-Z]+)?(?:\.pem|\.tar)?)(?!\w)")
+OWN_NAMES = {"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "PULL_PASSWORD"}
+"""Variables that the commands themselves set."""
+
+
+@pytest.mark.parametrize("base", [BASE, {}], ids=["all known", "nothing known"])
+def test_a_placeholder_is_explained(base: dict[str, str]) -> None:
+    for name, node, variant in product(BUILDERS, NODES.values(), VARIANTS):
+        for command in render(RemedyRef(name, base | node | variant)).commands:
+            words = set(PLACEHOLDER.findall(command.run)) - OWN_NAMES
             needs = " ".join(command.needs)
-            assert all(word in needs or word == "PROXY_URL" for word in placeholders), (name, command.run)
+            assert not [word for word in words if not set(word.split("/")) & set(re.split(r"[ :;/,]", needs))], (
+                name,
+                command,
+            )
+
+
+@pytest.mark.parametrize(
+    ("known", "asked"),
+    [("10.0.0.53", "@10.0.0.53"), ("::1", "@::1"), ("fe80::1%eth0", "@fe80::1%eth0"), ("a b", "@NAMESERVER")],
+)
+def test_the_nameserver_that_failed_is_the_one_to_ask(known: str, asked: str) -> None:
+    for name in ("mend-name", "mend-nameserver"):
+        dig = render(RemedyRef(name, BASE | {"nameserver": known})).commands[0]
+        assert shlex.split(dig.run)[1] == asked
+        assert ("NAMESERVER" in " ".join(dig.needs)) == (asked == "@NAMESERVER")
 
 
 HOSTILE = (

@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pullwhy.text import printable
@@ -16,10 +16,32 @@ MAX_TEXT_VALUE = 300
 _KINDS: dict[str, re.Pattern[str]] = {
     "image": re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._/:@\[\]-]{0,511}"),
     "host": re.compile(r"[A-Za-z0-9\[][A-Za-z0-9.:\[\]-]{0,260}"),
+    "address": re.compile(r"[0-9A-Fa-f:][0-9A-Fa-f:.]{1,45}(?:%[A-Za-z0-9._-]{1,15})?"),
     "name": re.compile(r"[A-Za-z0-9][A-Za-z0-9.@_-]{0,252}"),
     "path": re.compile(r"/[A-Za-z0-9._/:@+,=-]{0,1023}"),
 }
 """What a value must look like to stand in a command; what does not is shown as a placeholder instead."""
+
+
+_PLACEHOLDERS: dict[str, str] = {
+    "ADDRESS": "an address of the host",
+    "ARCHITECTURE": "the image's, such as amd64",
+    "CHAIN.pem": "the file to make",
+    "CONTAINER": "the container's name in the pod",
+    "FILE": "the runtime's configuration file that is at fault",
+    "HOST": "the host that fails",
+    "IMAGE": "the image as the pod names it",
+    "IMAGE_BY_DIGEST": "the image with its digest instead of a tag",
+    "INTERMEDIATE.pem": "the certificates of the authorities between",
+    "NAMESERVER": "one of this node's nameservers, see /etc/resolv.conf",
+    "NAMESPACE": "the pod's namespace",
+    "POD": "the pod's name",
+    "REGISTRY": "the registry's host, with its port if it has one",
+    "REPOSITORY": "the image's name without registry and tag",
+    "RUNTIME_UNIT": "the systemd unit of the container runtime, such as containerd.service",
+    "SERVER.pem": "the server's own certificate",
+}
+_PLACEHOLDER = re.compile(rf"\b(?:{'|'.join(re.escape(word) for word in _PLACEHOLDERS)})(?![\w.])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +100,17 @@ class Values:
 
 
 Builder = Callable[[Values], Remedy]
+
+
+def explained(command: Command) -> Command:
+    """Return `command` with a need for each placeholder in it that its own needs do not explain."""
+    told = " ".join(command.needs)
+    left = [word for word in dict.fromkeys(_PLACEHOLDER.findall(command.run)) if not _names(word, told)]
+    return replace(command, needs=(*command.needs, *(f"{word}: {_PLACEHOLDERS[word]}" for word in left)))
+
+
+def _names(word: str, text: str) -> bool:
+    return re.search(rf"\b{re.escape(word)}(?![\w.])", text) is not None
 
 
 def quote(text: str) -> str:

@@ -28,7 +28,8 @@ def _port(values: Values) -> str:
     return values.raw("port", "name", "443")
 
 
-def _dig(values: Values, server: str) -> Command:
+def _dig(values: Values) -> Command:
+    server = values.raw("nameserver", "address", "NAMESERVER")
     return Command(
         f"dig {quote('@' + server)} {quote(_host(values))} A", "node", ("dig (package dnsutils or bind-utils)",)
     )
@@ -50,9 +51,8 @@ def _mend_name(values: Values) -> Remedy:
         _RESOLVER,
         "No restart is needed.",
     )
-    server = values.raw("nameserver", "host", "NAMESERVER")
     hosts = Command(f"getent ahosts {quote(_host(values))}", "node")
-    return Remedy("mend-name", joined(text, check(values)), (_dig(values, server), hosts))
+    return Remedy("mend-name", joined(text, check(values)), (_dig(values), hosts))
 
 
 def _mend_nameserver(values: Values) -> Remedy:
@@ -64,9 +64,8 @@ def _mend_nameserver(values: Values) -> Remedy:
         "SERVFAIL is the server's own trouble, REFUSED its policy, silence a firewall or a server that is down. No restart is needed.",
         SOURCE_FIRST,
     )
-    dig = _dig(values, values.raw("nameserver", "host", "NAMESERVER"))
     show = Command("cat /etc/resolv.conf", "node")
-    return Remedy("mend-nameserver", joined(text, check(values)), (dig, show))
+    return Remedy("mend-nameserver", joined(text, check(values)), (_dig(values), show))
 
 
 def _connect_command(values: Values) -> Command:

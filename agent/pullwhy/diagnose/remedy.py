@@ -12,7 +12,7 @@ from pullwhy.diagnose import (
     remedies_scheme,
     remedies_tls,
 )
-from pullwhy.diagnose.prescription import Builder, Command, Remedy, Values
+from pullwhy.diagnose.prescription import Builder, Command, Remedy, Values, explained
 from pullwhy.model import RemedyRef
 
 __all__ = ["BUILDERS", "Command", "Remedy", "render"]
@@ -39,10 +39,11 @@ def render(ref: RemedyRef) -> Remedy:
     values = Values(ref.arguments)
     builder = BUILDERS.get(ref.id)
     if builder is None:
-        return replace(BUILDERS["look-further"](values), id=ref.id)
+        return replace(render(RemedyRef("look-further", ref.arguments)), id=ref.id)
     remedy = builder(values)
     extra = [
         _ALWAYS if values.factor("PolicyAlwaysImagePresent") else "",
         _SKIPPED if values.factor("MirrorSkipped") else "",
     ]
-    return replace(remedy, text=" ".join(part for part in (remedy.text, *extra) if part))
+    text = " ".join(part for part in (remedy.text, *extra) if part)
+    return replace(remedy, text=text, commands=tuple(explained(command) for command in remedy.commands))
