@@ -1,12 +1,13 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from pullwhy.model import CauseId
-from pullwhy.node.metrics import Family, Metrics
+from pullwhy.node.metrics import Metrics
 
 
 def test_the_exposition_is_what_prometheus_reads() -> None:
     metrics = Metrics()
     metrics.findings.add(cause=CauseId.TAG_NOT_FOUND)
+    metrics.lines.add(123_456_789)
     metrics.set_active({CauseId.TAG_NOT_FOUND: 2})
     families = {family.name: family for family in text_string_to_metric_families(metrics.text())}
     assert all(name.startswith("pullwhy_") for name in families)
@@ -14,17 +15,12 @@ def test_the_exposition_is_what_prometheus_reads() -> None:
     assert counted.keys() == {cause.value for cause in CauseId}
     assert (counted["TagNotFound"], counted["DiskFull"]) == (1, 0)
     assert {s.value for s in families["pullwhy_findings_active"].samples} == {0, 2}
+    assert [sample.value for sample in families["pullwhy_lines"].samples] == [123_456_789]
 
 
-def test_large_counts_keep_every_digit() -> None:
-    family = Family("x_total", "counter", "Text.")
-    family.set(123_456_789)
-    family.set(123_456_789, outcome="ok")
-    assert list(family.lines())[2:] == ["pullwhy_x_total 123456789", 'pullwhy_x_total{outcome="ok"} 123456789']
-
-
-def test_a_label_cannot_break_out_of_its_quotes() -> None:
-    family = Family("x", "gauge", "Text.", ())
-    family.set(1, version='a"b\\c\nd')
-    (sample,) = next(iter(text_string_to_metric_families("\n".join(family.lines()) + "\n"))).samples
-    assert sample.labels["version"] == 'a"b\\c\nd'
+def test_the_agent_tells_what_it_costs() -> None:
+    families = {family.name: family for family in text_string_to_metric_families(Metrics().text())}
+    (memory,) = families["pullwhy_process_resident_memory_bytes"].samples
+    (seconds,) = families["pullwhy_process_cpu_seconds"].samples
+    assert memory.value > 1_000_000
+    assert seconds.value > 0

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,11 +33,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT; return the exit code."""
-    if not options.standalone:
-        stay_light()
     # gRPC's own lines would say again, and less clearly, what ours say.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    import asyncio  # noqa: PLC0415 - after stay_light
+    import asyncio  # noqa: PLC0415 - the other commands pass this file too
 
     from pullwhy.config import AgentSettings, ConfigError, load  # noqa: PLC0415
 
@@ -61,16 +58,6 @@ def run(options: argparse.Namespace) -> int:
             f"{error.name} is not installed: install pullwhy with its extra, 'pullwhy[{extra}]'"
         ) from None
     return 0
-
-
-def stay_light() -> None:
-    """Keep OpenSSL out of this process: asyncio and hashlib load it where they find it and do without where they do not.
-
-    It would be 5 MiB of the agent's resting memory for nothing: gRPC brings its own TLS, and walks are made by a child.
-    """
-    for name in ("ssl", "_hashlib"):
-        if name not in sys.modules:
-            sys.modules[name] = None  # type: ignore[assignment]  # how Python is told that a module is not to be had
 
 
 async def _run(settings: AgentSettings, *, standalone: bool) -> None:

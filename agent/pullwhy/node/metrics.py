@@ -1,15 +1,17 @@
-"""The agent's metrics in Prometheus' text format.
-
-Written out by hand: the client library costs 4 MiB of resting memory, mostly for an HTTP server that is not used.
-"""
+"""What the agent counts, and how Prometheus is told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+import psutil
 
 from pullwhy import __version__
 from pullwhy.model import CauseId
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -17,7 +19,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class Family:
-    """One metric with its samples; a label's values are a closed set, all present from the start."""
+    """The numbers of one metric; a label's values are a closed set, all present from the start."""
 
     def __init__(self, name: str, kind: str, text: str, samples: Iterable[Labels] = ((),)) -> None:
         self.name = f"pullwhy_{name}"
@@ -38,18 +40,16 @@ class Family:
         """Return one sample's value."""
         return self._samples[tuple(labels.items())]
 
-    def lines(self) -> Iterable[str]:
-        """Yield the exposition, line by line."""
-        yield f"# HELP {self.name} {self._text}"
-        yield f"# TYPE {self.name} {self._kind}"
+    def metric(self) -> Metric:
+        """Return the metric as the client library knows it."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415 - see Metrics.text
+
+        kind = CounterMetricFamily if self._kind == "counter" else GaugeMetricFamily
+        names = [name for name, _ in next(iter(self._samples))]
+        metric = kind(self.name, self._text, labels=names)
         for labels, value in self._samples.items():
-            inside = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels)
-            shown = repr(value).removesuffix(".0")
-            yield f"{self.name}{{{inside}}} {shown}" if inside else f"{self.name} {shown}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+            metric.add_metric([text for _, text in labels], value)
+        return metric
 
 
 def _each(name: str, values: Iterable[str]) -> list[Labels]:
@@ -87,6 +87,8 @@ class Metrics:
         self.acknowledged = Family("reports_acknowledged_total", "counter", "Reports that the collector stored.")
         self.refused = Family("reports_refused_total", "counter", "Reports that the collector refused for good.")
         self.impairments = Family("impairments", "gauge", "What this agent cannot see or do, see `pullwhy doctor`.")
+        self.memory = Family("process_resident_memory_bytes", "gauge", "Resident memory of the agent's own process.")
+        self.cpu = Family("process_cpu_seconds_total", "counter", "CPU time of the agent's own process.")
         self.restarts = Family("task_restarts_total", "counter", "Tasks of the agent that failed and were restarted.")
 
     def set_active(self, counts: Mapping[CauseId, int]) -> None:
@@ -94,7 +96,21 @@ class Metrics:
         for cause in CauseId:
             self.active.set(counts.get(cause, 0), cause=cause)
 
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric (the collector's side of prometheus_client.registry)."""
+        process = psutil.Process()
+        times = process.cpu_times()
+        self.memory.set(process.memory_info().rss)
+        self.cpu.set(times.user + times.system)
+        yield from (each.metric() for each in vars(self).values() if isinstance(each, Family))
+
     def text(self) -> str:
-        """Return the whole exposition."""
-        families = [each for each in vars(self).values() if isinstance(each, Family)]
-        return "\n".join(line for family in families for line in family.lines()) + "\n"
+        """Return the whole exposition.
+
+        The client library is loaded when somebody asks: an agent that nobody scrapes need not hold its HTTP server in memory.
+        """
+        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
+
+        registry = CollectorRegistry()
+        registry.register(self)
+        return generate_latest(registry).decode()
