@@ -137,12 +137,14 @@ class Reporter:
                     request_serializer=pb.AgentMessage.SerializeToString,
                     response_deserializer=pb.CollectorMessage.FromString,
                 )()
-                await self._converse(stream)
+                try:
+                    await self._converse(stream)
+                except (asyncio.InvalidStateError, grpc.aio.UsageError) as error:
+                    # What a write to a stream that ended meanwhile raises does not say why it ended.
+                    stream.cancel()
+                    raise Lost(_told(await stream.code(), await stream.details())) from error
         except grpc.aio.AioRpcError as error:
             raise Lost(_told(error.code(), error.details())) from error
-        except (asyncio.InvalidStateError, grpc.aio.UsageError) as error:
-            # Raised by a write to a stream that ended meanwhile; the next attempt learns why.
-            raise Lost("the connection was lost") from error
 
     async def _converse(self, stream: Stream) -> None:
         try:
