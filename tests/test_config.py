@@ -1,8 +1,20 @@
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pullwhy.config import AgentSettings, ConfigError, keys, load
+from pullwhy import config
+from pullwhy.collector.settings import CollectorSettings
+from pullwhy.config import (
+    AgentSettings,
+    ConfigError,
+    ReportSettings,
+    StandaloneSettings,
+    WatchSettings,
+    keys,
+    load,
+)
 
 
 def written(path: Path, text: str) -> Path:
@@ -52,12 +64,21 @@ def test_variables_that_kubernetes_makes_for_services_are_left_alone() -> None:
         ("clutser = 'a'", ("clutser", "cluster")),
         ("[watch]\nunitz = []", ("watch.unitz", "units")),
         ("nonsense_of_mine = 1", ("nonsense_of_mine", "known here", "cluster")),
-        ("walks = 'many'", ("walks", "int", "'many'")),
-        ("walks = 0", ("walks", ">= 1", "0")),
+        ("walks = 'a'", ("walks: expected a whole number from 1 to 16, not 'a'",)),
+        ("walks = 0", ("walks: expected a whole number from 1 to 16, not 0",)),
+        ("cluster = 1", ("cluster: expected a text, not 1",)),
+        (
+            "[standalone]\nretention_days = 0",
+            ("standalone.retention_days: expected a number above 0 and at most 3650, not 0",),
+        ),
+        ("[report]\ntls = 'yes'", ("report.tls: expected true or false, not 'yes'",)),
+        ("[report]\naddress = 'https://c.example:9443'", ("report.address: expected HOST:PORT, without a scheme",)),
+        ("[report]\naddress = 'c.example'", ("report.address: expected HOST:PORT", "'c.example'")),
+        ("[report]\naddress = '::1:9443'", ("report.address: expected HOST:PORT",)),
         ("reproduce = 'sometimes'", ("reproduce", "safe, always, never", "'sometimes'")),
         ("watch = 1", ("watch", "[watch]")),
-        ("[watch]\nunits = 'kubelet'", ("watch.units", "array", "'kubelet'")),
-        ("[watch]\nlookback_seconds = -1", ("watch.lookback_seconds", ">= 0")),
+        ("[watch]\nunits = 'kubelet'", ("watch.units: expected a list of texts", "not 'kubelet'")),
+        ("[watch]\nlookback_seconds = -1", ("watch.lookback_seconds: expected a number from 0 to 604800, not -1",)),
         ("http_listen = 'everywhere'", ("http_listen", "ADDRESS:PORT", "everywhere")),
         ("cluster = \n", ("not TOML", "line 1")),
     ],
@@ -68,6 +89,18 @@ def test_an_error_names_file_key_and_mend(tmp_path: Path, text: str, parts: tupl
     for part in ("agent.toml", *parts):
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["", "collector.example:9443", "192.0.2.1:1", "[2001:db8::1]:9443"])
+def test_a_collectors_address(address: str) -> None:
+    assert load(AgentSettings, None, {"PULLWHY_REPORT_ADDRESS": address}).report.address == address
+
+
+@pytest.mark.parametrize("kind", [AgentSettings, WatchSettings, ReportSettings, StandaloneSettings, CollectorSettings])
+def test_what_a_setting_takes_can_be_told_in_words(kind: type[Any]) -> None:
+    told = [config._expected(hint) for hint in config._hints(kind).values() if not is_dataclass(hint)]
+    assert told
+    assert not [words for words in told if "None" in words or "`" in words]
 
 
 def test_an_error_in_the_environment_names_the_variable() -> None:

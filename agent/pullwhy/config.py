@@ -21,7 +21,17 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=7 * 86_400)]
 Listen = Annotated[
     str, msgspec.Meta(pattern=r"^(\S+:\d{1,5})?$", max_length=300, description="ADDRESS:PORT, or nothing")
 ]
+Target = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^((\[[0-9A-Fa-f:.%]+\]|[^\s/:\[\]]+):\d{1,5})?$",
+        max_length=300,
+        description="HOST:PORT, without a scheme, or nothing",
+    ),
+]
 Reproduce = Literal["safe", "always", "never"]
+
+_KINDS: Final = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
 
 
 class ConfigError(Exception):
@@ -46,7 +56,7 @@ class WatchSettings:
 class ReportSettings:
     """Where findings go."""
 
-    address: str = ""
+    address: Target = ""
     """The collector's HOST:PORT; none: findings stay in the outbox."""
     tls: bool = False
     ca: str = ""
@@ -160,16 +170,27 @@ def _from_text(hint: Any, text: str, where: str) -> Any:
 def _convert(hint: Any, value: Any, where: str, *, strict: bool) -> Any:
     try:
         return msgspec.convert(value, hint, strict=strict)
-    except msgspec.ValidationError as error:
+    except msgspec.ValidationError:
         shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:80]}…"  # noqa: PLR2004 - one line
-        raise ConfigError(f"{where}: {_expected(hint, str(error))}, not {shown}") from None
+        raise ConfigError(f"{where}: expected {_expected(hint)}, not {shown}") from None
 
 
-def _expected(hint: Any, error: str) -> str:
+def _expected(hint: Any) -> str:
+    """Return in words what `hint` takes."""
     if typing.get_origin(hint) is Literal:
-        return f"expected one of {', '.join(typing.get_args(hint))}"
-    described = [meta.description for meta in getattr(hint, "__metadata__", ()) if meta.description]
-    return f"expected {described[0]}" if described else error[:1].lower() + error[1:]
+        return f"one of {', '.join(typing.get_args(hint))}"
+    if typing.get_origin(hint) is tuple:
+        return 'a list of texts, such as ["a", "b"]'
+    if typing.get_origin(hint) is Annotated:
+        kind, meta = typing.get_args(hint)
+        return meta.description or f"{_KINDS[kind]}{_bounds(meta)}"
+    return _KINDS[hint]
+
+
+def _bounds(meta: msgspec.Meta) -> str:
+    if meta.ge is not None:
+        return f" from {meta.ge} to {meta.le}" if meta.le is not None else f" of at least {meta.ge}"
+    return f" above {meta.gt}" + ("" if meta.le is None else f" and at most {meta.le}")
 
 
 def _suggestion(name: str, hints: Mapping[str, Any]) -> str:
