@@ -74,7 +74,20 @@ def test_a_message_is_weighed_too(tmp_path: Path) -> None:
     message = f'failed to pull and unpack image "{CLOSED}": dial tcp 127.0.0.1:1: connect: connection refused'
     (found,) = json.loads(diagnose(CLOSED, "--message", message, "-o", "json", root=tmp_path).stdout)
     assert found["cause"] == "ConnectionRefused"
-    assert any(evidence["source"] != "walk" for evidence in found["evidence"])
+    (told,) = [each for each in found["evidence"] if each["source"] == "message"]
+    assert told["fact"] == message
+    assert not any(each["source"] == "journal" for each in found["evidence"])
+
+
+def test_a_message_that_the_walk_contradicts_is_told_so(tmp_path: Path) -> None:
+    done = diagnose(CLOSED, "--message", "x509: certificate signed by unknown authority", "-o", "json", root=tmp_path)
+    (found,) = json.loads(done.stdout)
+    assert (found["cause"], found["confidence"]) == ("CertificateUntrusted", "Likely")
+    facts = [each["fact"] for each in found["evidence"]]
+    assert (
+        "the text tells of CertificateUntrusted, but the walk failed earlier on the way (ConnectionRefused at Connect)"
+        in facts
+    )
 
 
 def test_an_invalid_reference_is_a_cause(tmp_path: Path) -> None:

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from pullwhy.image import ImageReference
 from pullwhy.model import Hypothesis, PullFailure, Reproduction
 from pullwhy.trace import Trace
+
+MESSAGE: Final = "message"
+"""The unit of a failure whose text a person brought: no log told it, and the kubelet's reason for it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from pullwhy.diagnose.case import Case
+from pullwhy.diagnose.case import MESSAGE, Case
 from pullwhy.diagnose.causes import ACCESS
 from pullwhy.diagnose.reading import Reading
 from pullwhy.diagnose.rules_local import configs, storage_arguments
@@ -14,6 +14,8 @@ from pullwhy.trace import AuthResult, CertificateFacts, ConnectAttempt, Nameserv
 MAX_FACTS = 24
 MAX_FACT = 500
 """Characters of one fact; a runtime's message may be longer, and its end says least."""
+TELLING_SKEW = 5.0
+"""Seconds below which a clock is as right as a Date header, of whole seconds and some way off, can show."""
 
 _TELLING = ("retry-after", "ratelimit-limit", "ratelimit-remaining", "ratelimit-source", "server")
 """Ends of the names of headers that tell more than the status does."""
@@ -44,7 +46,11 @@ def _short(fact: str) -> str:
 def _told(case: Case) -> Iterator[Evidence]:
     if case.failure is not None and case.failure.message:
         stage = case.hypothesis.stage if case.hypothesis is not None else Stage.KUBELET
-        yield Evidence(stage, f"{case.failure.reason}: {redact(case.failure.message)}", "journal")
+        text = redact(case.failure.message)
+        if case.failure.unit == MESSAGE:
+            yield Evidence(stage, text, MESSAGE)
+        else:
+            yield Evidence(stage, f"{case.failure.reason}: {text}", "journal")
     if case.reproduction is not None and case.reproduction.outcome == "Failed":
         text = redact(case.reproduction.message)
         if case.reproduction.code:
@@ -192,7 +198,7 @@ def _local(case: Case, found: Verdict) -> Iterator[Evidence]:
         if result.storage is not None and result.outcome is Outcome.FAILED and result is not found.result:
             yield Evidence(Stage.STORAGE, storage_arguments(result).get("storage_hint", ""), "statvfs")
     skew = case.trace.clock_skew_seconds if case.trace is not None else None
-    if skew is not None and abs(skew) >= 1:
+    if skew is not None and abs(skew) >= TELLING_SKEW:
         yield Evidence(Stage.TLS, f"this node's clock is {skew:+.0f} s from the servers' Date headers", "walk")
 
 

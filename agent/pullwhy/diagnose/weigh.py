@@ -187,11 +187,15 @@ def _walk_disagrees(case: Case, told: Hypothesis | None, reading: Reading) -> De
         if less:
             note = f"the walk has fewer rights than the kubelet and was refused ({seen.cause.value}); that says nothing here"
         else:
-            note = f"the walk failed earlier on the way than the kubelet did ({seen.cause.value} at {seen.stage.value})"
+            note = f"the text tells of {told.cause.value}, but the walk failed earlier on the way ({_shown(seen)})"
         confidence = Confidence.PROVED if reproduced(case, told.cause) else Confidence.LIKELY
         return Decision(_as_told(told), confidence, (note,))
-    note = f"the kubelet's text tells of {told.cause.value}, the walk now fails further on"
+    note = f"the text tells of {told.cause.value}, but the walk now fails in another way, no earlier ({_shown(seen)})"
     return Decision(seen, Confidence.LIKELY, (note,))
+
+
+def _shown(seen: Verdict) -> str:
+    return f"{seen.cause.value} at {seen.stage.value}"
 
 
 def _text_stands(case: Case, told: Hypothesis | None, reading: Reading) -> Decision | None:
@@ -244,7 +248,7 @@ def _runtime_differs(case: Case, told: Hypothesis | None, reading: Reading) -> D
     stage = told.stage if told is not None else Stage.RUNTIME
     missing = "the walk passes now, and the runtime is not yet seen to succeed"
     verdict = Verdict(CauseId.UNDETERMINED, stage, arguments={"missing": missing})
-    note = f"the text tells of {told.cause.value}" if told is not None else "the kubelet's text tells no cause"
+    note = f"the text tells of {told.cause.value}" if told is not None else "the text tells no cause"
     return Decision(verdict, Confidence.UNKNOWN, (note,), (Factor.RUNTIME_DIFFERS,))
 
 

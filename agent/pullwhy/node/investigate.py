@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from pullwhy.diagnose.case import Case
+from pullwhy.diagnose.case import MESSAGE, Case
 from pullwhy.diagnose.classify import classify
 from pullwhy.diagnose.identity import credentials_sent
 from pullwhy.diagnose.judge import judge, passes
@@ -133,7 +133,7 @@ class Investigator:
             reference = parse(image)
         except InvalidReference:
             reference = None
-        told = hypothesis(failure.message) if failure else None
+        told = _told(failure) if failure else None
         return Case(now=self.clock(), image=reference, image_text=image, failure=failure, hypothesis=told)
 
 
@@ -141,6 +141,14 @@ class Investigator:
 def hypothesis(message: str) -> Hypothesis | None:
     """Return what a text alone says; None for an empty one."""
     return classify(message) if message else None
+
+
+def _told(failure: PullFailure) -> Hypothesis | None:
+    """Return what a failure's text says; of a text that a person brought it need not say that it is about a pull."""
+    told = hypothesis(failure.message)
+    if told is None and failure.unit == MESSAGE:
+        return hypothesis(f'Failed to pull image "{failure.image}": {failure.message}')
+    return told
 
 
 def as_failure(message: str, image: str, when: datetime) -> PullFailure:
@@ -151,7 +159,7 @@ def as_failure(message: str, image: str, when: datetime) -> PullFailure:
         reason = Reason.CREATE_POD_SANDBOX_ERROR
     elif told is not None:
         reason = _REASONS.get(told.cause, reason)
-    return PullFailure(when, "", reason, redact(message), image=image)
+    return PullFailure(when, MESSAGE, reason, redact(message), image=image)
 
 
 def topic(message: str) -> str:

@@ -1,0 +1,27 @@
+"""Which facts are told, and where each comes from."""
+
+from dataclasses import replace
+
+import pytest
+from diagnose.builders import ALL, case, failure, passing, told, trace
+
+from pullwhy.diagnose.case import MESSAGE
+from pullwhy.diagnose.judge import judge
+from pullwhy.model import CauseId, Stage
+
+TOLD = told(CauseId.TAG_NOT_FOUND, Stage.MANIFEST)
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [("kubelet.service", ("ErrImagePull: not found", "journal")), (MESSAGE, ("not found", "message"))],
+)
+def test_a_text_that_a_person_brought_is_not_the_journals(unit: str, expected: tuple[str, str]) -> None:
+    said = judge(case(hypothesis=TOLD, failure=replace(failure("not found"), unit=unit))).evidence[0]
+    assert (said.fact, said.source) == expected
+
+
+@pytest.mark.parametrize(("seconds", "tells"), [(4.9, False), (-4.9, False), (5.0, True), (-30.0, True)])
+def test_a_clock_is_evidence_from_five_seconds_on(seconds: float, tells: bool) -> None:
+    facts = judge(case(trace(passing(*ALL), clock_skew_seconds=seconds))).evidence
+    assert any("clock" in each.fact for each in facts) is tells
