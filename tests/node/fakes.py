@@ -83,10 +83,15 @@ class FakeEyes:
         self.written: datetime | None = None
         self.sandbox = "registry.example/pause:3"
         self.looks = 0
+        self.answered = False
 
     async def sight(self) -> Sight | None:
         self.looks += 1
+        self.answered = self.answered or self.shown is not None
         return self.shown
+
+    def cri_answered(self) -> bool:
+        return self.answered
 
     def fingerprint(self) -> str:
         return self.mark

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
@@ -92,6 +93,27 @@ def test_a_pod_that_cri_does_not_show_is_neither_walked_nor_told() -> None:
     bench = run(scenario)
     assert (bench.looks.walked, bench.told) == ([], [])
     assert bench.metrics.unconfirmed.get() == 1
+
+
+@pytest.mark.parametrize(("answered", "seconds"), [(False, 5), (True, 30)])
+def test_where_cri_never_answered_a_failure_is_told_sooner_and_the_wait_is_said_once(
+    answered: bool, seconds: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def scenario(bench: Bench) -> None:
+        bench.eyes.shown, bench.eyes.answered = None, answered
+        bench.engine.take([sync_error(0, NOT_FOUND)])
+        for moment in (1, seconds):
+            bench.clock.now = at(moment)
+            await bench.settle()
+        assert bench.told == []
+        bench.clock.now = at(seconds + 1)
+        await bench.settle()
+
+    assert run(scenario).told
+    (said,) = [record.getMessage() for record in caplog.records if "waiting" in record.getMessage()]
+    assert all(word in said for word in ("1 container(s) seen to fail", f"{seconds} s", "does not answer"))
 
 
 def test_many_pods_with_one_image_are_one_walk_and_one_finding() -> None:

@@ -23,3 +23,4 @@ def test_a_changed_configuration_is_read_again_at_the_next_look(tmp_path: Path) 
 
     assert seen("1") == "own/pause:1"
     assert seen("2") == "own/pause:2"
+    assert not eyes.cri_answered()

@@ -14,7 +14,7 @@ from pullwhy.model import (
     Stage,
     State,
 )
-from pullwhy.node.findings import Identity, Judged, Ledger
+from pullwhy.node.findings import UNCONFIRMED, Identity, Judged, Ledger
 from pullwhy.node.incidents import Closed, Incident
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
@@ -64,6 +64,16 @@ def test_an_image_that_no_line_told_is_shown_as_such() -> None:
     unnamed = replace(judged(), image="")
     (finding,) = ledger(unnamed).changes([incident(image="")], at(1))
     assert finding.image == "(not told)"
+
+
+def test_a_finding_says_where_no_pod_is_confirmed_and_no_longer_once_one_is() -> None:
+    made = ledger(judged())
+    (doubtful,) = made.changes([incident(unshown=True)], at(1))
+    assert doubtful.diagnosis.evidence == (UNCONFIRMED,)
+    again = Ledger.restore(made.identity, made.records.values())
+    assert again.changes([incident(unshown=True)], at(2)) == []
+    (sure,) = again.changes([incident()], at(3))
+    assert sure.diagnosis.evidence == ()
 
 
 def test_what_is_not_confirmed_or_not_judged_is_not_told() -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pullwhy.model import PodRef, PullFailure, Reason, State
-from pullwhy.node.incidents import MAX_INCIDENTS, Closed, Incident, Sight, Tracker
+from pullwhy.node.incidents import BLIND_GRACE, GRACE, MAX_INCIDENTS, Closed, Incident, Sight, Tracker
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 WEB = PodRef("shop", "web", "uid-1")
@@ -113,12 +113,15 @@ def test_a_pod_that_cri_does_not_show_is_not_told_and_counted(shown: Sight) -> N
     assert (tracked.incidents, tracked.unconfirmed) == ((), 1)
 
 
-def test_without_cri_a_line_is_believed_after_the_grace() -> None:
+@pytest.mark.parametrize("grace", [GRACE, BLIND_GRACE])
+def test_without_cri_a_line_is_believed_after_the_grace_until_cri_shows_its_pod(grace: timedelta) -> None:
     tracked = tracker(failure())
-    tracked.reconcile(None, at(29))
+    tracked.reconcile(None, START + grace, grace)
     assert not only(tracked).confirmed
-    tracked.reconcile(None, at(31))
-    assert only(tracked).confirmed
+    tracked.reconcile(None, START + grace + timedelta(seconds=1), grace)
+    assert (only(tracked).confirmed, only(tracked).unshown) == (True, True)
+    tracked.reconcile(sight(WEB), at(40), grace)
+    assert (only(tracked).confirmed, only(tracked).unshown) == (True, False)
 
 
 def test_a_runtime_that_is_away_is_believed_where_the_text_says_so() -> None:

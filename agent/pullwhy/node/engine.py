@@ -17,7 +17,7 @@ from pullwhy.model import CauseId, Finding, PullFailure, Reason, State
 from pullwhy.node.cases import Cases, Looks
 from pullwhy.node.findings import Identity, Judged, Ledger, Subject
 from pullwhy.node.hangs import Hangs
-from pullwhy.node.incidents import Closed, Incident, Sight, Tracker
+from pullwhy.node.incidents import BLIND_GRACE, GRACE, Closed, Incident, Sight, Tracker
 from pullwhy.node.investigate import topic
 from pullwhy.node.metrics import Metrics
 from pullwhy.node.schedule import Schedule
@@ -53,6 +53,9 @@ class Eyes(Protocol):
 
     def fingerprint(self) -> str:
         """Return a text that changes with the node's configuration."""
+
+    def cri_answered(self) -> bool:
+        """Whether CRI answered even once."""
 
     def progress(self) -> datetime | None:
         """Return when the runtime last wrote to its content store."""
@@ -99,6 +102,7 @@ class Engine:
         self._looked: datetime | None = None
         self._looks_due: list[datetime] = []
         self._cri_answers = True
+        self._said_waiting = False
         self._suppressed: datetime | None = None
         self.stepped = parts.clock()
         """When the last step was made."""
@@ -235,7 +239,18 @@ class Engine:
         self._looked = now
         sight = await self._parts.eyes.sight()
         self._cri_answers = sight is not None
-        self._close(self._tracker.reconcile(sight, self._parts.clock()))
+        grace = GRACE if self._parts.eyes.cri_answered() else BLIND_GRACE
+        self._close(self._tracker.reconcile(sight, self._parts.clock(), grace))
+        self._say_waiting(grace)
+
+    def _say_waiting(self, grace: timedelta) -> None:
+        """Say once that failures were seen and are not told yet, or the agent would seem to see nothing."""
+        waiting = sum(not each.confirmed for each in self._tracker.incidents)
+        if waiting and not self._said_waiting:
+            why = "does not show their pods yet" if self._cri_answers else "does not answer"
+            text = "%d container(s) seen to fail; waiting up to %.0f s for confirmation, as the container runtime %s"
+            logger.info(text, waiting, grace.total_seconds(), why)
+        self._said_waiting = waiting > 0
 
     def _find_hangs(self, now: datetime) -> None:
         if self._hangs.overdue(now):

@@ -32,6 +32,7 @@ class NodeEyes:
         self._sight: NodeSight | None = None
         self._surveyed = self._stamped = float("-inf")
         self._fingerprint = ""
+        self._answered = False
 
     @property
     def node(self) -> NodeSight | None:
@@ -42,12 +43,19 @@ class NodeEyes:
         """Return CRI's pods and containers, None where it does not answer."""
         if self._monotonic() - self._surveyed >= SURVEY_SECONDS:
             await self.survey()
-        return await self._link.sight()
+        sight = await self._link.sight()
+        self._answered = self._answered or sight is not None
+        return sight
+
+    def cri_answered(self) -> bool:
+        """Return whether CRI answered even once."""
+        return self._answered
 
     async def survey(self) -> NodeSight:
         """Look at runtime and kubelet anew."""
         self._surveyed = self._monotonic()
         self._sight = await survey(self._sources, self._link.client())
+        self._answered = self._answered or bool(self._sight.runtime_answers)
         return self._sight
 
     def fingerprint(self) -> str:

@@ -11,10 +11,12 @@ from typing import Final
 from pullwhy.diagnose.document import finding_id
 from pullwhy.model import (
     Diagnosis,
+    Evidence,
     FailingPod,
     Finding,
     KubeletState,
     Reproduction,
+    Stage,
     State,
     TraceLine,
 )
@@ -31,6 +33,10 @@ UNTOLD_IMAGE: Final = "(not told)"
 MAX_FINDINGS: Final = 500
 MAX_PODS: Final = 200
 """Pods named in one finding; a node runs few more in all."""
+
+UNCONFIRMED: Final = Evidence(
+    Stage.RUNTIME, "the container runtime does not answer over CRI, so the log alone tells of a pod here", "cri"
+)
 
 Subject = tuple[str, Topic]
 """An image and what is said about it: what one diagnosis is made for."""
@@ -159,7 +165,7 @@ class Ledger:
             id=identifier,
             image=judged.image or UNTOLD_IMAGE,
             registry=judged.registry,
-            diagnosis=judged.diagnosis,
+            diagnosis=_with_doubt(judged.diagnosis, incidents),
             trace=judged.trace,
             reproduction=judged.reproduction,
             first_seen=min(first_seen, known.finding.first_seen) if known else first_seen,
@@ -205,6 +211,14 @@ class Ledger:
                 }
                 for topic in set(record.topics) - kept:
                     self._judged.pop((finding.image, topic), None)
+
+
+def _with_doubt(diagnosis: Diagnosis, incidents: Iterable[Incident]) -> Diagnosis:
+    """Say where CRI could confirm no pod; a diagnosis that was kept over a restart may say so from before."""
+    evidence = tuple(each for each in diagnosis.evidence if each != UNCONFIRMED)
+    if any(each.unshown for each in incidents):
+        evidence = (*evidence, UNCONFIRMED)
+    return replace(diagnosis, evidence=evidence)
 
 
 def _is_over(record: Record, groups: dict[str, list[tuple[Incident, Judged]]]) -> bool:

@@ -17,6 +17,9 @@ SILENCE: Final = timedelta(minutes=15)
 """A kubelet logs a pod that waits every 10 to 15 seconds; after so long without a line the pod is gone."""
 GRACE: Final = timedelta(seconds=30)
 """How long an incident waits for CRI to know its pod, before the line counts as forged or outlived."""
+BLIND_GRACE: Final = timedelta(seconds=5)
+"""The same where CRI never answered since the agent's start: waiting longer brings no answer, and the finding says that the pod is
+not confirmed. Where it did answer it is likely to come back, and is waited for."""
 LOOKS: Final = 2
 """How often in a row a pod must be missing from CRI: the kubelet replaces sandboxes."""
 
@@ -45,6 +48,8 @@ class Incident:
     attempts: int = 0
     backoff: Backoff = NO_BACKOFF
     confirmed: bool = False
+    unshown: bool = False
+    """Whether it was believed without CRI, which did not answer."""
     missing: int = 0
     """Looks at CRI in a row that did not find the pod."""
     credentials_sent: bool | None = None
@@ -144,7 +149,7 @@ class Tracker:
         hangs = [each for each in self._open.values() if each.image == image and each.reason is Reason.PULL_HANGS]
         return [self._close(each, State.SUPERSEDED) for each in hangs]
 
-    def reconcile(self, sight: Sight | None, now: datetime) -> list[Closed]:
+    def reconcile(self, sight: Sight | None, now: datetime, grace: timedelta = GRACE) -> list[Closed]:
         """Compare with what CRI shows; None where CRI does not answer, and then what waits is believed after the grace.
 
         A failed sandbox leaves nothing in CRI, so its pod is believed at once: the worst that a forged line can do there is to
@@ -152,7 +157,7 @@ class Tracker:
         """
         closed = []
         for incident in self.incidents:
-            state, seen = _judge(incident, sight, now)
+            state, seen = _judge(incident, sight, now, grace)
             if state is not None:
                 closed.append(self._close(incident, state))
             elif seen is None:
@@ -246,7 +251,9 @@ def _pod_key(pod: PodRef | None) -> str:
     return pod.key if pod else ""
 
 
-def _judge(incident: Incident, sight: Sight | None, now: datetime) -> tuple[State | None, Incident | None]:
+def _judge(
+    incident: Incident, sight: Sight | None, now: datetime, grace: timedelta
+) -> tuple[State | None, Incident | None]:
     """Return how the incident ended, or itself as it goes on; neither where it is not to be believed."""
     if incident.pod is None:
         return None, replace(incident, confirmed=True)
@@ -254,8 +261,10 @@ def _judge(incident: Incident, sight: Sight | None, now: datetime) -> tuple[Stat
     if sight is None:
         # That the runtime is away is seen here too; anything else waits for it to come back.
         agrees = incident.topic.startswith(CauseId.RUNTIME_UNAVAILABLE)
-        waited = now - incident.first_seen > GRACE
-        return None, replace(incident, confirmed=incident.confirmed or sandbox or agrees or waited)
+        if incident.confirmed or sandbox or agrees:
+            return None, replace(incident, confirmed=True)
+        waited = now - incident.first_seen > grace
+        return None, replace(incident, confirmed=waited, unshown=waited)
     found = sight.pods.get(incident.pod.uid)
     if sandbox:
         recovered = found is not None and found[1] > incident.last_seen
@@ -264,7 +273,7 @@ def _judge(incident: Incident, sight: Sight | None, now: datetime) -> tuple[Stat
     if made is not None and made > incident.last_attempt:
         return State.RECOVERED, incident
     if found is not None and (found[0].namespace, found[0].name) == (incident.pod.namespace, incident.pod.name):
-        return None, replace(incident, confirmed=True, missing=0)
+        return None, replace(incident, confirmed=True, unshown=False, missing=0)
     if not incident.confirmed:
         return None, None if now - incident.first_seen > GRACE else incident
     missing = incident.missing + 1
