@@ -26,12 +26,14 @@ from pullwhy.cli.main import build_parser, main
 from pullwhy.model import CauseId, FailingPod
 from pullwhy.node.reporter import NodeStatus
 
+FEED = 0xFEED0123456789AB
 SAMPLES = (
     finding(1),
     finding(
         2, cause=CauseId.DISK_FULL, image="nginx", registry="docker.io", pods=(FailingPod("ops", "job", "u", "main"),)
     ),
     recovered(3),
+    recovered(4, id=f"{FEED:x}"),
 )
 
 
@@ -61,8 +63,8 @@ def test_findings_lists_what_fails_now(served: Served, capsys: pytest.CaptureFix
     [
         ([], [1, 2]),
         (["-A"], [1, 2]),
-        (["--state", "all"], [1, 2, 3]),
-        (["--state", "recovered"], [3]),
+        (["--state", "all"], [1, 2, 3, FEED]),
+        (["--state", "recovered"], [3, FEED]),
         (["-n", "ops"], [2]),
         (["--namespace", "shop"], [1]),
         (["--node", "node-a"], [1, 2]),
@@ -112,7 +114,12 @@ def test_a_limit_that_cuts_says_so(served: Served, capsys: pytest.CaptureFixture
     [
         (["pod/web-1"], "web1:1.4"),
         (["pod/web-1", "-n", "shop"], "web1:1.4"),
+        (["pod/shop/web-1"], "web1:1.4"),
+        (["shop/web-1"], "web1:1.4"),
+        (["ops/job"], "nginx"),
+        (["library/nginx"], "nginx"),
         (["nginx"], "nginx"),
+        (["feed"], "web4:1.4"),
         (["registry.example/shop/web1"], "web1:1.4"),
         (["0000000000000002"], "nginx"),
         (["pod/web-3"], "web3:1.4"),  # recovered: nothing else of that pod is known
@@ -132,7 +139,13 @@ def test_explain_takes_a_pod_an_image_or_an_id(
     ("target", "code", "told"),
     [
         (["pod/absent", "-n", "shop"], 1, "no finding about pod/absent with namespace shop at http://"),
-        (["pod/"], 64, "write pod/NAME, an image, or a finding's id"),
+        (["pod/"], 64, "pod/: write ID (or 4 of its first characters), pod/NAME, pod/NAMESPACE/NAME, or IMAGE"),
+        (["pod/shop/"], 64, "pod/NAMESPACE/NAME"),
+        (["pod/shop/web/1"], 64, "pod/NAMESPACE/NAME"),
+        ([""], 64, "pod/NAMESPACE/NAME"),
+        (["web-9"], 1, "; write ID (or 4 of its first characters), pod/NAME, pod/NAMESPACE/NAME, or IMAGE; all"),
+        (["0000"], 1, "several ids begin with 0000: 0000000000000001, 0000000000000002, 0000000000000003"),
+        (["beef"], 1, "no finding about beef"),
         (["00000000000000ff"], 1, "no finding '00000000000000ff' is known here"),
         (["evil\x1b[2J"], 1, "no finding about evil\\x1b[2J"),
     ],

@@ -70,6 +70,8 @@ def test_since_is_how_long_ago_or_a_time(text: str, when: datetime) -> None:
         ("cause", "TagNotFond", "did you mean TagNotFound?"),
         ("cause", "\x1b[2J", "is unknown; the nearest are "),
         ("state", "Broken", "known: Active, Recovered, Gone, Superseded"),
+        ("id", "abc", "must be 4 to 16 characters of an id"),
+        ("id", "%%%%", "must be 4 to 16 characters of an id"),
         ("since", "yesterday", "since=yesterday is no time: write how long ago"),
         ("since", "999999w", "is no time"),
         ("since", "0001-01-01T00:00:00+23:00", "is no time"),

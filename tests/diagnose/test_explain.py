@@ -1,5 +1,6 @@
 """The long text of a finding."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -42,6 +43,19 @@ def test_lines_keep_to_the_width_but_commands_stay_whole(width: int) -> None:
     wrapped = [line for line in lines if not any(command in line for command in commands)]
     words = 80  # a digest or a URL is one word
     assert all(len(line) <= width or len(line.split()[-1]) > width - words for line in wrapped)
+
+
+@pytest.mark.parametrize(
+    ("now", "pod", "kubelet"),
+    [
+        (datetime(2026, 11, 22, 10, 0, tzinfo=UTC), "next try 2026", "The kubelet tries again at 2026"),
+        (datetime(2026, 11, 22, 11, 0, tzinfo=UTC), "next try was due 2026", "The kubelet's next try was due at 2026"),
+    ],
+)
+def test_a_try_that_is_over_was_due(now: datetime, pod: str, kubelet: str) -> None:
+    text = " ".join(explain(DOCUMENT, 200, now).split())
+    assert pod in text
+    assert kubelet in text
 
 
 def poisoned(value: Any) -> Any:

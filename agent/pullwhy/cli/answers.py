@@ -29,6 +29,12 @@ EXPLAINED: Final = 10
 """Findings that one `explain` tells at length."""
 
 _ID: Final = re.compile(r"[0-9a-f]{16}\Z")
+_ID_PREFIX: Final = re.compile(r"[0-9a-f]{4,15}\Z")
+_POD: Final = re.compile(r"[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}\Z")
+"""NAMESPACE/NAME; many an image reads the same."""
+FORMS: Final = "ID (or 4 of its first characters), pod/NAME, pod/NAMESPACE/NAME, or IMAGE"
+SOME: Final = 5
+"""Ids that one error names."""
 _FILTERS: Final = ("cluster", "namespace", "node", "image", "registry", "cause", "state", "since")
 
 Documents = list[dict[str, Any]]
@@ -72,8 +78,9 @@ def explain(options: argparse.Namespace) -> int:
     if options.output != "table":
         print_findings(documents, options.output)
         return 0
-    width = min(output.screen().width or DEFAULT_WIDTH, DEFAULT_WIDTH)
-    output.write(output.screen().out, "\n".join(told(document, width) for document in documents) + "\n")
+    to = output.screen()
+    width = min(to.width or DEFAULT_WIDTH, DEFAULT_WIDTH)
+    output.write(to.out, "\n".join(told(document, width, to.now) for document in documents) + "\n")
     if more:
         _say(f"\nonly the {len(documents)} seen last are told; see the others with: pullwhy findings")
     return 0
@@ -81,25 +88,50 @@ def explain(options: argparse.Namespace) -> int:
 
 def _targets(client: Client, options: argparse.Namespace) -> tuple[Documents, bool]:
     target, asked = options.target, _asked(options)
-    if _ID.match(target):
-        return [client.one(f"{FINDINGS}/{target}", {"cluster": options.cluster})], False
-    kind, slash, name = target.partition("/")
-    if slash and kind in ("pod", "pods", "po"):
-        asked["pod"] = name
-    else:
-        asked["image"] = target
-    if not (name or not slash):
-        raise CommandError(f"{printable(target, 200)}: write pod/NAME, an image, or a finding's id", EX_USAGE)
-    found, more = client.all(FINDINGS, asked, EXPLAINED)
-    if not found and not options.state:
+    found_id = target if _ID.match(target) else _whole_id(client, options)
+    if found_id:
+        return [client.one(f"{FINDINGS}/{found_id}", {"cluster": options.cluster})], False
+    meanings = _meanings(target)
+    for meaning in meanings:
+        found, more = client.all(FINDINGS, asked | meaning, EXPLAINED)
+        if found:
+            return found, more
+    for meaning in meanings if not options.state else ():
         # Nothing fails now: the last thing that did is what was meant.
-        found, more = client.all(FINDINGS, asked | {"state": ""}, 1)[0], False
-    if not found:
-        filters = _of({name: value for name, value in asked.items() if name not in ("pod", "image", "state")})
-        raise CommandError(
-            f"no finding about {printable(target, 200)}{filters} at {options.server}; all there is: pullwhy findings --state {ANY}"
-        )
-    return found, more
+        found = client.all(FINDINGS, asked | meaning | {"state": ""}, 1)[0]
+        if found:
+            return found, False
+    filters = _of({name: value for name, value in asked.items() if name not in ("image", "state")})
+    raise CommandError(
+        f"no finding about {printable(target, 200)}{filters} at {options.server}; write {FORMS}; "
+        f"all there is: pullwhy findings --state {ANY}"
+    )
+
+
+def _whole_id(client: Client, options: argparse.Namespace) -> str:
+    """Return the one id that begins with the target; empty where none does. Raises CommandError where several do."""
+    target = options.target
+    if not _ID_PREFIX.match(target):
+        return ""
+    found, _ = client.all(FINDINGS, {"cluster": options.cluster, "id": target}, SOME)
+    ids = sorted({str(each.get("id")) for each in found})
+    if len(ids) > 1:
+        raise CommandError(f"several ids begin with {target}: {', '.join(map(printable, ids))}; write more of it")
+    return ids[0] if ids else ""
+
+
+def _meanings(target: str) -> list[dict[str, str]]:
+    """Return what `target` may ask for, the likeliest first; raises CommandError where it names no pod after `pod/`."""
+    kind, _, rest = target.partition("/")
+    parts = rest.split("/")
+    if kind in ("pod", "pods", "po") and rest:
+        if len(parts) > 2 or not all(parts):  # noqa: PLR2004 - NAMESPACE/NAME
+            raise CommandError(f"{printable(target, 200)}: write {FORMS}", EX_USAGE)
+        return [{"namespace": parts[0], "pod": parts[1]} if len(parts) > 1 else {"pod": rest}]
+    if target.endswith("/") or not target:
+        raise CommandError(f"{printable(target, 200)}: write {FORMS}", EX_USAGE)
+    image = {"image": target}
+    return [{"namespace": kind, "pod": rest}, image] if _POD.match(target) else [image]
 
 
 def _run(

@@ -31,7 +31,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     findings.set_defaults(run=_findings)
 
     explain = subparsers.add_parser("explain", help="tell at length why a pull fails and what to do")
-    explain.add_argument("target", metavar="ID|pod/NAME|IMAGE", help="a finding's id, a pod, or an image")
+    explain.add_argument(
+        "target",
+        metavar="ID|pod/NAME|IMAGE",
+        help="a finding's id (4 of its first characters do), a pod (pod/NAME, pod/NAMESPACE/NAME, NAMESPACE/NAME), or an image",
+    )
     _add_filters(explain)
     _add_output(explain)
     explain.set_defaults(run=_explain)

@@ -21,7 +21,7 @@ MAX_VALUE: Final = 512
 """Characters of one value; no name that is looked for is longer."""
 
 FINDING_PARAMETERS: Final = (
-    "cluster", "namespace", "pod", "node", "image", "registry", "cause", "state", "since", "limit", "cursor",
+    "cluster", "namespace", "pod", "id", "node", "image", "registry", "cause", "state", "since", "limit", "cursor",
 )  # fmt: skip
 NODE_PARAMETERS: Final = ("cluster", "node", "limit", "cursor")
 
@@ -32,6 +32,7 @@ SOME: Final = 5
 
 _AGO: Final = re.compile(r"([0-9]{1,6})([smhdw])\Z")
 _UNIT: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_ID_PREFIX: Final = re.compile(r"[0-9a-f]{4,16}\Z")
 _POSITION: Final = re.compile(r"(-?[0-9]{1,19})\.([0-9]{1,19})\Z")
 
 
@@ -61,6 +62,7 @@ def query(items: Iterable[tuple[str, str]], now: datetime) -> Query:
         cluster=values.get("cluster", ""),
         namespace=values.get("namespace", ""),
         pod=values.get("pod", ""),
+        id_prefix=_id_prefix(values.get("id", "")),
         node=values.get("node", ""),
         image=image,
         repository=repository,
@@ -142,6 +144,12 @@ def limit(text: str) -> int:
 def cursor(position: tuple[int, int]) -> str:
     """Return the text that continues after a finding."""
     return f"{position[0]}.{position[1]}"
+
+
+def _id_prefix(text: str) -> str:
+    if text and not _ID_PREFIX.match(text):
+        raise BadParameter(f"id={printable(text, 60)} must be 4 to 16 characters of an id, 0 to 9 and a to f")
+    return text
 
 
 def _position(text: str) -> tuple[int, int] | None:

@@ -106,6 +106,9 @@ def _conditions(query: Query) -> tuple[list[str], Parameters]:
         wanted = " AND ".join(f"{column} = ?" for column, value in pod.items() if value)
         conditions.append(f"key IN (SELECT finding FROM pods WHERE {wanted})")  # noqa: S608 - columns are constants
         parameters += [value for value in pod.values() if value]
+    if query.id_prefix:
+        conditions.append("substr(id, 1, ?) = ?")
+        parameters += [len(query.id_prefix), query.id_prefix]
     if query.since:
         conditions.append("last_us >= ?")
         parameters.append(microseconds(query.since))

@@ -76,6 +76,7 @@ class Query:
     cluster: str = ""
     namespace: str = ""
     pod: str = ""
+    id_prefix: str = ""
     node: str = ""
     image: str = ""
     """With the repository that it is of: the index is by that."""

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pullwhy.text import printable
@@ -23,16 +24,16 @@ _CONFIDENCE = {
 }
 
 
-def explain(document: Mapping[str, Any], width: int = DEFAULT_WIDTH) -> str:
+def explain(document: Mapping[str, Any], width: int = DEFAULT_WIDTH, now: datetime | None = None) -> str:
     """Return the explanation of a finding's JSON `document` in lines of at most `width` columns, commands excepted.
 
-    Every value is escaped; keys that are missing are passed over.
+    Tries that lie before `now`, where it is given, are told as due. Every value is escaped; keys that are missing are passed over.
     """
     page = _Page(max(width, NARROWEST))
     _heading(page, document)
     _proof(page, document)
-    _pods(page, document)
-    _healing(page, document)
+    _pods(page, document, now)
+    _healing(page, document, now)
     _remedy(page, _mapping(document, "remedy"))
     _trace(page, document)
     return page.text()
@@ -141,13 +142,14 @@ def _proof(page: _Page, document: Mapping[str, Any]) -> None:
         page.paragraph(f"- {lead}: {' '.join(part for part in parts if part)}", "  ", "    ")
 
 
-def _pods(page: _Page, document: Mapping[str, Any]) -> None:
+def _pods(page: _Page, document: Mapping[str, Any], now: datetime | None) -> None:
     rows = list(_rows(document, "pods"))
     if not rows:
         return
     page.title("Who waits for it")
     for row in rows[:_PODS_SHOWN]:
-        retry = f", next try {_of(row, 'next_retry_at')}" if row.get("next_retry_at") else ""
+        at = _of(row, "next_retry_at")
+        retry = f", next try {'was due ' if _is_past(at, now) else ''}{at}" if at else ""
         attempts = f", {_of(row, 'attempts')} attempts" if row.get("attempts") else ""
         owner = f" ({_of(row, 'owner')})" if row.get("owner") else ""
         name = f"{_of(row, 'namespace')}/{_of(row, 'name')}{owner}, container {_of(row, 'container', '?')}"
@@ -156,7 +158,7 @@ def _pods(page: _Page, document: Mapping[str, Any]) -> None:
         page.paragraph(f"and {len(rows) - _PODS_SHOWN} more")
 
 
-def _healing(page: _Page, document: Mapping[str, Any]) -> None:
+def _healing(page: _Page, document: Mapping[str, Any], now: datetime | None) -> None:
     retryable = _mapping(document, "retryable")
     answer = _of(retryable, "answer")
     if not answer:
@@ -166,7 +168,15 @@ def _healing(page: _Page, document: Mapping[str, Any]) -> None:
     page.paragraph(f"{answer}: {why}" if why else answer)
     at = _of(_mapping(document, "kubelet"), "next_retry_at")
     if at:
-        page.paragraph(f"The kubelet tries again at {at}.")
+        lead = "The kubelet's next try was due" if _is_past(at, now) else "The kubelet tries again"
+        page.paragraph(f"{lead} at {at}.")
+
+
+def _is_past(time: str, now: datetime | None) -> bool:
+    try:
+        return now is not None and datetime.fromisoformat(time) < now
+    except (TypeError, ValueError):  # a time without a zone, or none
+        return False
 
 
 def _remedy(page: _Page, remedy: Mapping[str, Any]) -> None:
