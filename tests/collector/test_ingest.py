@@ -6,11 +6,11 @@ from collector.samples import NOW, encoded, finding
 
 from pullwhy.collector import ingest
 from pullwhy.collector.ingest import Refused
-from pullwhy.collector.protocol import MAX_SEQUENCE
 from pullwhy.collector.records import Speaker
 from pullwhy.diagnose.document import encode
 from pullwhy.model import FailingPod
 from pullwhy.pb.v1 import report_pb2 as pb
+from pullwhy.protocol import MAX_SEQUENCE
 
 WHO = Speaker("", "node-a", "outbox1")
 

@@ -13,11 +13,11 @@ import pytest
 from collector.samples import NOW, encoded, finding, until
 
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.protocol import MAX_BATCH, MAX_MESSAGE, METHOD, collector_options
 from pullwhy.collector.records import Query
 from pullwhy.collector.server import Pace, Servicer
 from pullwhy.collector.store import SQLiteStore, open_store
 from pullwhy.pb.v1 import report_pb2 as pb
+from pullwhy.protocol import MAX_BATCH, MAX_MESSAGE, METHOD, collector_options
 
 Stream = Any
 

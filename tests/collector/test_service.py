@@ -15,13 +15,13 @@ import pytest
 import trustme
 from collector.samples import NOW, collector, encoded, finding, get, until
 
-from pullwhy.collector.protocol import METHOD
 from pullwhy.collector.service import Collector, StartError
 from pullwhy.collector.settings import CollectorSettings
 from pullwhy.config import ReportSettings
 from pullwhy.node.outbox import Outbox
 from pullwhy.node.reporter import Reporter
 from pullwhy.pb.v1 import report_pb2 as pb
+from pullwhy.protocol import METHOD
 
 
 def test_it_starts_and_stops_as_often_as_asked_and_keeps_its_findings(tmp_path: Path) -> None:

@@ -18,7 +18,11 @@ import pytest
 import trustme
 from collector.samples import until
 
-from pullwhy.collector.protocol import (
+from pullwhy.config import ReportSettings
+from pullwhy.node.outbox import Outbox
+from pullwhy.node.reporter import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, NodeStatus, Reporter, pause
+from pullwhy.pb.v1 import report_pb2 as pb
+from pullwhy.protocol import (
     AGENT_PING_SECONDS,
     LEAST_PING_SECONDS,
     SERVICE,
@@ -26,10 +30,6 @@ from pullwhy.collector.protocol import (
     agent_options,
     collector_options,
 )
-from pullwhy.config import ReportSettings
-from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, NodeStatus, Reporter, pause
-from pullwhy.pb.v1 import report_pb2 as pb
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

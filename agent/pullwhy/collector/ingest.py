@@ -8,11 +8,11 @@ from typing import Final
 
 from pullwhy.collector.documents import decode
 from pullwhy.collector.params import image_columns
-from pullwhy.collector.protocol import MAX_SEQUENCE
 from pullwhy.collector.records import FindingRecord, NodeFacts, Speaker
 from pullwhy.diagnose.codec import InvalidDocument
 from pullwhy.model import SCHEMA, Finding
 from pullwhy.pb.v1 import report_pb2 as pb
+from pullwhy.protocol import MAX_SEQUENCE
 from pullwhy.text import printable
 
 MAX_NAME: Final = 253

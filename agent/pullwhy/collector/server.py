@@ -15,9 +15,9 @@ from pullwhy import __version__
 from pullwhy.collector import ingest
 from pullwhy.collector.ingest import Refused
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.protocol import MAX_BATCH, MAX_BATCH_BYTES, SERVICE
 from pullwhy.collector.records import FindingRecord, Session, Speaker, Store, StoreError
 from pullwhy.pb.v1 import report_pb2 as pb
+from pullwhy.protocol import MAX_BATCH, MAX_BATCH_BYTES, SERVICE
 from pullwhy.text import printable
 
 logger = logging.getLogger(__name__)

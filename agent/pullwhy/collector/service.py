@@ -21,12 +21,12 @@ import uvicorn
 
 from pullwhy.collector.api import API
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.protocol import collector_options
 from pullwhy.collector.records import StoreError
 from pullwhy.collector.retention import Keep, tend
 from pullwhy.collector.server import Servicer
 from pullwhy.collector.settings import CollectorSettings
 from pullwhy.collector.store import SQLiteStore, open_store
+from pullwhy.protocol import collector_options
 
 logger = logging.getLogger(__name__)
 

@@ -17,11 +17,11 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from pullwhy import __version__
-from pullwhy.collector.protocol import MAX_BATCH, MAX_BATCH_BYTES, METHOD, agent_options
 from pullwhy.config import ReportSettings
 from pullwhy.model import SCHEMA
 from pullwhy.node.outbox import Outbox
 from pullwhy.pb.v1 import report_pb2 as pb
+from pullwhy.protocol import MAX_BATCH, MAX_BATCH_BYTES, METHOD, agent_options
 from pullwhy.text import printable
 
 logger = logging.getLogger(__name__)
