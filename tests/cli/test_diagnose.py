@@ -91,8 +91,11 @@ def test_a_message_that_the_walk_contradicts_is_told_so(tmp_path: Path) -> None:
 
 
 def test_an_invalid_reference_is_a_cause(tmp_path: Path) -> None:
-    done = diagnose("Shop/Web:1", "-o", "json", root=tmp_path)
-    assert (done.returncode, json.loads(done.stdout)[0]["cause"]) == (1, "InvalidImageReference")
+    for text in ("Shop/Web:1", "", " "):
+        done = diagnose(text, "-o", "json", root=tmp_path)
+        (found,) = json.loads(done.stdout)
+        assert (done.returncode, found["cause"], found["stage"]) == (1, "InvalidImageReference", "Reference")
+        assert found["confidence"] == "Proved"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from diagnose.builders import (
     case,
     connect,
     dns,
+    failed,
     failure,
     http,
     manifest,
@@ -72,6 +73,13 @@ def test_the_kubelet_or_the_runtime_failing_alike_proves_a_walk_under_assumed_se
 def test_what_is_seen_on_the_node_itself_is_proved_under_assumed_settings() -> None:
     assert judge(case(trace(storage()), node=UNSEEN)).confidence is PROVED
     assert judge(case(image_text="Shop/Web:1", node=UNSEEN)).confidence is PROVED
+
+
+def test_a_line_that_names_no_image_has_no_empty_reference() -> None:
+    walk = trace(failed(S.REFERENCE, target="", endpoint=None))
+    assert judge(case(walk, image_text="")).cause is C.INVALID_IMAGE_REFERENCE
+    nameless = failure("some text", image="")
+    assert judge(case(walk, image_text="", failure=nameless)).cause is C.UNDETERMINED
 
 
 def test_a_walk_that_passes_under_assumed_settings_settles_nothing() -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from pullwhy.diagnose.case import Case
+from pullwhy.diagnose.case import MESSAGE, Case
 from pullwhy.diagnose.causes import CATALOGUE
 from pullwhy.diagnose.verdict import Verdict
 from pullwhy.image import InvalidReference, parse
@@ -19,7 +19,7 @@ _LIMITER_TEXT = "pull QPS exceeded"
 def invalid_reference(case: Case) -> Verdict | None:
     """Read the reference by the grammar that the kubelet uses."""
     text = case.image_text or (case.failure.image if case.failure is not None else "")
-    if case.image is not None or not text:
+    if case.image is not None or not (text or _was_empty(case)):
         return None
     try:
         parse(text)
@@ -27,6 +27,13 @@ def invalid_reference(case: Case) -> Verdict | None:
         arguments = {"fault": error.fault, "suggestion": error.suggestion[:255], "reference": error.text}
         return Verdict(CauseId.INVALID_IMAGE_REFERENCE, Stage.REFERENCE, arguments=arguments)
     return None
+
+
+def _was_empty(case: Case) -> bool:
+    """Whether an empty reference was given; of a line in a log it only means that the line names no image."""
+    given = case.failure is None or case.failure.unit == MESSAGE
+    results = case.trace.results if case.trace is not None else ()
+    return given and any(r.stage is Stage.REFERENCE and r.outcome is Outcome.FAILED for r in results)
 
 
 def kubelet_may_verify(version: str) -> bool | None:
