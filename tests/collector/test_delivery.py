@@ -109,7 +109,13 @@ class Fleet:
         for reader in self._readers:
             reader.join()
 
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.http), timeout=1):
+            return True
+        return False
+
     def stored(self) -> list[dict[str, Any]]:
+        wait_for(self.answers)  # agents are served a moment before questions are
         status, answer, _ = get(f"127.0.0.1:{self.http}", "/api/v1/findings?limit=500")
         assert status == 200
         return list(answer["items"])
