@@ -44,8 +44,10 @@ def test_a_cause_that_was_found_is_one_finding_and_exit_code_1(tmp_path: Path) -
 def test_people_get_the_explanation(tmp_path: Path, output: str) -> None:
     done = diagnose(CLOSED, "-o", output, root=tmp_path)
     assert done.returncode == 1
-    for words in ("ConnectionRefused", "What to do", "127.0.0.1:1"):
+    for words in ("ConnectionRefused", "What to do", "127.0.0.1:1", "not asked over CRI: "):
         assert words in done.stdout
+    for words in ("\n  state ", "\n  finding "):
+        assert words not in done.stdout
 
 
 PASSING = trace(passing(*ALL))

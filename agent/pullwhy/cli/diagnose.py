@@ -171,7 +171,8 @@ def show(found: Investigation, options: argparse.Namespace) -> None:
         write(to.out, f"{_shown(options.image)}: {_headline(found)}\n\n")
         print_records(told["trace"], options.output, _COLUMNS, to, "No walk was made.")
     else:
-        write(to.out, explain(told, width) + "\n")
+        # Nothing stores this finding: it has no state, and its id leads nowhere.
+        write(to.out, explain(told | {"id": "", "state": ""}, width) + "\n")
 
 
 def _headline(found: Investigation) -> str:

@@ -138,7 +138,7 @@ def _proof(page: _Page, document: Mapping[str, Any]) -> None:
     if again:
         skipped = _of(again, "outcome") == "Skipped"
         parts = ("" if skipped else _of(again, "outcome"), _of(again, "code"), _of(again, "reason"))
-        lead = "the runtime was not asked over CRI" if skipped else "asked again over CRI"
+        lead = "not asked over CRI" if skipped else "asked again over CRI"
         page.paragraph(f"- {lead}: {' '.join(part for part in parts if part)}", "  ", "    ")
 
 
