@@ -49,10 +49,49 @@ def test_table_is_aligned_and_shows_what_an_on_call_person_asks() -> None:
     ]
 
 
-def test_state_shows_only_where_one_is_not_active() -> None:
+@pytest.mark.parametrize("state", ["Active", "Recovered"])
+@pytest.mark.parametrize(
+    ("output", "states", "shown"), [("table", False, False), ("table", True, True), ("wide", False, True)]
+)
+def test_state_shows_where_it_was_asked_for_whatever_it_is(
+    output: str, state: str, *, states: bool, shown: bool
+) -> None:
     target = to()
-    print_findings([finding(), finding(state="Recovered")], "table", target)
-    assert "STATE" in printed(target)
+    print_findings([finding(state=state)], output, target, states=states)
+    assert ("STATE" in printed(target)) is shown
+
+
+def test_via_stands_beside_the_cause() -> None:
+    target = to()
+    print_findings([finding(), finding(cause="DNSNameNotFound", via="BlobHost")], "table", target)
+    assert "DNSNameNotFound via BlobHost  TLS" in printed(target)
+    assert "VIA" not in printed(target)
+
+
+@pytest.mark.parametrize(
+    ("width", "titles"),
+    [
+        (104, "NODE IMAGE CAUSE STAGE CONFIDENCE PODS RETRY LAST SEEN"),
+        (97, "NODE IMAGE CAUSE STAGE CONFIDENCE PODS LAST SEEN"),
+        (85, "NODE IMAGE CAUSE STAGE PODS LAST SEEN"),
+        (78, "NODE IMAGE CAUSE PODS LAST SEEN"),
+    ],
+)
+def test_other_columns_make_room_before_an_image_is_cut(width: int, titles: str) -> None:
+    target = to(width)
+    print_findings([finding(node="a-much-longer-node")], "table", target)
+    header, row = printed(target).splitlines()
+    assert header.split() == titles.split()
+    assert "registry.example/shop/web:1.4" in row
+    assert cells(row) <= width
+
+
+@pytest.mark.parametrize(("at", "told"), [("2026-11-22T12:00:30Z", "in 30s"), ("2026-11-22T11:56:00Z", "due")])
+def test_a_next_try_whose_time_is_over_is_due(at: str, told: str) -> None:
+    target = to()
+    print_findings([finding(kubelet={"next_retry_at": at}, last_seen="", first_seen="")], "wide", target)
+    header, row = printed(target).splitlines()
+    assert row[header.index("NEXT TRY") :].startswith(told + " ")
 
 
 def test_wide_names_pods_id_and_summary() -> None:
@@ -74,7 +113,7 @@ def test_table_fits_the_terminal(width: int) -> None:
     long = finding(image="registry.example/" + "deep/" * 30 + "web:1.4", node="n" * 60)
     print_findings([long], "table", target)
     header, row = printed(target).splitlines()
-    assert max(len(header), cells(row)) <= max(width, 101)  # 101: every column at its narrowest
+    assert max(len(header), cells(row)) <= width
     assert "…" in row
     assert "web:1.4" in row
 

@@ -52,7 +52,8 @@ def findings(options: argparse.Namespace, sleep: Sleep = time.sleep) -> int:
         return found
 
     def show(documents: Documents, screen: Screen) -> None:
-        print_findings(documents, options.output, screen, empty=_nothing(options, asked))
+        empty = _nothing(options, asked)
+        print_findings(documents, options.output, screen, empty, states=bool(options.state))
 
     return _run(client, ask, show, sleep if options.watch else None)
 

@@ -7,7 +7,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
@@ -71,6 +71,10 @@ class Column:
     """Shown by `-o wide` only."""
     shrink: bool = False
     """May be cut in the middle where the terminal is too narrow (never by `-o wide`)."""
+    keep: int = NARROWEST
+    """Columns of the terminal that are left to it before others are dropped for its sake."""
+    drop: int = 0
+    """The order in which columns are left out where the terminal is too narrow; 0: never."""
     style: Callable[[Record], str] | None = None
     """The ANSI style of the cell, empty for none."""
     usual: str = ""
@@ -107,9 +111,9 @@ def table(records: Sequence[Record], columns: Sequence[Column], to: Screen, *, c
     """Return an aligned table with its header line."""
     rows = [[printable(column.cell(record, to), CELL_LIMIT) for column in columns] for record in records]
     used = [i for i, column in enumerate(columns) if any(row[i] not in ("", column.usual) for row in rows)]
-    widths = [max(cells(columns[i].title), *(cells(row[i]) for row in rows)) for i in used]
-    if cut and to.width is not None:
-        widths = _fit(widths, [columns[i].shrink for i in used], to.width)
+    whole = {i: max(cells(columns[i].title), *(cells(row[i]) for row in rows)) for i in used}
+    fitted = _fit(whole, columns, to.width) if cut and to.width is not None else whole
+    used, widths = list(fitted), list(fitted.values())
     header = _line([columns[i].title for i in used], widths, [_BOLD if to.colour else ""] * len(used))
     lines = [header]
     for record, row in zip(records, rows, strict=True):
@@ -131,18 +135,33 @@ def _line(row: Sequence[str], widths: Sequence[int], styles: Sequence[str]) -> s
     return GAP.join(shown) + "\n"
 
 
-def _fit(widths: list[int], shrinkable: list[bool], screen_width: int) -> list[int]:
-    """Return `widths` with the widest shrinkable columns cut until the line fits, none below NARROWEST."""
-    widths = list(widths)
-    excess = sum(widths) + len(GAP) * (len(widths) - 1) - screen_width
-    while excess > 0:
-        candidates = [i for i, may in enumerate(shrinkable) if may and widths[i] > NARROWEST]
+def _fit(whole: Mapping[int, int], columns: Sequence[Column], screen_width: int) -> dict[int, int]:
+    """Return the widths with which the line fits, by column: some cut to what they keep, some left out, then the rest cut."""
+    left = dict(whole)
+    for i in sorted((i for i in whole if columns[i].drop), key=lambda i: columns[i].drop):
+        if (
+            _excess(_cut(left, {i: columns[i].keep for i in left if columns[i].shrink}, screen_width), screen_width)
+            <= 0
+        ):
+            break
+        del left[i]
+    left = _cut(left, {i: columns[i].keep for i in left if columns[i].shrink}, screen_width)
+    return _cut(left, {i: NARROWEST for i in left if columns[i].shrink}, screen_width)
+
+
+def _cut(widths: Mapping[int, int], least: Mapping[int, int], screen_width: int) -> dict[int, int]:
+    """Return `widths` with the widest columns cut until the line fits, none below its `least`."""
+    left = dict(widths)
+    for _ in range(_excess(left, screen_width)):
+        candidates = [i for i, width in least.items() if left[i] > width]
         if not candidates:
             break
-        widest = max(candidates, key=lambda i: widths[i])
-        widths[widest] -= 1
-        excess -= 1
-    return widths
+        left[max(candidates, key=lambda i: left[i])] -= 1
+    return left
+
+
+def _excess(widths: Mapping[int, int], screen_width: int) -> int:
+    return sum(widths.values()) + len(GAP) * (len(widths) - 1) - screen_width
 
 
 def cells(text: str) -> int:
@@ -245,7 +264,14 @@ def _pod_names(record: Record, to: Screen) -> str:
 def _next_try(record: Record, to: Screen) -> str:
     if record.get("state") != "Active":
         return ""
-    return age(parse_time((record.get("kubelet") or {}).get("next_retry_at")), to.now)
+    when = parse_time((record.get("kubelet") or {}).get("next_retry_at"))
+    return "due" if when and when < to.now else age(when, to.now)
+
+
+def _cause(record: Record, to: Screen) -> str:
+    del to
+    via = f" via {record['via']}" if record.get("via") else ""
+    return f"{record.get('cause') or ''}{via}"
 
 
 def _cause_style(record: Record) -> str:
@@ -254,17 +280,17 @@ def _cause_style(record: Record) -> str:
     return _RED if record.get("confidence") == "Proved" else _YELLOW
 
 
+_STATE: Final = Column("STATE", text_of("state"))
 FINDING_COLUMNS: Final = (
     Column("CLUSTER", text_of("cluster"), wide=True),
-    Column("NODE", text_of("node"), shrink=True),
-    Column("IMAGE", text_of("image"), shrink=True),
-    Column("CAUSE", text_of("cause"), style=_cause_style),
-    Column("VIA", text_of("via")),
-    Column("STAGE", text_of("stage")),
-    Column("CONFIDENCE", text_of("confidence")),
+    Column("NODE", text_of("node"), shrink=True, keep=8),
+    Column("IMAGE", text_of("image"), shrink=True, keep=60),
+    Column("CAUSE", _cause, style=_cause_style),
+    Column("STAGE", text_of("stage"), drop=3),
+    Column("CONFIDENCE", text_of("confidence"), drop=2),
     Column("PODS", _pod_count),
-    Column("RETRY", text_of("retryable", "answer")),
-    Column("STATE", text_of("state"), usual="Active"),
+    Column("RETRY", text_of("retryable", "answer"), drop=1),
+    replace(_STATE, wide=True),
     Column("LAST SEEN", age_of("last_seen")),
     Column("NEXT TRY", _next_try, wide=True),
     Column("FIRST SEEN", age_of("first_seen"), wide=True),
@@ -276,7 +302,16 @@ FINDING_COLUMNS: Final = (
 
 
 def print_findings(
-    documents: Sequence[Record], output: str, to: Screen | None = None, empty: str = "No findings."
+    documents: Sequence[Record],
+    output: str,
+    to: Screen | None = None,
+    empty: str = "No findings.",
+    *,
+    states: bool = False,
 ) -> None:
-    """Print findings (their JSON documents) in one of FORMATS; JSON and YAML are an array, whatever the number."""
-    print_records(documents, output, FINDING_COLUMNS, to or screen(), empty)
+    """Print findings (their JSON documents) in one of FORMATS; JSON and YAML are an array, whatever the number.
+
+    `states` shows in every table which state they are in; without it only a wide one does.
+    """
+    columns = [_STATE if states and column.title == _STATE.title else column for column in FINDING_COLUMNS]
+    print_records(documents, output, columns, to or screen(), empty)

@@ -70,7 +70,8 @@ def run(options: argparse.Namespace) -> int:
     found = [document(finding) for finding in scan.findings("")]
     if not found:
         source.check(survey)
-    print_findings(found, options.output, empty=f"No failed pull{source.scanned(survey, scan.lines, options.since)}.")
+    empty = f"No failed pull{source.scanned(survey, scan.lines, options.since)}."
+    print_findings(found, options.output, empty=empty, states=True)
     if damage:
         raise CommandError(damage)
     return 0
