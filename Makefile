@@ -1,4 +1,4 @@
-.PHONY: setup check test demo bench proto clean
+.PHONY: setup check test demo bench proto docs clean
 .DEFAULT_GOAL := check
 
 setup:
@@ -21,6 +21,9 @@ bench: setup
 
 proto: setup
 	@scripts/proto
+
+docs: setup
+	@scripts/docs
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
     cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     documented = {name for cell in cells for name in re.findall(r"`([a-z_.]+)`", cell)}
     assert documented == {*keys(AgentSettings), *keys(CollectorSettings)}
+
+
+def test_the_page_of_causes_is_what_the_catalogue_generates_today(tmp_path: Path) -> None:
+    subprocess.run([ROOT / "scripts/docs", tmp_path], check=True)
+    assert (tmp_path / "causes.md").read_text() == (ROOT / "docs/causes.md").read_text(), "run `make docs`"
 
 
 def test_every_command_is_in_the_readme() -> None:
