@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,3 +61,8 @@ def test_overlong_and_undecodable_lines_are_borne() -> None:
 
 def test_command_is_known() -> None:
     assert callable(build_parser().parse_args(["classify"]).run)
+
+
+def test_every_key_is_documented() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs/classify.md").read_text()
+    assert [row.split("`")[1] for row in page.splitlines() if row.startswith("| `")] == KEYS
