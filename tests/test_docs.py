@@ -1,18 +1,28 @@
 """The documents tell the truth about what can be checked: settings, keys and commands."""
 
 import argparse
+import dataclasses
 import re
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.routing import Route
 
 from pullwhy.cli.main import build_parser
+from pullwhy.collector import metrics as collector_metrics
+from pullwhy.collector.api import API
+from pullwhy.collector.params import FINDING_PARAMETERS, NODE_PARAMETERS
+from pullwhy.collector.records import NodeFacts
 from pullwhy.collector.settings import CollectorSettings
+from pullwhy.collector.store import SQLiteStore
 from pullwhy.config import AgentSettings, keys
+from pullwhy.node.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parent.parent
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("kind", [AgentSettings, CollectorSettings])
@@ -26,6 +36,24 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
     cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     documented = {name for cell in cells for name in re.findall(r"`([a-z_.]+)`", cell)}
     assert documented == {*keys(AgentSettings), *keys(CollectorSettings)}
+
+
+def test_every_route_parameter_and_key_of_a_node_is_documented() -> None:
+    text = (ROOT / "docs/api.md").read_text()
+    application = API(SQLiteStore.__new__(SQLiteStore), collector_metrics.Metrics(), set, lambda: NOW).application()
+    routes = [route.path for route in application.routes if isinstance(route, Route)]
+    assert len(routes) == 6
+    known = [*routes, *FINDING_PARAMETERS, *NODE_PARAMETERS, *(field.name for field in dataclasses.fields(NodeFacts))]
+    assert [name for name in known if f"`{name}`" not in text and f"`{name}[]`" not in text] == []
+
+
+def test_the_metrics_that_are_documented_are_those_that_exist_with_their_labels() -> None:
+    text = (ROOT / "docs/api.md").read_text()
+    exposed = f"{Metrics().text()}\n{collector_metrics.Metrics().text().decode()}"
+    samples = re.findall(r"^(pullwhy_\w+)(?:\{([^}]*)\})? ", exposed, re.MULTILINE)
+    known = {(name, *re.findall(r'(\w+)="', labels)) for name, labels in samples if not name.endswith("_created")}
+    rows = re.findall(r"^\| `(pullwhy_\w+)` \|([^|]*)\|", text, re.MULTILINE)
+    assert {(name, *re.findall(r"`(\w+)`", labels)) for name, labels in rows} == known
 
 
 def test_the_page_of_causes_is_what_the_catalogue_generates_today(tmp_path: Path) -> None:
