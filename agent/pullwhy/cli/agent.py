@@ -33,8 +33,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT; return the exit code."""
-    # gRPC's own lines would say again, and less clearly, what ours say.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     import asyncio  # noqa: PLC0415 - the other commands pass this file too
 
     from pullwhy.config import AgentSettings, ConfigError, load  # noqa: PLC0415

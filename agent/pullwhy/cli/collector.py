@@ -21,8 +21,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT."""
-    # gRPC's own lines would say again, and less clearly, what ours say.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     import asyncio  # noqa: PLC0415 - servers, for this command alone
 
     from pullwhy.collector.settings import CollectorSettings  # noqa: PLC0415

@@ -74,6 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _command(arguments: list[str] | None) -> int:
+    # Before gRPC is loaded: its own lines would say again, and less clearly, what ours say.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     options = build_parser().parse_args(arguments)
     try:
         return int(options.run(options))
