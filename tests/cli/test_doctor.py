@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pullwhy.cli.doctor import checklist
+from pullwhy.node.doctor import Check
+
 PULLWHY = Path(sys.executable).with_name("pullwhy")
 
 
@@ -26,6 +29,54 @@ def test_each_thing_that_is_not_seen_comes_with_its_mend(tmp_path: Path) -> None
 def test_the_walks_child_is_tried(tmp_path: Path) -> None:
     checks = {each["name"]: each for each in json.loads(doctor("--host-root", str(tmp_path), "-o", "json").stdout)}
     assert checks["walks"]["ok"], checks["walks"]
+
+
+CHECKS = (
+    Check("rights", True, "root"),
+    Check(
+        "kubelet log", False, "no journal entry of the kubelet can be read here", "mount the host's /var/log, read-only"
+    ),
+    Check("collector", True, "none is set", skipped=True),
+)
+
+
+def test_each_check_is_a_paragraph_that_keeps_to_the_width() -> None:
+    assert checklist(CHECKS, 40).splitlines() == [
+        "ok    rights: root",
+        "FAIL  kubelet log: no journal entry of",
+        "      the kubelet can be read here",
+        "      mend: mount the host's /var/log,",
+        "      read-only",
+        "skip  collector: none is set",
+    ]
+
+
+def test_marks_are_coloured_on_request_and_hostile_text_is_escaped() -> None:
+    text = checklist([Check("clock", False, "evil\x1b[2J")], 80, colour=True)
+    assert text.startswith("\x1b[31mFAIL\x1b[0m  clock: evil")
+    assert "\x1b[2J" not in text
+
+
+def test_the_checklist_says_what_the_records_say(tmp_path: Path) -> None:
+    text = " ".join(doctor("--host-root", str(tmp_path)).stdout.split())
+    for check in json.loads(doctor("--host-root", str(tmp_path), "-o", "json").stdout):
+        assert set(check) == {"name", "ok", "found", "mend"}
+        assert f"{check['name']}: " in text
+        assert " ".join(check["mend"].split()) in text
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--host-root", "/absent"), "--host-root /absent: no such directory"),
+        (("--runtime-endpoint", "tcp://127.0.0.1:1"), "--runtime-endpoint tcp://127.0.0.1:1: "),
+        (("--resolv-conf", "/etc"), "--resolv-conf /etc: is a directory"),
+    ],
+)
+def test_a_place_that_cannot_be_meant_is_one_clear_line(words: tuple[str, ...], named: str) -> None:
+    done = doctor(*words)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (64, "", 1)
+    assert named in done.stderr
 
 
 @pytest.mark.parametrize("content", ["clutser = 'a'\n", "= \n"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pullwhy.cli.main import EX_USAGE, CommandError
 from pullwhy.cli.output import FORMATS, Column, print_findings, print_records, screen, text_of, write
+from pullwhy.cli.places import add_places, check_files, check_places, check_socket, platform
 
 if TYPE_CHECKING:
     from pullwhy.model import Finding, PullFailure
@@ -49,12 +50,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("-o", "--output", choices=FORMATS, default="table")
     where = parser.add_argument_group("what is not where it is expected")
-    where.add_argument("--runtime-endpoint", metavar="SOCKET", default="", help="the runtime's CRI socket")
-    where.add_argument("--runtime-config", metavar="FILE", default="", help="the runtime's configuration file")
-    where.add_argument("--host-root", metavar="DIR", default="/", help="where the host's root is mounted")
-    where.add_argument("--resolv-conf", metavar="FILE", default="", help="the resolver settings that the runtime uses")
+    add_places(where)
     where.add_argument(
-        "--platform", metavar="OS/ARCH", default="", help="the platform to look for, such as linux/arm64"
+        "--platform",
+        metavar="OS/ARCH",
+        type=platform,
+        default="",
+        help="the platform to look for, such as linux/arm64 (default: this machine's)",
     )
     where.add_argument("--credentials", metavar="FILE", default="", help="a dockerconfigjson to ask the registry with")
     parser.set_defaults(run=run)
@@ -136,15 +138,11 @@ def _failure(options: argparse.Namespace) -> PullFailure | None:
 def _sources(options: argparse.Namespace) -> Sources:
     from pullwhy.node.plan import Sources  # noqa: PLC0415
 
-    for option in ("runtime_config", "resolv_conf", "credentials"):
-        path = getattr(options, option)
-        if path and not os.access(path, os.R_OK):
-            why = "cannot be read; run as root" if Path(path).exists() else "no such file"
-            raise CommandError(f"--{option.replace('_', '-')} {_shown(path)}: {why}", EX_USAGE)
-    if not Path(options.host_root).is_dir():
-        raise CommandError(f"--host-root {_shown(options.host_root)}: no such directory", EX_USAGE)
+    check_places(options)
+    check_socket(options)
+    check_files(options, "runtime_config", "resolv_conf", "credentials")
     return Sources(
-        host_root=Path(options.host_root),
+        host_root=Path(options.host_root or "/"),
         runtime_endpoint=options.runtime_endpoint,
         runtime_config=options.runtime_config,
         resolv_conf=options.resolv_conf,

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import asdict, replace
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pullwhy.cli.main import EX_USAGE, CommandError
-from pullwhy.cli.output import FORMATS, Column, print_records, screen, text_of
+from pullwhy.cli.output import CELL_LIMIT, FORMATS, print_records, screen, write
+from pullwhy.cli.places import add_places, check_files, check_places
+from pullwhy.diagnose.explain import DEFAULT_WIDTH, NARROWEST
+from pullwhy.text import printable
 
 if TYPE_CHECKING:
     from pullwhy.config import AgentSettings
     from pullwhy.node.doctor import Check
     from pullwhy.node.plan import Sources
 
-_COLUMNS: Final = (
-    Column("", lambda record, _: "OK" if record["ok"] else "FAIL", style=lambda record: "32" if record["ok"] else "31"),
-    Column("CHECK", text_of("name")),
-    Column("FOUND", text_of("found"), shrink=True),
-    Column("MEND", text_of("mend"), shrink=True),
-)
+_MARKS: Final = {"ok": "32", "FAIL": "31", "skip": "2"}
+"""How a check ended, and its ANSI style."""
+_INDENT: Final = " " * 6
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,13 +31,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "doctor",
         help="say what the agent can and cannot see here",
-        description="Looks at everything that the agent needs on this machine and says how to mend what it cannot see.",
+        description="Looks at everything that the agent needs on this machine and says how to mend what it cannot see. "
+        "Exit code: 0 whatever was found, 64 usage error.",
     )
     parser.add_argument("--config", metavar="FILE", type=Path, help="the agent's settings in TOML")
-    parser.add_argument("--host-root", metavar="DIR", default="", help="where the host's root is mounted")
-    parser.add_argument("--runtime-endpoint", metavar="SOCKET", default="", help="the runtime's CRI socket")
-    parser.add_argument("--runtime-config", metavar="FILE", default="", help="the runtime's configuration file")
-    parser.add_argument("--resolv-conf", metavar="FILE", default="", help="the resolver settings that the runtime uses")
+    add_places(parser)
     parser.add_argument("-o", "--output", choices=FORMATS, default="table")
     parser.set_defaults(run=run)
 
@@ -45,16 +45,42 @@ def run(options: argparse.Namespace) -> int:
     import asyncio  # noqa: PLC0415 - every command passes here, few wait for anything
 
     checks = asyncio.run(_checks(_settings(options)))
-    records: list[dict[str, Any]] = [asdict(check) for check in checks]
-    if options.output == "table" and not screen().out.isatty():
-        options.output = "wide"
-    print_records(records, options.output, _COLUMNS, screen(), "Nothing was looked at.")
+    if options.output in {"json", "yaml"}:
+        print_records([_record(check) for check in checks], options.output, (), screen(), "")
+    else:
+        to = screen()
+        width = 1_000 if options.output == "wide" else max(to.width or DEFAULT_WIDTH, NARROWEST)
+        write(to.out, checklist(checks, width, colour=to.colour))
     return 0
+
+
+def checklist(checks: Sequence[Check], width: int, *, colour: bool = False) -> str:
+    """Return a paragraph a check, in lines of at most `width` columns: its mark, its name, what was found, the mend."""
+    return "".join(line + "\n" for check in checks for line in _lines(check, width, colour=colour))
+
+
+def _lines(check: Check, width: int, *, colour: bool) -> Iterator[str]:
+    mark = "skip" if check.skipped else "ok" if check.ok else "FAIL"
+    for number, line in enumerate(_wrapped(f"{check.name}: {check.found}", width)):
+        shown = f"\x1b[{_MARKS[mark]}m{mark:<4}\x1b[0m  " if colour else f"{mark:<4}  "
+        yield (_INDENT if number else shown) + line
+    for line in _wrapped(f"mend: {check.mend}", width) if check.mend else ():
+        yield _INDENT + line
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(printable(text, CELL_LIMIT), width - len(_INDENT), break_on_hyphens=False)
+
+
+def _record(check: Check) -> dict[str, Any]:
+    return {"name": check.name, "ok": check.ok, "found": check.found, "mend": check.mend}
 
 
 def _settings(options: argparse.Namespace) -> AgentSettings:
     from pullwhy.config import AgentSettings, ConfigError, load  # noqa: PLC0415
 
+    check_places(options)
+    check_files(options, "resolv_conf")
     try:
         settings = load(AgentSettings, options.config, os.environ)
     except ConfigError as error:

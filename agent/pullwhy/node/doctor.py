@@ -39,6 +39,8 @@ class Check:
     found: str
     mend: str = ""
     """What to do; empty where all is well."""
+    skipped: bool = False
+    """Whether there was nothing to look at."""
 
 
 def logs(settings: AgentSettings, now: datetime) -> list[Check]:
@@ -64,12 +66,20 @@ def runtime(sight: NodeSight) -> list[Check]:
     )
     config = view.config
     problems = [each.detail for each in (config.problems if config else ())]
-    file = config.file if config and config.file else "built-in defaults"
     process = view.process
+    nobody = not (answers or process or (config and config.file))
+    file = config.file if config and config.file else "built-in defaults"
+    file = "no runtime was found, so that none is known; the built-in defaults are assumed" if nobody else file
     proxies = process.proxies if process else None
     return [
         Check("CRI socket", answers, found, mend),
-        Check("runtime configuration", not problems, "; ".join(problems) or file, "see there" if problems else ""),
+        Check(
+            "runtime configuration",
+            not problems,
+            "; ".join(problems) or file,
+            "see there" if problems else "",
+            skipped=nobody,
+        ),
         Check(
             "runtime process",
             process is not None,
@@ -144,7 +154,8 @@ def collector(settings: AgentSettings) -> Check:
     """Try to connect to the collector."""
     address = settings.report.address
     if not address:
-        return Check("collector", True, "none is set (report.address); findings stay in the outbox")
+        found = "none is set (report.address); findings stay in the outbox"
+        return Check("collector", True, found, skipped=True)
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS):
