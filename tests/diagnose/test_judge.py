@@ -272,3 +272,10 @@ def test_every_cause_has_a_row() -> None:
 
 def test_every_remedy_is_reached() -> None:
     assert {row[5] for row in ROWS.values()} == set(BUILDERS)
+
+
+def test_the_platform_that_was_looked_for_is_named_where_it_is_known() -> None:
+    asked = judge(case(trace(passing(*UNTIL_MANIFEST), platform("linux/arm64"))))
+    assert "has no variant for the platform linux/amd64; it has linux/arm64" in asked.summary
+    told_only = judge(case(hypothesis=told(CauseId.PLATFORM_NOT_AVAILABLE, Stage.PLATFORM)))
+    assert told_only.summary.endswith("has no variant for this node's platform")

@@ -39,6 +39,7 @@ _DEFAULTS: dict[str, str] = {
     "storage_hint": "no space is left",
     "mount_hint": "a filesystem is mounted read-only",
     "missing": "no text tells one",
+    "wanted_hint": "this node's platform",
 }
 """Words for what only an observation could tell; what is not here is empty."""
 

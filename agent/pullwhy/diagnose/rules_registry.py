@@ -186,7 +186,11 @@ def platform_absent(_case: Case, failed: StageResult, _results: Results) -> Verd
         return None
     facts = failed.platform
     available = ", ".join(facts.available[:12]) or "none at all"
-    words = {"wanted": facts.wanted, "wanted_hint": f" {facts.wanted}", "available_hint": f"; it has {available}"}
+    words = {
+        "wanted": facts.wanted,
+        "wanted_hint": f"the platform {facts.wanted}",
+        "available_hint": f"; it has {available}",
+    }
     return verdict(CauseId.PLATFORM_NOT_AVAILABLE, failed, available=available, **words)
 
 
