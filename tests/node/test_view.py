@@ -41,10 +41,11 @@ def unseen(
 def test_without_a_runtime_nothing_of_it_was_checked(tmp_path: Path, image: str) -> None:
     assert unseen(tmp_path, image) == f"{NO_RUNTIME}was found"
     assert unseen(tmp_path, image, socket="/run/x.sock", answers=False) == f"{NO_RUNTIME}answers"
+    assert unseen(tmp_path, image, process=DIRECT) == f"{NO_RUNTIME}was found"
 
 
 @pytest.mark.parametrize(
-    ("process", "file", "answers"), [(HIDDEN, "", None), (None, FILE, None), (None, "", True), (HIDDEN, FILE, True)]
+    ("process", "file", "answers"), [(HIDDEN, FILE, None), (None, FILE, None), (None, "", True), (HIDDEN, "", True)]
 )
 def test_an_environment_that_is_hidden_may_hold_a_proxy(
     tmp_path: Path, process: RuntimeProcess | None, file: str, answers: bool | None
@@ -55,8 +56,8 @@ def test_an_environment_that_is_hidden_may_hold_a_proxy(
 
 @pytest.mark.parametrize("host", ["127.0.0.1:5000", "localhost:5000", "[::1]:5000"])
 def test_loopback_is_never_asked_through_a_proxy(tmp_path: Path, host: str) -> None:
-    assert unseen(tmp_path, f"{host}/a/b:1", process=HIDDEN) == ""
+    assert unseen(tmp_path, f"{host}/a/b:1", process=HIDDEN, answers=True) == ""
 
 
 def test_a_runtime_whose_environment_is_read_is_seen(tmp_path: Path) -> None:
-    assert unseen(tmp_path, "reg.example/a/b:1", process=DIRECT) == ""
+    assert unseen(tmp_path, "reg.example/a/b:1", process=DIRECT, answers=True) == ""

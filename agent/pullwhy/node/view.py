@@ -50,7 +50,9 @@ def node_view(sight: NodeSight, prepared: Prepared | None) -> NodeView:
 
 def _unseen(sight: NodeSight, prepared: Prepared | None) -> str:
     view, process = sight.view, sight.view.process
-    if not sight.runtime_answers and process is None and not (view.config and view.config.file):
+    # A process without a socket here may be another machine's, as in a container of its own.
+    found = sight.runtime_answers or (process and view.socket) or (view.config and view.config.file)
+    if not found:
         why = "answers" if view.socket else "was found"
         return f"the runtime's configuration, proxy and disk were not checked, because no runtime {why}"
     hosts = prepared.effective.endpoints if prepared and prepared.effective else ()
