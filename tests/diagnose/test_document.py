@@ -66,7 +66,8 @@ def test_times_are_utc_with_z() -> None:
 
 def test_an_id_is_stable_and_tells_its_parts_apart() -> None:
     one = finding_id("node-a", "web:1", CauseId.TAG_NOT_FOUND)
-    assert one == "1c7345e5417ce4bb"
+    assert one == "7a65b5b81888f229"
+    assert finding_id("node-a", "docker.io/library/web:1", CauseId.TAG_NOT_FOUND) == one
     assert (
         len(
             {

@@ -55,7 +55,7 @@ def test_the_cause_is_the_fault_that_was_made(fleet: Fleet, generation: str, fau
         generation = next(iter(fleet.nodes))
     node = fleet.nodes[generation]
 
-    found = fleet.world.finding(pod_name(fault), node.name, seconds=120)
+    found = fleet.world.finding(pod_name(fault), node.name, seconds=120, factors=fault.factors)
 
     assert told(found) == (fault.cause, fault.stage, fault.via), context(found)
     assert found["confidence"] == fault.confidence, context(found)

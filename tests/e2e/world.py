@@ -86,15 +86,18 @@ class World:
         found: list[dict[str, Any]] = json.loads(answer.stdout)
         return found
 
-    def finding(self, pod: str, node: str, *, seconds: float = 60, settled: bool = True) -> dict[str, Any]:
-        """Wait for the active finding that names *pod*; with *settled*, one that is more than text."""
+    def finding(self, pod: str, node: str, *, seconds: float = 60, factors: Sequence[str] = ()) -> dict[str, Any]:
+        """Wait for the active finding that names *pod*, once its walk is done and it has the *factors*.
+
+        How the pod spells its image, and so whether the tag was assumed, only the kubelet's first back-off line tells.
+        """
         end = time.monotonic() + seconds
         last: dict[str, Any] | None = None
         while time.monotonic() < end:
             for found in self.findings("--node", node):
                 if found["state"] == "Active" and any(one["name"] == pod for one in found["pods"]):
                     last = found
-            if last is not None and (last["trace"] or not settled):
+            if last is not None and last["trace"] and set(factors) <= set(last["factors"]):
                 return last
             time.sleep(0.5)
         if last is not None:

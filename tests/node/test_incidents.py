@@ -84,6 +84,16 @@ def test_a_line_without_an_image_belongs_to_the_incident_of_its_container() -> N
     assert only(tracker(failure(0), failure(15, image=""))).attempts == 2
 
 
+@pytest.mark.parametrize(
+    "spellings", [("web:latest", "web", "web:latest"), ("web", "web:latest"), ("web:latest", "web")]
+)
+def test_an_image_without_a_tag_is_one_incident_as_the_pod_spells_it(spellings: tuple[str, ...]) -> None:
+    tracked = Tracker(str)
+    closed = [one for i, image in enumerate(spellings) for one in tracked.failed(failure(i, image=image))[1]]
+    assert closed == []
+    assert (only(tracked).image, only(tracked).attempts) == ("web", len(spellings))
+
+
 def test_another_image_in_the_same_container_supersedes_the_first() -> None:
     tracked = tracker(failure(0))
     assert states(tracked.failed(failure(20, image="registry.example/shop/web:2"))[1]) == [State.SUPERSEDED]

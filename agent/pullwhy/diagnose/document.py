@@ -6,6 +6,7 @@ from typing import Any
 
 from pullwhy.diagnose.codec import InvalidDocument, decode, encode
 from pullwhy.diagnose.remedy import render
+from pullwhy.image import InvalidReference, parse
 from pullwhy.model import CauseId, Diagnosis, FailingPod, Finding, RemedyRef
 
 __all__ = ["InvalidDocument", "decode", "document", "encode", "finding_id", "rfc3339"]
@@ -14,12 +15,19 @@ _ID_DIGITS = 16
 
 
 def finding_id(node: str, image: str, cause: CauseId) -> str:
-    """Return the id that is the same whenever `image` fails on `node` by `cause`: 16 hex digits."""
+    """Return the id that is the same whenever `image`, however it is spelled, fails on `node` by `cause`: 16 hex digits."""
     digest = hashlib.sha256()
-    for part in (node, image, cause.value):
+    for part in (node, _normalised(image), cause.value):
         data = part.encode("utf-8", "replace")
         digest.update(len(data).to_bytes(4, "big") + data)
     return digest.hexdigest()[:_ID_DIGITS]
+
+
+def _normalised(image: str) -> str:
+    try:
+        return str(parse(image))
+    except InvalidReference:
+        return image
 
 
 def rfc3339(moment: datetime | None) -> str | None:

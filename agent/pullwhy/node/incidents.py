@@ -23,6 +23,9 @@ not confirmed. Where it did answer it is likely to come back, and is waited for.
 LOOKS: Final = 2
 """How often in a row a pod must be missing from CRI: the kubelet replaces sandboxes."""
 
+LATEST: Final = ":latest"
+"""The kubelet's pull lines add it to an image without a tag, its back-off lines do not (kubelet 1.24 to 1.36: images/image_manager.go)."""
+
 Key = tuple[str, str, str]
 """Pod uid (or namespace/name), container, image."""
 Topic = str
@@ -193,11 +196,13 @@ class Tracker:
         """Return the incident with `failure` added; None where the same line was seen already."""
         image = failure.image or self._image(failure)
         real = failure.reason is not Reason.IMAGE_PULL_BACK_OFF
-        key = (_pod_key(failure.pod), failure.container, image)
-        known = self._open.get(key)
-        if known is None and (unnamed := self._open.get((*key[:2], ""))) is not None:
-            self._drop(unnamed)  # a later line tells its image
-            known = unnamed
+        pod = (_pod_key(failure.pod), failure.container)
+        known = self._open.get((*pod, image)) or self._open.get((*pod, image.removesuffix(LATEST)))
+        if known is not None:
+            image = known.image
+        elif (other := self._open.get((*pod, image + LATEST)) or self._open.get((*pod, ""))) is not None:
+            self._drop(other)  # a later line tells its image, or how the pod itself spells it
+            known = other
         topic = self._topic(failure.message)
         if known is None:
             known = Incident(
