@@ -14,7 +14,9 @@ PACKAGE = Path(pullwhy.__file__).parent
 
 # Lowest first: a room may import from its own layer's shared modules and from every layer below, never from above or beside.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"", "model", "image", "secret", "text", "redact", "gotext", "syncerror", "pulltext", "cgroup", "pb"}),
+    frozenset(
+        {"", "failure", "model", "image", "secret", "text", "redact", "gotext", "syncerror", "pulltext", "cgroup", "pb"}
+    ),
     frozenset({"trace"}),
     frozenset({"plan", "config"}),
     frozenset({"watch", "runtime", "probe", "diagnose"}),

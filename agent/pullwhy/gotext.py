@@ -31,7 +31,9 @@ _ESCAPE: Final = re.compile(
     r"((?:\\x[0-9a-fA-F]{2}|\\[0-3][0-7]{2})+)|\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL
 )
 _BYTE: Final = re.compile(r"\\x([0-9a-fA-F]{2})|\\([0-3][0-7]{2})")
-_KEY: Final = re.compile(r"[ \t]*+([A-Za-z_][\w.\-/]{0,127})=")
+_NAME: Final = r"[ \t]*+([A-Za-z_][\w.\-/]{0,127})="
+_KEY: Final = re.compile(_NAME)
+_QUOTED_PAIR: Final = re.compile(_NAME + LITERAL, re.DOTALL)
 _BARE: Final = re.compile(r"[^\s]*+")
 _MULTILINE: Final = re.compile(r"<\n((?:\t[^\n]*+\n)*+) >")
 _JSON: Final = json.JSONDecoder()
@@ -68,10 +70,12 @@ def unescape(text: str) -> str:
     if "\\" not in text:
         return text
     # Nearly every escape is one of these; each pair of backslashes is one token, so between pairs plain replacing is right.
-    plain = [part.replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t") for part in text.split("\\\\")]
-    if not any("\\" in part for part in plain):
-        return "\\".join(plain)
-    return _ESCAPE.sub(_unescaped, text)
+    plain = [part.replace('\\"', '"') for part in text.split("\\\\")]
+    if "\\" in "".join(plain):
+        plain = [part.replace("\\n", "\n").replace("\\t", "\t") for part in plain]
+        if "\\" in "".join(plain):
+            return _ESCAPE.sub(_unescaped, text)
+    return "\\".join(plain)
 
 
 def pairs(text: str, start: int = 0) -> dict[str, str]:
@@ -82,10 +86,14 @@ def pairs(text: str, start: int = 0) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for _ in range(MAX_PAIRS):
-        key = _KEY.match(text, start)
-        if key is None:
-            break
-        value, start = _value(text, key.end())
+        key = _QUOTED_PAIR.match(text, start)  # nearly every pair of an error is one
+        if key is not None:
+            value, start = unescape(key[2]), key.end()
+        else:
+            key = _KEY.match(text, start)
+            if key is None:
+                break
+            value, start = _value(text, key.end())
         found.pop(key[1], None)
         found[key[1]] = value
     return found

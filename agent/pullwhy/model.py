@@ -1,10 +1,14 @@
-"""The vocabulary: what a failure, an incident's diagnosis and a finding are; imports nothing of ours."""
+"""The vocabulary: what a failure, an incident's diagnosis and a finding are; imports nothing of ours but its own first part."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from pullwhy.failure import PodRef as PodRef  # noqa: PLC0414 - part of the vocabulary
+from pullwhy.failure import PullFailure as PullFailure  # noqa: PLC0414 - part of the vocabulary
+from pullwhy.failure import Reason as Reason  # noqa: PLC0414 - part of the vocabulary
 
 SCHEMA = "pullwhy/v1"
 """Names the JSON form of a finding; a field may be added within it, never renamed or removed."""
@@ -85,21 +89,6 @@ class Factor(enum.StrEnum):
     JOURNAL_SUPPRESSED = "JournalSuppressed"
 
 
-class Reason(enum.StrEnum):
-    """The kubelet's own word for a failure (kubelet 1.24 to 1.36: images/types.go, cri-api/pkg/errors)."""
-
-    ERR_IMAGE_PULL = "ErrImagePull"
-    IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
-    ERR_IMAGE_NEVER_PULL = "ErrImageNeverPull"
-    INVALID_IMAGE_NAME = "InvalidImageName"
-    IMAGE_INSPECT_ERROR = "ImageInspectError"
-    REGISTRY_UNAVAILABLE = "RegistryUnavailable"
-    SIGNATURE_VALIDATION_FAILED = "SignatureValidationFailed"
-    IMAGE_VOLUME_MOUNT_FAILED = "ImageVolumeMountFailed"
-    CREATE_POD_SANDBOX_ERROR = "CreatePodSandboxError"
-    PULL_HANGS = "PullHangs"  # ours: the runtime began a pull and neither ended it nor made progress
-
-
 class CauseId(enum.StrEnum):
     """The closed set of causes; each has a declared value in diagnose/causes.py."""
 
@@ -171,38 +160,6 @@ class ScopeVerdict(enum.StrEnum):
     REGISTRY_WIDE = "RegistryWide"
     IMAGE_WIDE = "ImageWide"
     UNKNOWN = "Unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class PodRef:
-    """A pod as the kubelet names it. A static pod's uid is the hash of its manifest."""
-
-    namespace: str
-    name: str
-    uid: str = ""
-
-    @property
-    def key(self) -> str:
-        """What tells this pod from others: its uid, or namespace and name where a line gave none."""
-        return self.uid or f"{self.namespace}/{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class PullFailure:
-    """One failure line, recognised. It is a hypothesis until CRI confirms pod and image: a registry's answer can forge a line."""
-
-    when: datetime
-    unit: str
-    reason: Reason
-    message: str
-    """The innermost text: unquoted, redacted, without the kubelet's wrapping."""
-    pod: PodRef | None = None
-    container: str = ""
-    image: str = ""
-    """As the pod names it, with the kubelet's defaulted `:latest`; empty where the line does not tell."""
-    credentials_sent: bool | None = None
-    """Whether any credential matched, where the kubelet's lines tell: it writes `Failed to pull image` only when none did
-    (kubelet 1.24 to 1.36: kuberuntime_image.go)."""
 
 
 @dataclass(frozen=True, slots=True)

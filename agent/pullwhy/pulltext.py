@@ -14,9 +14,11 @@ _PUNCTUATION: Final = ":;,."
 """Ends a reference in prose, never in itself."""
 
 # kubelet 1.24 to 1.36: pkg/kubelet/images/image_manager.go prints the pod's own spelling (with `:latest` where defaulted).
+# One literal start for each: then the search looks at no position where none of them can begin.
 _POD_SPELLING: Final = re.compile(
-    r"(?:Back-off pulling image|Failed to apply default image tag|Container image(?= \"[^\"]{0,4096}\" is not present)"
-    rf"|Failed to inspect image|[Ff]ailed to pull image) {LITERAL}"
+    rf"Back-off pulling image {LITERAL}|Failed to apply default image tag {LITERAL}"
+    rf"|Container image(?= \"[^\"]{{0,4096}}\" is not present) {LITERAL}|Failed to inspect image {LITERAL}"
+    rf"|Failed to pull image {LITERAL}|failed to pull image {LITERAL}"
     r"|image pull failed for (?P<prose>\S{1,4096}+) because"
 )
 _SANDBOX_SPELLING: Final = re.compile(rf"(?:get sandbox image|failed to pull image|failed pulling image) {LITERAL}")

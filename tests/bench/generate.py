@@ -3,7 +3,7 @@
 import random
 import sys
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 KUBELET_SHARE: Final = 0.10
 FAILURE_SHARE: Final = 0.01
@@ -71,7 +71,7 @@ def _entry(index: int, unit: str, message: str) -> str:
     )
 
 
-def write(out: BinaryIO, count: int, seed: int = 7) -> None:
+def write(out: IO[bytes], count: int, seed: int = 7) -> None:
     """Write the export stream to `out`."""
     batch: list[str] = []
     for entry in entries(count, seed):

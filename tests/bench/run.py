@@ -1,5 +1,6 @@
 """`make bench`: the figures of the design's bars that can be measured on one machine."""
 
+import compileall
 import os
 import shutil
 import statistics
@@ -10,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import pullwhy
 from bench import generate
 
 ENTRIES: Final = 1_000_000
-ROUNDS: Final = 7
+ROUNDS: Final = 9
 BAR: Final = 1.8
 JOURNAL_REMOTE: Final = Path("/lib/systemd/systemd-journal-remote")
 HERE: Final = Path(__file__).resolve().parent
@@ -36,7 +38,7 @@ def make_journal(folder: Path, entries: int) -> None:
     if not JOURNAL_REMOTE.exists():
         sys.exit("bench: systemd-journal-remote is missing: apt-get install systemd-journal-remote")
     print(f"bench: writing a journal of {entries:,} entries, about a minute for a million", flush=True)
-    argv = [JOURNAL_REMOTE, "--split-mode=none", "-o", folder / "bench.journal", "-"]
+    argv: list[str | Path] = [JOURNAL_REMOTE, "--split-mode=none", "-o", folder / "bench.journal", "-"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as writer:
         assert writer.stdin is not None
         generate.write(writer.stdin, entries)
@@ -54,22 +56,34 @@ def build_reader(folder: Path) -> Path:
     return binary
 
 
-def read_and_recognise(folder: Path, reader: Path) -> float:
-    """Compare reading and recognising with the C reader, round by round; print and return the median ratio."""
-    yardstick = [reader, folder, "kubelet.service"]
-    ours = [sys.executable, "-m", "bench.recognise", folder]
+def read_and_recognise(folder: Path, reader: Path, empty: Path) -> tuple[float, float]:
+    """Compare reading and recognising with the C reader, round by round; print and return the median ratios.
+
+    The first is of the whole CPU time of both programs. The second leaves out what each of them takes for a journal without
+    entries: starting, loading, opening, ending.
+    """
+    yardstick: list[str | Path] = [reader, folder, "kubelet.service"]
+    ours: list[str | Path] = [sys.executable, HERE / "recognise.py", folder]
+    idle: list[list[str | Path]] = [[reader, empty, "kubelet.service"], [*ours[:2], empty]]
     cpu_seconds(yardstick)  # warms the page cache for both
-    ratios = []
+    whole, work = [], []
     for number in range(1, ROUNDS + 1):
         c_seconds, c_said = cpu_seconds(yardstick)
         our_seconds, our_said = cpu_seconds(ours)
-        ratios.append(our_seconds / c_seconds)
+        c_idle, our_idle = (cpu_seconds(argv)[0] for argv in idle)
+        whole.append(our_seconds / c_seconds)
+        work.append((our_seconds - our_idle) / (c_seconds - c_idle))
         print(
-            f"  round {number}: C {c_seconds:.3f} s ({c_said.split()[0]} entries), pullwhy {our_seconds:.3f} s "
-            f"({our_said} failures), ratio {ratios[-1]:.2f}",
+            f"  round {number}: C {c_seconds:.3f} s ({c_said.split()[0]} entries), pullwhy {our_seconds:.3f} s ({our_said} "
+            f"failures), ratio {whole[-1]:.2f}; of which start-up {c_idle:.3f} s and {our_idle:.3f} s, without it {work[-1]:.2f}",
             flush=True,
         )
-    return statistics.median(ratios)
+    return statistics.median(whole), statistics.median(work)
+
+
+def compile_package() -> None:
+    """Write the bytecode that every installation has, so that no round compiles a checkout's changed modules."""
+    compileall.compile_dir(Path(pullwhy.__file__).parent, quiet=1)
 
 
 def main() -> int:
@@ -77,16 +91,17 @@ def main() -> int:
     entries = int(sys.argv[1]) if len(sys.argv) > 1 else ENTRIES
     folder = Path(tempfile.mkdtemp(prefix="pullwhy-bench-"))
     try:
-        journal = folder / "journal"
+        journal, empty = folder / "journal", folder / "empty"
         journal.mkdir()
+        empty.mkdir()
+        compile_package()
         make_journal(journal, entries)
-        median = read_and_recognise(journal, build_reader(folder))
+        whole, work = read_and_recognise(journal, build_reader(folder), empty)
     finally:
         shutil.rmtree(folder)
-    verdict = "met" if median <= BAR else f"missed by {median - BAR:.2f}"
-    print(
-        f"read + recognise, CPU with start-up, median of {ROUNDS}: {median:.2f} x the C reader (bar {BAR}: {verdict})"
-    )
+    verdict = "met" if whole <= BAR else f"missed by {whole - BAR:.2f}"
+    print(f"read + recognise, CPU with start-up, median of {ROUNDS}: {whole:.2f} x the C reader (bar {BAR}: {verdict})")
+    print(f"the same without start-up (less the CPU for an empty journal): {work:.2f} x the C reader (no bar)")
     return 0
 
 

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
-from pullwhy.model import PodRef
+from pullwhy.failure import PodRef
 
 
 class RuntimeEventKind(enum.StrEnum):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pullwhy import pulltext
-from pullwhy.model import PodRef, PullFailure, Reason
+from pullwhy.failure import PodRef, PullFailure, Reason
 from pullwhy.redact import redact
 from pullwhy.syncerror import SyncFailure, sync_failures, without_back_off
 from pullwhy.watch import klog

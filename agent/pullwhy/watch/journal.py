@@ -29,6 +29,8 @@ MAX_FIELD: Final = 64 * 1024
 """Bytes of one field; journald itself splits stream lines at 48 KiB (systemd 257: LineMax=)."""
 SLICE: Final = 2000
 """Entries read at most before the caller gets a turn: some milliseconds."""
+STORED_SLICE: Final = 10 * SLICE
+"""The same for a stored journal, where nothing else waits for a turn."""
 MAX_LINES: Final = 200
 """Lines handed over at once: each may have 48 KiB."""
 
@@ -176,6 +178,7 @@ class JournalReader:
     def _read(self, limit: int) -> Slice:
         advance, get, accept = self._reader._next, self._reader._get, self._accept  # noqa: SLF001 - its lean API
         lines: list[LogLine] = []
+        told_of_drops = not self._place.stored
         count, suppressed, end = limit, 0, False
         for number in range(limit):
             if not advance():
@@ -190,7 +193,7 @@ class JournalReader:
                 if len(lines) >= MAX_LINES:
                     count = number + 1
                     break
-            elif message[:1] == b"S":  # of "Suppressed", at a fraction of the cost
+            elif told_of_drops and message[:1] == b"S":  # of "Suppressed", at a fraction of the cost
                 suppressed += self._dropped(message)
         if count:
             self._position = JournalPosition(self._reader._get_cursor(), self._reader._get_realtime())  # noqa: SLF001
@@ -230,7 +233,7 @@ def read_stored(path: Path, since: datetime | None = None) -> Iterator[LogLine]:
     follower.open(None, since or datetime.fromtimestamp(0, UTC))
     try:
         while True:
-            part = follower.read()
+            part = follower.read(STORED_SLICE)
             yield from part.lines
             if part.end:
                 return

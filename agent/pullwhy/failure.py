@@ -1,0 +1,54 @@
+"""What a log tells of a failed pull; apart from the model, because a scan needs no more of it and begins in less time."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+
+class Reason(enum.StrEnum):
+    """The kubelet's own word for a failure (kubelet 1.24 to 1.36: images/types.go, cri-api/pkg/errors)."""
+
+    ERR_IMAGE_PULL = "ErrImagePull"
+    IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
+    ERR_IMAGE_NEVER_PULL = "ErrImageNeverPull"
+    INVALID_IMAGE_NAME = "InvalidImageName"
+    IMAGE_INSPECT_ERROR = "ImageInspectError"
+    REGISTRY_UNAVAILABLE = "RegistryUnavailable"
+    SIGNATURE_VALIDATION_FAILED = "SignatureValidationFailed"
+    IMAGE_VOLUME_MOUNT_FAILED = "ImageVolumeMountFailed"
+    CREATE_POD_SANDBOX_ERROR = "CreatePodSandboxError"
+    PULL_HANGS = "PullHangs"  # ours: the runtime began a pull and neither ended it nor made progress
+
+
+@dataclass(frozen=True, slots=True)
+class PodRef:
+    """A pod as the kubelet names it. A static pod's uid is the hash of its manifest."""
+
+    namespace: str
+    name: str
+    uid: str = ""
+
+    @property
+    def key(self) -> str:
+        """What tells this pod from others: its uid, or namespace and name where a line gave none."""
+        return self.uid or f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class PullFailure:
+    """One failure line, recognised. It is a hypothesis until CRI confirms pod and image: a registry's answer can forge a line."""
+
+    when: datetime
+    unit: str
+    reason: Reason
+    message: str
+    """The innermost text: unquoted, redacted, without the kubelet's wrapping."""
+    pod: PodRef | None = None
+    container: str = ""
+    image: str = ""
+    """As the pod names it, with the kubelet's defaulted `:latest`; empty where the line does not tell."""
+    credentials_sent: bool | None = None
+    """Whether any credential matched, where the kubelet's lines tell: it writes `Failed to pull image` only when none did
+    (kubelet 1.24 to 1.36: kuberuntime_image.go)."""
