@@ -1,5 +1,7 @@
 """Writes the catalogue of causes as a page for people, from the declarations that the program itself uses."""  # noqa: INP001 - a script
 
+from __future__ import annotations
+
 import re
 import sys
 from collections.abc import Iterator

@@ -1,5 +1,7 @@
 """The named values that summaries and remedies speak of."""
 
+from __future__ import annotations
+
 import re
 
 from pullwhy.diagnose.case import Case

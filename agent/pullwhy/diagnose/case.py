@@ -1,5 +1,7 @@
 """What the judge is given: everything that is known about one image on one node, and nothing that must still be looked up."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final

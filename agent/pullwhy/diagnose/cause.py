@@ -1,5 +1,7 @@
 """The type of a catalogue entry."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from pullwhy.model import Answer, CauseId, Stage

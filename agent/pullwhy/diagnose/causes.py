@@ -1,5 +1,7 @@
 """The catalogue of causes: every thing that a person may have to mend, declared once."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from types import MappingProxyType
 

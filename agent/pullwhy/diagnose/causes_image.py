@@ -1,5 +1,7 @@
 """Catalogue, part one: causes that lie in the reference, the image, the right to it, or a limit on asking for it."""
 
+from __future__ import annotations
+
 from pullwhy.diagnose.cause import Cause
 from pullwhy.model import Answer, CauseId, Stage
 

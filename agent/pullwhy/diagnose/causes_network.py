@@ -1,5 +1,7 @@
 """Catalogue, part two: causes between this node and the registry, in the order of the pull path."""
 
+from __future__ import annotations
+
 from pullwhy.diagnose.cause import Cause
 from pullwhy.model import Answer, CauseId, Stage
 

@@ -1,5 +1,7 @@
 """Catalogue, part three: causes on this node itself, and the two that say that there is none to name."""
 
+from __future__ import annotations
+
 from pullwhy.diagnose.cause import ANY_STAGE, Cause
 from pullwhy.model import Answer, CauseId, Stage
 

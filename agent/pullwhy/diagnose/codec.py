@@ -1,5 +1,7 @@
 """A finding as the agent sends it to the collector: JSON with the remedy by id, bounded on both sides."""
 
+from __future__ import annotations
+
 import dataclasses
 import enum
 from datetime import UTC, datetime

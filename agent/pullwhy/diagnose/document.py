@@ -1,5 +1,7 @@
 """A finding as programs read it: the JSON contract `pullwhy/v1`, with the remedy rendered and times in RFC 3339 UTC."""
 
+from __future__ import annotations
+
 import hashlib
 from datetime import UTC, datetime
 from typing import Any

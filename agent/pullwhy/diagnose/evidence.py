@@ -1,5 +1,7 @@
 """Turn what was observed into short facts, each with its source, that convince somebody who knows the trade."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 
 from pullwhy.diagnose.case import MESSAGE, Case

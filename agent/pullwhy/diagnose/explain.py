@@ -1,5 +1,7 @@
 """The long text about one finding, for people: what it is, the proof, who waits, whether it heals, and what to do."""
 
+from __future__ import annotations
+
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime

@@ -1,5 +1,7 @@
 """Contributing circumstances: true beside the cause, and worth knowing when mending it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from pullwhy.diagnose.case import Case

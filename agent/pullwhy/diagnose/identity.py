@@ -1,5 +1,7 @@
 """As whom the kubelet asked, and whether the walk's identity reaches as far."""
 
+from __future__ import annotations
+
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.causes import ACCESS
 from pullwhy.diagnose.reading import ORDER

@@ -1,5 +1,7 @@
 """The judge: one root cause, its support, its evidence and one remedy, from what is known of an image on a node; pure."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 from pullwhy.diagnose.arguments import arguments, summarise

@@ -1,5 +1,7 @@
 """The parts of a remedy: its values, checked and quoted in one place, its commands, and phrases that several share."""
 
+from __future__ import annotations
+
 import re
 import shlex
 from collections.abc import Callable, Mapping

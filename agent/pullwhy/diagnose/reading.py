@@ -1,5 +1,7 @@
 """Read a trace as the runtime would live it: endpoint by endpoint, each with its decisive failure, then the outcome of all."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

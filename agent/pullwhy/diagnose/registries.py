@@ -4,6 +4,8 @@ Sources: the services' own documentation and observed answers; a service that hi
 is absent or closed to the asker.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 

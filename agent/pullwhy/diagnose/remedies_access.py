@@ -1,5 +1,7 @@
 """Remedies where the right to pull, or the number of pulls, must change."""
 
+from __future__ import annotations
+
 from pullwhy.diagnose.prescription import SOURCE_FIRST, Builder, Command, Remedy, Values, check, joined, quote
 
 _HUB_KEY = "https://index.docker.io/v1/"

@@ -1,5 +1,7 @@
 """Remedies where the reference, the image or the pull policy must change."""
 
+from __future__ import annotations
+
 from pullwhy.diagnose.prescription import (
     Builder,
     Command,

@@ -1,5 +1,7 @@
 """Remedies between the node and the registry: names, routes, proxies, mirrors, and the registry's own service."""
 
+from __future__ import annotations
+
 from pullwhy.diagnose.prescription import (
     NO_RESTART,
     SOURCE_FIRST,

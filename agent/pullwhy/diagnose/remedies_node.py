@@ -1,5 +1,7 @@
 """Remedies on the node itself: the runtime's configuration, its disks, its service and its own store."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 from pullwhy.diagnose.prescription import (

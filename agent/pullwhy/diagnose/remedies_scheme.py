@@ -1,5 +1,7 @@
 """Remedies where one side speaks HTTP and the other HTTPS, for the configuration of this node's own runtime."""
 
+from __future__ import annotations
+
 from pullwhy.diagnose.prescription import (
     NO_RESTART,
     SOURCE_FIRST,

@@ -1,5 +1,7 @@
 """Remedies for certificates, trust and schemes, for the configuration of this node's own runtime."""
 
+from __future__ import annotations
+
 from pullwhy.diagnose.prescription import (
     NO_RESTART,
     SOURCE_FIRST,

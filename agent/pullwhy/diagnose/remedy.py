@@ -1,5 +1,7 @@
 """Render remedies: by id and typed arguments into text and quoted commands; the one place where commands are made."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType

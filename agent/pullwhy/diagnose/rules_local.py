@@ -1,5 +1,7 @@
 """Rules over what is known on the node without asking anybody: the reference, the policy, files, disks, the runtime."""
 
+from __future__ import annotations
+
 from pathlib import PurePosixPath
 
 from pullwhy.diagnose.case import MESSAGE, Case

@@ -1,5 +1,7 @@
 """Rules over what the registry answers: limits, policies, refusals, absences, and content that is not what it should be."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 

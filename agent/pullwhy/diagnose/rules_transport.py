@@ -1,5 +1,7 @@
 """Rules over the way to the registry: proxy, name, connection, TLS, and answers that never came."""
 
+from __future__ import annotations
+
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.verdict import Results, Verdict, has_fault, verdict
 from pullwhy.model import CauseId, Stage, Via

@@ -1,5 +1,7 @@
 """What one rule says about what was observed, and how one result's facts are read."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit

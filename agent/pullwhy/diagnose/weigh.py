@@ -1,5 +1,7 @@
 """Weigh what was told against what was seen: which cause stands, and how well it is supported."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
