@@ -80,6 +80,21 @@ def test_safe_reproduction_leaves_nothing_in_the_runtime(world: World, node: Nod
     assert node.containerd.ctr("content", "list", "--quiet") == contents
 
 
+def test_diagnose_confirms_in_the_runtimes_own_words_and_leaves_nothing(world: World, node: Node) -> None:
+    before = node.containerd.images()
+    contents = node.containerd.ctr("content", "list", "--quiet")
+    image = f"{world.servers.plain_for(node).host}/shop/web:never-pushed"
+
+    answer = node.run([world.pullwhy, "diagnose", image, "-o", "json"], check=False)
+
+    (found,) = json.loads(answer.stdout)
+    assert answer.returncode == 1
+    assert (found["cause"], found["confidence"]) == ("TagNotFound", "Proved")
+    assert (found["reproduction"]["outcome"], found["reproduction"]["code"]) == ("Failed", "NotFound")
+    assert node.containerd.images() == before
+    assert node.containerd.ctr("content", "list", "--quiet") == contents
+
+
 def test_an_image_that_would_now_come_is_not_pulled(world: World, node: Node) -> None:
     faults = world.servers.faulty_for(node)
     image = faults.set("flickers", "layer-corrupt")
