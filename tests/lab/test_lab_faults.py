@@ -65,7 +65,7 @@ def test_registries_with_tls_and_credentials(lab: Lab, nodes: list[Node], varian
     node.trust(registry.place, lab.authority.pem)
     if variant != "tls":
         refused = node.kubelet.add_pod(f"{variant}-anonymous", image)
-        node.journal.wait_for(f'{host}/team/app:1\\\\\\": failed to resolve image: pull access denied')
+        assert any(words in node.wait_failure(refused) for words in ("pull access denied", "401 Unauthorized"))
         node.kubelet.remove_pod(refused)
     node.kubelet.add_pod(f"{variant}-known", image, credentials=[Credential(host, USER, PASSWORD)])
     wait_for(f"{image} on {node.name}", lambda: image in node.containerd.images(), seconds=20)
@@ -96,7 +96,10 @@ def test_a_repository_recovers_when_its_fault_is_taken_away(lab: Lab, nodes: lis
 
 
 def test_a_forged_line_comes_apart_only_in_the_multi_line_form(lab: Lab, nodes: list[Node]) -> None:
-    node, registry = nodes[-1], lab.fault_registry("forger.lab.test")
+    node = nodes[-1]
+    if node.containerd.version.startswith(("1.", "2.0")):
+        return  # the registry's words stand on one line there: only containerd from 2.1.3 on breaks it
+    registry = lab.fault_registry("forger.lab.test")
     node.trust(registry.place, lab.authority.pem)
     node.kubelet.add_pod("victim", registry.set("app", "body-forged-line"))
     line = node.journal.wait_for('pod="default/victim"')
