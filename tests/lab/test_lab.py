@@ -102,16 +102,20 @@ def test_a_flood_of_lines_is_suppressed_and_journald_says_so(lab: Lab) -> None:
     node = lab.node("node-flooded")
     node.journal.configure({"RateLimitIntervalSec": "1s", "RateLimitBurst": "10"})
     writer = [sys.executable, "-m", "lab.stream", "kubelet", "kubelet.service"]
-    node.run(writer, env=own_environment(), stdin="".join(f"line {number}\n" for number in range(5000)))
+    flood = "".join(f"line {number}\n" for number in range(1000))
+    floods = 0
 
     def told() -> str | None:
-        # journald says it with the first line that comes after the interval in which it dropped some.
-        node.run(writer, env=own_environment(), stdin="one more\n")
+        # journald tells what it dropped with the unit's next line after the interval, unless a unit that it meets for
+        # the first time comes between: then it forgets the count (systemd 252, journald-rate-limit.c, vacuum). So: again.
+        nonlocal floods
+        floods += 1
+        node.run(writer, env=own_environment(), stdin=flood)
         lines = node.journal.lines("systemd-journald.service")
         return next((line for line in lines if line.startswith("Suppressed")), None)
 
     assert wait_for("journald's word", told, seconds=30, every=1.2).endswith("messages from kubelet.service")
-    assert len(node.journal.lines()) < 5000
+    assert len(node.journal.lines()) < floods * 1000
     node.close()
 
 
