@@ -74,7 +74,7 @@ def _quote(text: str) -> str:
     return f'"{escaped}"'
 
 
-class FakeEyes:
+class FakeObserver:
     """A node that shows what it is told to show."""
 
     def __init__(self, *pods: PodRef) -> None:
@@ -82,11 +82,11 @@ class FakeEyes:
         self.mark = "f"
         self.written: datetime | None = None
         self.sandbox = "registry.example/pause:3"
-        self.looks = 0
+        self.investigator = 0
         self.answered = False
 
     async def sight(self) -> Sight | None:
-        self.looks += 1
+        self.investigator += 1
         self.answered = self.answered or self.shown is not None
         return self.shown
 
@@ -113,7 +113,7 @@ def diagnosis(cause: CauseId, confidence: Confidence) -> Diagnosis:
 NODE = NodeSight(RuntimeView(), Kubelet())
 
 
-class FakeLooks:
+class FakeInvestigator:
     """Finds what it is told to find, after as many seconds as it is told."""
 
     def __init__(self, clock: Callable[[], datetime], seconds: float = 0) -> None:

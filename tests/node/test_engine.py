@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 
 import pytest
-from node.fakes import IMAGE, WEB, FakeClock, FakeEyes, FakeLooks, at, pods, runtime_line, sync_error, until
+from node.fakes import IMAGE, WEB, FakeClock, FakeInvestigator, FakeObserver, at, pods, runtime_line, sync_error, until
 
 from pullwhy.model import CauseId, Confidence, Finding, PullFailure, Reason, State
 from pullwhy.node.engine import IDLE, Engine, Parts
@@ -25,13 +25,13 @@ class Bench:
 
     def __init__(self, kept: Kept = Kept(), seconds: float = 0) -> None:  # noqa: B008 - it is frozen
         self.clock = FakeClock()
-        self.eyes = FakeEyes(WEB, *pods("a", "b", "c"))
-        self.looks = FakeLooks(self.clock, seconds)
+        self.observer = FakeObserver(WEB, *pods("a", "b", "c"))
+        self.investigator = FakeInvestigator(self.clock, seconds)
         self.told: list[Finding] = []
         self.metrics = Metrics()
         parts = Parts(
-            eyes=self.eyes,
-            looks=self.looks,
+            observer=self.observer,
+            investigator=self.investigator,
             tell=self._tell,
             clock=self.clock,
             metrics=self.metrics,
@@ -75,7 +75,7 @@ async def one_failure(bench: Bench) -> None:
 
 def test_a_failure_is_walked_and_told_once() -> None:
     bench = run(one_failure)
-    assert bench.looks.walked == [IMAGE]
+    assert bench.investigator.walked == [IMAGE]
     (told,) = bench.told
     assert (told.image, told.diagnosis.confidence, told.state) == (IMAGE, Confidence.PROVED, State.ACTIVE)
     assert told.reproduction
@@ -85,13 +85,13 @@ def test_a_failure_is_walked_and_told_once() -> None:
 
 def test_a_pod_that_cri_does_not_show_is_neither_walked_nor_told() -> None:
     async def scenario(bench: Bench) -> None:
-        bench.eyes.shown = Sight({}, {})
+        bench.observer.shown = Sight({}, {})
         await one_failure(bench)
         bench.clock.move(31)
         await bench.settle()
 
     bench = run(scenario)
-    assert (bench.looks.walked, bench.told) == ([], [])
+    assert (bench.investigator.walked, bench.told) == ([], [])
     assert bench.metrics.unconfirmed.get() == 1
 
 
@@ -102,7 +102,7 @@ def test_where_cri_never_answered_a_failure_is_told_sooner_and_the_wait_is_said_
     caplog.set_level(logging.INFO)
 
     async def scenario(bench: Bench) -> None:
-        bench.eyes.shown, bench.eyes.answered = None, answered
+        bench.observer.shown, bench.observer.answered = None, answered
         bench.engine.take([sync_error(0, NOT_FOUND)])
         for moment in (1, seconds):
             bench.clock.now = at(moment)
@@ -122,7 +122,7 @@ def test_many_pods_with_one_image_are_one_walk_and_one_finding() -> None:
         await bench.settle()
 
     bench = run(scenario)
-    assert bench.looks.walked == [IMAGE]
+    assert bench.investigator.walked == [IMAGE]
     assert len({each.id for each in bench.told}) == 1
     assert [pod.name for pod in bench.told[-1].pods] == ["a", "b", "c"]
 
@@ -133,7 +133,7 @@ def test_two_texts_about_one_image_at_once_share_a_walk() -> None:
         bench.engine.take([sync_error(0, NOT_FOUND, a), sync_error(0, DENIED, b)])
         await bench.settle()
 
-    assert run(scenario, Bench(seconds=0.05)).looks.walked == [IMAGE]
+    assert run(scenario, Bench(seconds=0.05)).investigator.walked == [IMAGE]
 
 
 def test_one_registry_is_walked_once_at_a_time() -> None:
@@ -150,15 +150,15 @@ def test_one_registry_is_walked_once_at_a_time() -> None:
         await bench.settle()
 
     bench = run(apart, Bench(seconds=0.05))
-    assert len(bench.looks.walked) == 3
-    assert bench.looks.most == {"all": 2, "one.example": 1, "two.example": 1}
-    assert run(scenario).looks.most["all"] <= 2
+    assert len(bench.investigator.walked) == 3
+    assert bench.investigator.most == {"all": 2, "one.example": 1, "two.example": 1}
+    assert run(scenario).investigator.most["all"] <= 2
 
 
 def test_a_walk_that_takes_long_is_preceded_by_what_the_text_tells() -> None:
     async def scenario(bench: Bench) -> None:
-        bench.engine._cases.first_word = 0.02
-        bench.looks.cause = CauseId.REPOSITORY_NOT_FOUND
+        bench.engine._investigations.first_word = 0.02
+        bench.investigator.cause = CauseId.REPOSITORY_NOT_FOUND
         await one_failure(bench)
 
     bench = run(scenario, Bench(seconds=0.1))
@@ -177,12 +177,12 @@ def test_lines_that_repeat_the_failure_do_not_walk_again_before_ten_minutes() ->
             bench.clock.now = at(moment)
             bench.engine.take([sync_error(moment, NOT_FOUND)])
             await bench.settle()
-        assert len(bench.looks.walked) == 1
+        assert len(bench.investigator.walked) == 1
         bench.clock.now = at(670)
         bench.engine.take([sync_error(670, NOT_FOUND)])
         await bench.settle()
 
-    assert len(run(scenario).looks.walked) == 2
+    assert len(run(scenario).investigator.walked) == 2
 
 
 @pytest.mark.parametrize("change", ["text", "configuration"])
@@ -190,16 +190,16 @@ def test_a_changed_error_or_configuration_is_walked_at_once(change: str) -> None
     async def scenario(bench: Bench) -> None:
         await one_failure(bench)
         bench.clock.now = at(12)
-        bench.eyes.mark = "f" if change == "text" else "g"
+        bench.observer.mark = "f" if change == "text" else "g"
         bench.engine.take([sync_error(12, DENIED if change == "text" else NOT_FOUND)])
         await bench.settle()
 
-    assert len(run(scenario).looks.walked) == 2
+    assert len(run(scenario).investigator.walked) == 2
 
 
 def test_the_kubelets_own_retry_is_a_reproduction_where_proof_is_missing() -> None:
     async def scenario(bench: Bench) -> None:
-        bench.looks.confidence = Confidence.LIKELY
+        bench.investigator.confidence = Confidence.LIKELY
         await one_failure(bench)
         bench.clock.now = at(15)
         bench.engine.take([sync_error(15, NOT_FOUND)])
@@ -214,7 +214,7 @@ def test_the_kubelets_own_retry_is_a_reproduction_where_proof_is_missing() -> No
 
 def test_a_reproduction_that_takes_long_does_not_hold_up_the_finding() -> None:
     async def scenario(bench: Bench) -> None:
-        bench.looks.reproduction_seconds = 0.2
+        bench.investigator.reproduction_seconds = 0.2
         await one_failure(bench)
 
     assert [each.reproduction is not None for each in run(scenario).told] == [False, True]
@@ -241,31 +241,31 @@ def sandbox_failure(image: str) -> PullFailure:
 )
 def test_a_line_about_a_sandbox_leads_to_no_other_image_than_the_runtimes_own(image: str, walked: bool) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.eyes.sandbox = "registry.example/pause:3"
+        bench.observer.sandbox = "registry.example/pause:3"
         bench.engine._tracker.failed(sandbox_failure(image))
         await bench.settle()
         await bench.settle()
 
     bench = run(scenario)
-    assert bench.looks.walked == ([image] if walked else [])
-    assert bool(bench.looks.reproduced) is walked
+    assert bench.investigator.walked == ([image] if walked else [])
+    assert bool(bench.investigator.reproduced) is walked
     assert len(bench.told) == 1
 
 
 def test_where_the_sandbox_image_is_not_known_nothing_is_done_about_a_sandbox() -> None:
     async def scenario(bench: Bench) -> None:
-        bench.eyes.sandbox = ""
+        bench.observer.sandbox = ""
         bench.engine._failed(sandbox_failure("registry.example/pause:3"))
         await bench.settle()
 
-    assert run(scenario).looks.walked == []
+    assert run(scenario).investigator.walked == []
 
 
 def test_a_container_that_starts_is_the_recovery() -> None:
     async def scenario(bench: Bench) -> None:
         await one_failure(bench)
         bench.clock.now = at(20)
-        bench.eyes.shown = Sight({WEB.uid: (WEB, at(-60))}, {(WEB.uid, "app"): at(19)})
+        bench.observer.shown = Sight({WEB.uid: (WEB, at(-60))}, {(WEB.uid, "app"): at(19)})
         bench.engine.take([runtime_line(18, f'PullImage "{IMAGE}" returns image reference "sha256:1"')])
         await bench.settle()
 
@@ -280,10 +280,10 @@ def test_a_container_that_starts_is_the_recovery() -> None:
 
 def test_what_was_never_proved_and_recovers_was_transient() -> None:
     async def scenario(bench: Bench) -> None:
-        bench.looks.cause, bench.looks.confidence = CauseId.UNDETERMINED, Confidence.UNKNOWN
+        bench.investigator.cause, bench.investigator.confidence = CauseId.UNDETERMINED, Confidence.UNKNOWN
         await one_failure(bench)
         bench.clock.now = at(40)
-        bench.eyes.shown = Sight({WEB.uid: (WEB, at(-60))}, {(WEB.uid, "app"): at(39)})
+        bench.observer.shown = Sight({WEB.uid: (WEB, at(-60))}, {(WEB.uid, "app"): at(39)})
         await bench.settle()
 
     assert run(scenario).states()[-3:] == [
@@ -304,7 +304,7 @@ def test_fifteen_minutes_of_silence_end_a_finding() -> None:
 
 def test_a_pull_that_hangs_is_told_and_its_end_ends_it() -> None:
     async def scenario(bench: Bench) -> None:
-        bench.looks.cause = CauseId.PULL_STALLED
+        bench.investigator.cause = CauseId.PULL_STALLED
         bench.engine.take([runtime_line(0, f'PullImage "{IMAGE}"')])
         bench.clock.move(200)
         await bench.settle()
@@ -321,10 +321,10 @@ def test_a_pull_that_hangs_is_told_and_its_end_ends_it() -> None:
 
 def test_an_investigation_that_breaks_is_our_fault_and_the_text_is_told() -> None:
     async def scenario(bench: Bench) -> None:
-        bench.looks.error = RuntimeError("a bug")
+        bench.investigator.error = RuntimeError("a bug")
         await one_failure(bench)
         a, *_ = pods("a")
-        bench.looks.error = None
+        bench.investigator.error = None
         bench.clock.move(2)
         bench.engine.take([sync_error(1, "two.example/x:1: not found", a, image="two.example/x:1")])
         await bench.settle()
@@ -342,12 +342,12 @@ def test_a_second_life_neither_repeats_nor_forgets() -> None:
     async def scenario(bench: Bench) -> None:
         bench.clock.now = at(12)
         await bench.settle()
-        assert (bench.looks.walked, bench.told) == ([], [])
+        assert (bench.investigator.walked, bench.told) == ([], [])
         bench.engine.take([sync_error(12, NOT_FOUND)])
         await bench.settle()
 
     second = run(scenario, Bench(kept))
-    assert second.looks.walked == []
+    assert second.investigator.walked == []
     assert [(each.id, each.count) for each in second.told] == [(first.told[0].id, 2)]
 
 
@@ -358,7 +358,7 @@ def test_a_kill_before_the_walk_ended_leads_to_the_walk_in_the_next_life() -> No
 
     first = run(killed, Bench(seconds=60))
     assert first.told == []
-    assert run(Bench.settle, Bench(first.engine.kept())).looks.walked == [IMAGE]
+    assert run(Bench.settle, Bench(first.engine.kept())).investigator.walked == [IMAGE]
 
 
 def test_run_wakes_up_for_new_lines() -> None:

@@ -18,16 +18,16 @@ from pullwhy import __version__
 from pullwhy.config import AgentSettings, ReportSettings
 from pullwhy.diagnose.document import encode
 from pullwhy.model import Finding
+from pullwhy.node.checkpoint import Checkpoint
 from pullwhy.node.engine import Engine, Parts
-from pullwhy.node.eyes import NodeEyes
 from pullwhy.node.feed import Feed, log_sources
 from pullwhy.node.findings import Identity
 from pullwhy.node.http import ListenError, Server
 from pullwhy.node.impairments import Impairments
 from pullwhy.node.investigate import Investigator
-from pullwhy.node.keeper import Keeper
 from pullwhy.node.link import RuntimeLink
 from pullwhy.node.metrics import CONTENT_TYPE, Metrics
+from pullwhy.node.observer import NodeObserver
 from pullwhy.node.outbox import InUse, Outbox
 from pullwhy.node.plan import Sources
 from pullwhy.node.reporter import NodeStatus, Reporter
@@ -64,12 +64,12 @@ class Agent:
         )
         self._node = settings.node or os.uname().nodename
         self._link = RuntimeLink(self._sources)
-        self._eyes = NodeEyes(self._sources, self._link)
+        self._observer = NodeObserver(self._sources, self._link)
         self._walker = Walker()
         state = Path(settings.state_directory)
         self._outbox = outbox
         self._engine = Engine(self._identity(), self._parts(), load(state))
-        self._keeper = Keeper(state, self._engine, lambda text: self.impairments.set("state", text))
+        self._checkpoint = Checkpoint(state, self._engine, lambda text: self.impairments.set("state", text))
         self._feed = Feed(Path(settings.host_root), settings.watch, self._engine, self.impairments, self.metrics, clock)
         self._server = Server({"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics})
         self._reporter = self._make_reporter(collector)
@@ -79,7 +79,7 @@ class Agent:
         if self._settings.http_listen:
             await self._server.start(self._settings.http_listen)
         try:
-            await self._eyes.survey()
+            await self._observer.survey()
             async with asyncio.TaskGroup() as group:
                 for name, task in self._tasks():
                     group.create_task(supervise(name, task, self._failed), name=name)
@@ -94,7 +94,7 @@ class Agent:
             ("journal", lambda: self._feed.follow_journal(found)),
             ("check", lambda: self._feed.check(found)),
             ("engine", self._engine.run),
-            ("state", self._keeper.run),
+            ("state", self._checkpoint.run),
             ("status", self._watch_status),
         ]
         tasks += [(f"file {path}", partial(self._feed.follow_file, path)) for path in found.files]
@@ -105,7 +105,7 @@ class Agent:
     async def _end(self) -> None:
         """Leave everything as the next start expects it."""
         await self._server.close()
-        self._keeper.finish()
+        self._checkpoint.finish()
         self._outbox.close()
         await self._walker.close()
         await self._link.close()
@@ -122,10 +122,10 @@ class Agent:
             await asyncio.sleep(15)
 
     def _runtime_answers(self) -> bool:
-        return self._eyes.node is not None and bool(self._eyes.node.runtime_answers)
+        return self._observer.node is not None and bool(self._observer.node.runtime_answers)
 
     def _runtime_trouble(self) -> str:
-        socket = self._eyes.node.view.socket if self._eyes.node else ""
+        socket = self._observer.node.view.socket if self._observer.node else ""
         where = f"on {socket}" if socket else "(no socket was found)"
         return f"the container runtime does not answer {where}: pods are not confirmed; name its socket in runtime_endpoint"
 
@@ -156,8 +156,8 @@ class Agent:
             policy=Policy(settings.reproduce),
         )
         return Parts(
-            eyes=self._eyes,
-            looks=investigator,
+            observer=self._observer,
+            investigator=investigator,
             tell=self._tell,
             clock=self._clock,
             metrics=self.metrics,
@@ -175,7 +175,7 @@ class Agent:
         return reporter
 
     def _status(self) -> NodeStatus:
-        view = self._eyes.node.view if self._eyes.node else None
+        view = self._observer.node.view if self._observer.node else None
         return NodeStatus(
             zone=self._settings.zone,
             pool=self._settings.pool,

@@ -14,11 +14,11 @@ from typing import Final, Protocol
 
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import CauseId, Finding, PullFailure, Reason, State
-from pullwhy.node.cases import Cases, Looks
 from pullwhy.node.findings import Identity, Judged, Ledger, Subject
 from pullwhy.node.hangs import Hangs
 from pullwhy.node.incidents import BLIND_GRACE, GRACE, Closed, Incident, Sight, Tracker
 from pullwhy.node.investigate import topic
+from pullwhy.node.investigations import Investigates, Investigations
 from pullwhy.node.metrics import Metrics
 from pullwhy.node.schedule import Schedule
 from pullwhy.node.state import Kept
@@ -42,7 +42,7 @@ IDLE: Final = 60.0
 SUPPRESSED_FOR: Final = timedelta(minutes=10)
 
 
-class Eyes(Protocol):
+class Observes(Protocol):
     """What is seen of the node between two walks."""
 
     def sandbox_image(self) -> str:
@@ -68,8 +68,8 @@ class Eyes(Protocol):
 class Parts:
     """What an engine works with."""
 
-    eyes: Eyes
-    looks: Looks
+    observer: Observes
+    investigator: Investigates
     tell: Callable[[Finding, datetime], None]
     """Puts a finding into the outbox; when it returns, the finding survives a kill."""
     clock: Callable[[], datetime]
@@ -91,8 +91,8 @@ class Engine:
         self._hangs = Hangs(parts.hang_after, {pull.image: pull for pull in kept.pulls})
         self._schedule = Schedule(parts.chance, {(each.image, each.topic): each for each in kept.walked})
         self._ledger = Ledger.restore(identity, kept.records)
-        self._cases = Cases(
-            parts.looks, self._publish, parts.metrics, walks=parts.walks, suppressed=self._suppressed_lately
+        self._investigations = Investigations(
+            parts.investigator, self._publish, parts.metrics, walks=parts.walks, suppressed=self._suppressed_lately
         )
         self._closing: tuple[Incident, ...] = ()
         self._told: set[Subject] = set()
@@ -166,9 +166,9 @@ class Engine:
         self._find_hangs(now)
         incidents = self._tracker.incidents
         self._schedule.forget(incidents)
-        self._cases.forget({(each.image, each.topic) for each in incidents})
+        self._investigations.forget({(each.image, each.topic) for each in incidents})
         if incidents:
-            fingerprint = self._parts.eyes.fingerprint()
+            fingerprint = self._parts.observer.fingerprint()
             credible = [each for each in incidents if self._credible(each)]
             for incident in self._schedule.due(credible, fingerprint):
                 self._investigate(incident, fingerprint)
@@ -182,7 +182,7 @@ class Engine:
 
         The runtime's own sandbox image is pulled all the time, so nobody gains by a line that names it.
         """
-        own = self._parts.eyes.sandbox_image()
+        own = self._parts.observer.sandbox_image()
         return incident.reason is not Reason.CREATE_POD_SANDBOX_ERROR or _same_image(incident.image, own)
 
     def _only_tell(self, incidents: tuple[Incident, ...], looked_at: set[Subject]) -> None:
@@ -196,12 +196,12 @@ class Engine:
 
     def _failed(self, failure: PullFailure) -> None:
         if failure.reason is Reason.CREATE_POD_SANDBOX_ERROR and not failure.image:
-            failure = replace(failure, image=self._parts.eyes.sandbox_image())
+            failure = replace(failure, image=self._parts.observer.sandbox_image())
         self._parts.metrics.failures.add()
         incident, closed = self._tracker.failed(failure)
         self._close(closed)
         if incident is not None and failure.reason is not Reason.IMAGE_PULL_BACK_OFF:
-            self._cases.tried_again(incident)
+            self._investigations.tried_again(incident)
         self._note()
 
     def _event(self, event: RuntimeEvent) -> None:
@@ -237,9 +237,9 @@ class Engine:
             return
         self._looks_due = [each for each in self._looks_due if each > now]
         self._looked = now
-        sight = await self._parts.eyes.sight()
+        sight = await self._parts.observer.sight()
         self._cri_answers = sight is not None
-        grace = GRACE if self._parts.eyes.cri_answered() else BLIND_GRACE
+        grace = GRACE if self._parts.observer.cri_answered() else BLIND_GRACE
         self._close(self._tracker.reconcile(sight, self._parts.clock(), grace))
         self._say_waiting(grace)
 
@@ -254,8 +254,8 @@ class Engine:
 
     def _find_hangs(self, now: datetime) -> None:
         if self._hangs.overdue(now):
-            eyes = self._parts.eyes
-            for failure in self._hangs.failures(now, eyes.progress(), eyes.runtime_started()):
+            observer = self._parts.observer
+            for failure in self._hangs.failures(now, observer.progress(), observer.runtime_started()):
                 self._failed(failure)
 
     def _close(self, closed: list[Closed]) -> None:
@@ -265,7 +265,7 @@ class Engine:
         self._closing = tuple(each.incident for each in closed)
         for each in closed:
             if each.state is State.RECOVERED:
-                self._cases.recovered(each.incident)
+                self._investigations.recovered(each.incident)
         self._tell()
         self._closing = ()
         self._ledger.closed(closed)
@@ -281,7 +281,7 @@ class Engine:
     async def _case(self, subject: Subject, incident: Incident, fingerprint: str) -> None:
         our_fault = True
         try:
-            our_fault = (await self._cases.investigate(incident)).our_fault
+            our_fault = (await self._investigations.investigate(incident)).our_fault
         except asyncio.CancelledError:
             self._schedule.cancelled(subject)
             raise
@@ -292,7 +292,7 @@ class Engine:
         self._note()
 
     def _publish_text(self, incident: Incident) -> None:
-        found = self._parts.looks.by_text(incident.failure())
+        found = self._parts.investigator.by_text(incident.failure())
         registry = found.case.image.registry if found.case.image else ""
         self._publish(Judged(incident.image, incident.topic, registry, found.diagnosis))
 

@@ -22,7 +22,7 @@ _INGEST: Final = "io.containerd.content.v1.content/ingest"
 """Below containerd's root: one directory a download (containerd 1.6 to 2.3: core/content/local)."""
 
 
-class NodeEyes:
+class NodeObserver:
     """Looks at the node, not more often than is needed."""
 
     def __init__(self, sources: Sources, link: RuntimeLink, monotonic: Callable[[], float] = time.monotonic) -> None:

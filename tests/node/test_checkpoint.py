@@ -4,7 +4,7 @@ from pathlib import Path
 from node.fakes import WEB, sync_error, until
 from node.test_engine import NOT_FOUND, Bench
 
-from pullwhy.node.keeper import Keeper
+from pullwhy.node.checkpoint import Checkpoint
 from pullwhy.node.state import NAME, load
 from pullwhy.watch.cursor import JournalPosition, Positions
 
@@ -12,17 +12,17 @@ from pullwhy.watch.cursor import JournalPosition, Positions
 def test_a_change_is_kept_soon_and_the_rest_at_the_end(tmp_path: Path) -> None:
     bench = Bench()
     said: list[str] = []
-    keeper = Keeper(tmp_path, bench.engine, said.append)
+    checkpoint = Checkpoint(tmp_path, bench.engine, said.append)
 
     async def run() -> None:
-        running = asyncio.create_task(keeper.run())
+        running = asyncio.create_task(checkpoint.run())
         bench.engine.take([sync_error(0, NOT_FOUND)])
         await until((tmp_path / NAME).exists)
         assert load(tmp_path).incidents[0].pod == WEB
         bench.engine.moved(Positions(JournalPosition("c", 1)))
         running.cancel()
         await asyncio.wait([running])
-        keeper.finish()
+        checkpoint.finish()
 
     asyncio.run(run())
     assert load(tmp_path).positions.journal == JournalPosition("c", 1)
@@ -32,5 +32,5 @@ def test_a_change_is_kept_soon_and_the_rest_at_the_end(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     said: list[str] = []
-    Keeper(tmp_path / "file", Bench().engine, said.append).finish()
+    Checkpoint(tmp_path / "file", Bench().engine, said.append).finish()
     assert "state directory" in said[0]

@@ -27,7 +27,7 @@ MAX_WALKED: Final = 4
 """Walks that serve other failures of the same image too: these come at the same moment."""
 
 
-class Looks(Protocol):
+class Investigates(Protocol):
     """What node.investigate.Investigator does."""
 
     def by_text(self, failure: PullFailure) -> Investigation:
@@ -41,10 +41,10 @@ class Looks(Protocol):
 
 
 @dataclass(slots=True)
-class Cases:
+class Investigations:
     """The investigations under way and what they found."""
 
-    looks: Looks
+    investigator: Investigates
     publish: Callable[[Judged], None]
     metrics: Metrics
     walks: int = 2
@@ -77,7 +77,7 @@ class Cases:
     async def _reproduce(self, incident: Incident, found: Investigation) -> Investigation:
         subject = (incident.image, incident.topic)
         window = timedelta(seconds=incident.backoff.seconds)
-        asking = asyncio.ensure_future(self.looks.reproduce(found, window))
+        asking = asyncio.ensure_future(self.investigator.reproduce(found, window))
         try:
             done, _ = await asyncio.wait([asking], timeout=AT_ONCE)
             if not done:
@@ -118,11 +118,11 @@ class Cases:
     async def _first_word(self, subject: Subject, failure: PullFailure) -> None:
         await asyncio.sleep(self.first_word)
         if subject not in self.told:
-            self._publish(subject, self.looks.by_text(failure), keep=False)
+            self._publish(subject, self.investigator.by_text(failure), keep=False)
 
     async def _look(self, incident: Incident, failure: PullFailure) -> Investigation:
         if not incident.image:
-            return self.looks.by_text(failure)
+            return self.investigator.by_text(failure)
         # The part before the first slash will do: it only keeps walks of one host apart in time.
         async with self._registries[incident.image.partition("/")[0]]:
             walked = self._walked.get(incident.image)
@@ -130,7 +130,7 @@ class Cases:
                 return with_failure(walked, failure)  # one walk serves all pods that failed before it
             async with self._slots:
                 began = asyncio.get_running_loop().time()
-                found = await self.looks.look(incident.image, failure)
+                found = await self.investigator.look(incident.image, failure)
                 self.metrics.walk_seconds.add(asyncio.get_running_loop().time() - began)
                 self.metrics.walks.add(outcome="error" if found.our_fault else "ok")
                 self._walked[incident.image] = found

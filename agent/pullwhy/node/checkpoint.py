@@ -22,7 +22,7 @@ SHARE: Final = 20
 """After a write it rests for this many times as long as the write took: a slow disk is not to be busy with us."""
 
 
-class Keeper:
+class Checkpoint:
     """Keeps an engine's state in the state directory."""
 
     def __init__(self, directory: Path, engine: Engine, impaired: Callable[[str], None]) -> None:

@@ -1,8 +1,8 @@
 import asyncio
 from pathlib import Path
 
-from pullwhy.node.eyes import FINGERPRINT_SECONDS, NodeEyes
 from pullwhy.node.link import RuntimeLink
+from pullwhy.node.observer import FINGERPRINT_SECONDS, NodeObserver
 from pullwhy.node.plan import Sources
 
 
@@ -11,16 +11,16 @@ def test_a_changed_configuration_is_read_again_at_the_next_look(tmp_path: Path) 
     config.parent.mkdir(parents=True)
     sources = Sources(host_root=tmp_path, proc=tmp_path / "proc")
     now = [0.0]
-    eyes = NodeEyes(sources, RuntimeLink(sources, lambda: now[0]), lambda: now[0])
+    observer = NodeObserver(sources, RuntimeLink(sources, lambda: now[0]), lambda: now[0])
 
     def seen(tag: str) -> str:
         config.write_text(f'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\nsandbox_image = "own/pause:{tag}"\n')
         now[0] += FINGERPRINT_SECONDS
-        eyes.fingerprint()
-        asyncio.run(eyes.sight())
-        eyes.fingerprint()
-        return eyes.sandbox_image()
+        observer.fingerprint()
+        asyncio.run(observer.sight())
+        observer.fingerprint()
+        return observer.sandbox_image()
 
     assert seen("1") == "own/pause:1"
     assert seen("2") == "own/pause:2"
-    assert not eyes.cri_answered()
+    assert not observer.cri_answered()
