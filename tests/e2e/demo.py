@@ -5,8 +5,10 @@ import sys
 import time
 from types import FrameType
 
-from e2e.faults import CORE, Fault
-from e2e.world import FAST, World, running
+from matrix.catalogue import CORE
+from matrix.fault import FAST
+
+from e2e.world import World, running
 
 from lab import lab as labs
 from lab.errors import LabError
@@ -46,17 +48,12 @@ def step(text: str) -> None:
 START = time.monotonic()
 
 
-def pod_of(fault: Fault) -> str:
-    """Return the name of the fault's pod."""
-    return fault.name.lower().replace(" ", "-")
-
-
 def make_faults(world: World, node: Node, names: tuple[str, ...]) -> None:
     """Make the faults, and a pod for each, and one pod that works."""
     for fault in (fault for fault in CORE if fault.name in names):
         spec = fault.make(world.servers, node)
         node.kubelet.add_pod(
-            pod_of(fault), spec.image, namespace="shop", pull_policy=spec.pull_policy, credentials=spec.credentials
+            fault.pod, spec.image, namespace="shop", pull_policy=spec.pull_policy, credentials=spec.credentials
         )
     node.kubelet.add_pod("healthy", f"{world.servers.plain_for(node).host}/shop/web:stable", namespace="shop")
 
@@ -98,7 +95,7 @@ def demonstrate(world: World) -> None:
     say()
     say(f"Both nodes fail alike, but for walled.lab.test: only {second.name} has a firewall in its way.")
     explained = next(fault for fault in CORE if fault.name == EXPLAINED)
-    show(world, "explain", f"pod/{pod_of(explained)}", "--node", second.name)
+    show(world, "explain", f"pod/{explained.pod}", "--node", second.name)
     show(world, "nodes")
     say()
     step(f"{done} of {wanted} faults found")

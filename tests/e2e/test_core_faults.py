@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from matrix.catalogue import CORE
+from matrix.fault import Fault, PodSpec
 
-from e2e.faults import CORE, Fault, PodSpec
 from e2e.world import World, running
 
 from lab import lab as labs
@@ -29,13 +30,7 @@ class Fleet:
         for fault in CORE:
             spec = fault.make(self.world.servers, node)
             self.specs[generation, fault.name] = spec
-            node.kubelet.add_pod(
-                pod_name(fault), spec.image, pull_policy=spec.pull_policy, credentials=spec.credentials
-            )
-
-
-def pod_name(fault: Fault) -> str:
-    return fault.name.lower().replace(" ", "-")
+            node.kubelet.add_pod(fault.pod, spec.image, pull_policy=spec.pull_policy, credentials=spec.credentials)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +50,7 @@ def test_the_cause_is_the_fault_that_was_made(fleet: Fleet, generation: str, fau
         generation = next(iter(fleet.nodes))
     node = fleet.nodes[generation]
 
-    found = fleet.world.finding(pod_name(fault), node.name, seconds=120, factors=fault.factors)
+    found = fleet.world.finding(fault.pod, node.name, seconds=120, factors=fault.factors)
 
     assert told(found) == (fault.cause, fault.stage, fault.via), context(found)
     assert found["confidence"] == fault.confidence, context(found)

@@ -6,9 +6,10 @@ from subprocess import DEVNULL
 from typing import Any
 
 import pytest
+from matrix.fault import FAST
 
 from e2e.test_core_faults import context, told
-from e2e.world import FAST, World, running
+from e2e.world import World, running
 
 from lab import lab as labs
 from lab.containerd import Settings

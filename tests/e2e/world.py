@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from e2e.servers import Servers
+from matrix.fault import FAST
+from matrix.servers import Servers
 
 from lab.containerd import Settings as ContainerdSettings
 from lab.errors import LabError
@@ -23,8 +24,6 @@ AGENT_CONFIG: Final = "/etc/pullwhy/agent.toml"
 COLLECTOR_CONFIG: Final = "/etc/pullwhy/collector.toml"
 GRPC_PORT: Final = 9443
 HTTP_PORT: Final = 8080
-FAST: Final = KubeletSettings(scale=0.1)
-"""A kubelet whose waits are a tenth of the real ones."""
 
 
 class World:

@@ -1,4 +1,4 @@
-"""The servers that the core faults need, each started when it is first asked for."""
+"""The servers that the faults need, each started when it is first asked for."""
 
 from functools import cached_property
 
