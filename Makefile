@@ -1,4 +1,4 @@
-.PHONY: setup check test demo bench proto docs clean
+.PHONY: setup check test demo lab-report bench proto docs clean
 .DEFAULT_GOAL := check
 
 setup:
@@ -15,6 +15,9 @@ test: setup
 
 demo: setup
 	@scripts/demo
+
+lab-report: setup
+	@scripts/lab-report
 
 bench: setup
 	@scripts/bench

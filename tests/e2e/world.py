@@ -111,6 +111,11 @@ class World:
                 raise LabError(f"waited {seconds} s for {what}\n{self.log(log)[-4000:] if log else ''}")
             time.sleep(0.1)
 
+    def end(self, node: Node) -> None:
+        """End a node and its agent."""
+        self.agents.pop(node.name).close()
+        node.close()
+
     def close(self) -> None:
         """End agents and collector; the lab ends the rest."""
         for process in (*self.agents.values(), self.collector):

@@ -16,7 +16,7 @@ from lab.faultregistry import FaultRegistry, FaultServer
 from lab.kubelet.sync import Settings as KubeletSettings
 from lab.namespace import CGROUP_PREFIX, Namespace
 from lab.node import Node
-from lab.registry import Place, Registry, Variant
+from lab.registry import Place, Registry, Request, Variant
 from lab.services import install_systemctl
 
 NAME_SERVERS = (2, 3)
@@ -38,6 +38,7 @@ class Lab:
         self._dns: NameServers | None = None
         self._faults: FaultServer | None = None
         self.nodes: dict[str, Node] = {}
+        self._registries: list[Registry] = []
 
     def __enter__(self) -> Self:
         cgroups.sweep(CGROUP_PREFIX)
@@ -104,6 +105,7 @@ class Lab:
             token_pair=token_pair,
         )
         registry.start()
+        self._registries.append(registry)
         return registry
 
     def fault_registry(
@@ -122,6 +124,12 @@ class Lab:
             self._faults = FaultServer(self.servers)
         self._faults.listen(place, how, self.authority.issue(host, flaw=flaw), self.authority.pem)
         return FaultRegistry(self._faults, place, how)
+
+    def requests(self, host: str) -> list[Request]:
+        """Return what the registry *host* received so far, and after it what all hosts of the fault registry did."""
+        own = [one for registry in self._registries if registry.host == host for one in registry.requests()]
+        faulty = self._faults.requests() if self._faults is not None else []
+        return own + [Request(one.client, one.method, one.path, 0, one.headers.get("user-agent", "")) for one in faulty]
 
     def node(
         self,

@@ -23,12 +23,13 @@ _ACCESS = re.compile(r'^(\S+) - (\S+) \[[^\]]*\] "(\S+) (\S+) [^"]*" (\d+) \d+ "
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Request:
-    """One request that a registry answered."""
+    """One request that a registry received."""
 
     client: str
     method: str
     path: str
     status: int
+    """Of the answer; 0 where it is not known."""
     user_agent: str
 
 

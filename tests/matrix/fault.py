@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matrix.servers import Servers
+from pullwhy.diagnose.causes import CATALOGUE
+from pullwhy.model import CauseId
 
 from lab.containerd import Settings as ContainerdSettings
 from lab.kubelet.pods import Credential
@@ -73,6 +75,11 @@ class Fault:
     def pod(self) -> str:
         """The name of the pod that fails."""
         return "".join(mark if mark.isalnum() else "-" for mark in self.name.lower())
+
+    @property
+    def expected_remedy(self) -> str:
+        """The id of the remedy that mends it."""
+        return self.remedy or CATALOGUE[CauseId(self.cause)].remedy
 
 
 def nothing(_servers: Servers, _node: Node) -> Mapping[str, str]:

@@ -13,12 +13,12 @@ def missing_tag(servers: Servers, node: Node) -> PodSpec:
 
 def assumed_latest(servers: Servers, node: Node) -> PodSpec:
     """No tag given, and the repository has no `latest`."""
-    return PodSpec(f"{servers.plain_for(node).host}/shop/web", "Always")
+    return PodSpec(f"{servers.plain_for(node).host}/shop/api", "Always")
 
 
 def missing_digest(servers: Servers, node: Node) -> PodSpec:
     """A digest that was never pushed."""
-    return PodSpec(f"{servers.plain_for(node).host}/shop/web@sha256:{'0' * 64}")
+    return PodSpec(f"{servers.plain_for(node).host}/shop/cart@sha256:{'0' * 64}")
 
 
 def missing_repository(servers: Servers, node: Node) -> PodSpec:

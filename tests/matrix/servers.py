@@ -19,7 +19,8 @@ class Servers:
     def plain(self) -> Registry:
         """A plain HTTP registry with a few images."""
         registry = self.lab.registry("plain", "reg.lab.test")
-        registry.push("shop/web", "1.0", "1.1", "stable")
+        for repository in ("shop/web", "shop/api", "shop/cart"):
+            registry.push(repository, "1.0", "1.1", "stable")
         registry.push("shop/arm-only", "1.0", platforms=("linux/arm64+",))
         return registry
 
@@ -83,6 +84,17 @@ class Servers:
         if host not in self._places:
             self._places[host] = self.lab.place(host, 443)
         return self._places[host]
+
+    def asked(self, node: Node, image: str) -> int:
+        """Return how many requests walks of *node* made so far for the repository of *image*, at its registry and blob hosts."""
+        host, _, path = image.partition("@")[0].partition("/")
+        head, slash, last = path.rpartition("/")
+        repository = f"/{head}{slash}{last.partition(':')[0]}/"
+        own = {node.addresses.v4, node.addresses.v6}
+        return sum(
+            one.client in own and repository in one.path and one.user_agent.startswith("pullwhy")
+            for one in self.lab.requests(host)
+        )
 
     @staticmethod
     def _with_web(registry: Registry) -> Registry:
