@@ -36,6 +36,32 @@ class PodRef:
         return self.uid or f"{self.namespace}/{self.name}"
 
 
+class HintKind(enum.StrEnum):
+    """What a kubelet line says about the credentials of a pull."""
+
+    CREDENTIAL_PROVIDER_FAILED = "CredentialProviderFailed"
+    PULL_SECRET_UNAVAILABLE = "PullSecretUnavailable"  # noqa: S105 - a name, not a secret
+    PULL_RECORDS_UNREADABLE = "PullRecordsUnreadable"  # the kubelet pulls anew, to be safe (1.33 and later)
+
+
+@dataclass(frozen=True, slots=True)
+class KubeletHint:
+    """Context that explains a later failure: credentials that could not be had, or not be looked up."""
+
+    when: datetime
+    unit: str
+    kind: HintKind
+    message: str
+    """Redacted."""
+    pod: PodRef | None = None
+    image: str = ""
+    """Of an exec provider: the image's name without tag and digest, where the kubelet tells it."""
+    provider: str = ""
+    """The exec provider's name, where the kubelet tells it."""
+    secret: str = ""
+    """`namespace/name` of the pull secret, where told."""
+
+
 @dataclass(frozen=True, slots=True)
 class PullFailure:
     """One failure line, recognised. It is a hypothesis until CRI confirms pod and image: a registry's answer can forge a line."""
@@ -52,3 +78,7 @@ class PullFailure:
     credentials_sent: bool | None = None
     """Whether any credential matched, where the kubelet's lines tell: it writes `Failed to pull image` only when none did
     (kubelet 1.24 to 1.36: kuberuntime_image.go)."""
+    hints: tuple[KubeletHint, ...] = ()
+    """What the kubelet said about this pull's credentials before it failed."""
+    tries: int = 0
+    """Pulls with credentials that were logged just before this failure: one for each credential that matches. 0 where none was seen."""

@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pullwhy.failure import HintKind as HintKind  # noqa: PLC0414 - part of the vocabulary
+from pullwhy.failure import KubeletHint as KubeletHint  # noqa: PLC0414 - part of the vocabulary
 from pullwhy.failure import PodRef as PodRef  # noqa: PLC0414 - part of the vocabulary
 from pullwhy.failure import PullFailure as PullFailure  # noqa: PLC0414 - part of the vocabulary
 from pullwhy.failure import Reason as Reason  # noqa: PLC0414 - part of the vocabulary

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pullwhy.model import PodRef, PullFailure, Reason, State
+from pullwhy.model import HintKind, KubeletHint, PodRef, PullFailure, Reason, State
 from pullwhy.node.incidents import BLIND_GRACE, GRACE, MAX_INCIDENTS, Closed, Incident, Sight, Tracker
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
@@ -204,6 +204,25 @@ def test_the_longest_silent_is_dropped_when_there_are_too_many() -> None:
     assert len(tracked.incidents) == MAX_INCIDENTS
     assert tracked.dropped == 1
     assert min(incident.first_seen for incident in tracked.incidents) == at(1)
+
+
+PROVIDER = KubeletHint(START, "kubelet.service", HintKind.CREDENTIAL_PROVIDER_FAILED, "exit status 1")
+
+
+def test_what_the_kubelet_said_of_credentials_makes_another_topic_and_stays_while_it_backs_off() -> None:
+    tracked = tracker(
+        failure(0, "denied"), failure(10, "denied", hints=(PROVIDER,), tries=2), backing_off(12, "denied")
+    )
+    incident = only(tracked)
+    assert (incident.topic, incident.hints, incident.tries) == ("denied/CredentialProviderFailed", (PROVIDER,), 2)
+    assert incident.failure().hints == (PROVIDER,)
+    tracked.failed(failure(30, "denied"))
+    assert (only(tracked).topic, only(tracked).hints) == ("denied", ())
+
+
+def test_a_first_line_that_is_a_back_off_brings_its_hints() -> None:
+    first = failure(0, "denied", reason=Reason.IMAGE_PULL_BACK_OFF, hints=(PROVIDER,))
+    assert only(tracker(first)).hints == (PROVIDER,)
 
 
 def test_open_incidents_survive_a_restart() -> None:

@@ -1,10 +1,11 @@
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from node.fakes import START, WEB, at
 
-from pullwhy.model import Reason
+from pullwhy.model import HintKind, KubeletHint, Reason
 from pullwhy.node.backoff import Backoff
 from pullwhy.node.hangs import Pull
 from pullwhy.node.incidents import Incident
@@ -12,9 +13,11 @@ from pullwhy.node.schedule import Walked
 from pullwhy.node.state import NAME, Kept, StateUnwritable, encode, load, save
 from pullwhy.watch.cursor import FilePosition, JournalPosition, Positions
 
+HINT = KubeletHint(START, "kubelet.service", HintKind.PULL_SECRET_UNAVAILABLE, "not found", WEB, secret="shop/cred")
+OPEN = Incident("i:1", Reason.ERR_IMAGE_PULL, "m", "t", START, at(1), WEB, "app", backoff=Backoff(20.0, at(1)))
 KEPT = Kept(
     Positions(JournalPosition("s=1;i=2", 3), (("/var/log/x", FilePosition(1, 2, 3, "h", 4)),)),
-    (Incident("i:1", Reason.ERR_IMAGE_PULL, "m", "t", START, at(1), WEB, "app", backoff=Backoff(20.0, at(1))),),
+    (replace(OPEN, hints=(HINT,), tries=2),),
     (),
     (Walked("i:1", "t", START, "f", at(600)),),
     (Pull("i:2", "containerd.service", START),),

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 from pullwhy.gotext import quote
+from pullwhy.model import PodRef
 from pullwhy.watch.lines import LogLine
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+POD = PodRef("shop", "web-0", "0b5e")
 HEADER = "E1122 08:10:35.850846   20212 "
 REFUSED = (
     'failed to pull and unpack image "docker.io/library/web:1": failed to resolve image: failed to do request: '

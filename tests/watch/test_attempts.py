@@ -60,7 +60,7 @@ def test_other_records_are_not_taken() -> None:
 )
 def test_each_part_of_an_aggregate_is_a_pull(message: str) -> None:
     attempts = fed((TRIED, PREFIX + "denied\n", "web:1"), (TRIED, PREFIX + "expired", "web:1"))
-    assert take(attempts, message) == Pull("web:1", True)
+    assert take(attempts, message) == Pull("web:1", True, 1 if "first" in message else 2)
 
 
 @pytest.mark.parametrize("message", ["[denied once more]", "denied, expired", "[]", "["])
@@ -77,7 +77,7 @@ def test_an_error_whose_pieces_were_lost_is_known_by_its_image() -> None:
 def test_a_message_in_the_kubelets_own_words_is_known_by_its_image() -> None:
     message = "image pull failed for web:1 because the registry is unavailable: refused"
     records = ((TRIED, PREFIX + "RegistryUnavailable: refused", "web:1"), (TRIED, "x", "db:1"))
-    assert take(fed(*records), message, named="web:1") == Pull("web:1", True)
+    assert take(fed(*records), message, named="web:1") == Pull("web:1", True, 1)
 
 
 def test_pulls_with_and_without_credentials_that_fail_alike_at_once_are_not_told_apart() -> None:
@@ -89,13 +89,13 @@ def test_pulls_in_turn_are_told_apart() -> None:
     attempts = fed((TRIED, "denied", "web:1"), (TRIED_WITHOUT, "denied", "web:1"))
     assert take(attempts, "denied") == Pull("web:1", False)
     attempts.feed(line(), TRIED, {"err": "denied", "image": "web:1"})
-    assert take(attempts, "denied") == Pull("web:1", True)
+    assert take(attempts, "denied") == Pull("web:1", True, 1)
 
 
 def test_the_same_words_for_two_images_tell_of_credentials_where_both_agree() -> None:
     records = [(TRIED, "refused", image) for image in ("web:1", "db:1")]
     assert take(fed(*records), "refused") == Pull("", True)
-    assert take(fed(*records), "refused", wanted=("db:1",)) == Pull("db:1", True)
+    assert take(fed(*records), "refused", wanted=("db:1",)) == Pull("db:1", True, 1)
     mixed = [*records, (TRIED_WITHOUT, "refused", "db:1")]
     assert take(fed(*mixed), "refused") == Pull("")
 
@@ -105,7 +105,7 @@ def test_old_lines_and_those_of_other_writers_do_not_count(late: LogLine) -> Non
     attempts = fed((TRIED, "denied", "web:1"))
     assert attempts.take(late, "denied", "", ()) == Pull("")
     attempts.feed(late, TRIED_WITHOUT, {"err": "denied", "image": "web:1"})
-    assert take(attempts, "denied") == Pull("web:1", True)
+    assert take(attempts, "denied") == Pull("web:1", True, 1)
 
 
 def test_memory_is_bounded() -> None:

@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from watch.kubeletlines import HEADER, NOW, REFUSED, line, one, pull, sync, without_credentials
+from watch.kubeletlines import HEADER, NOW, POD, REFUSED, line, one, pull, sync, without_credentials
 
 from pullwhy.gotext import quote
-from pullwhy.model import PodRef, PullFailure, Reason
+from pullwhy.model import PullFailure, Reason
 from pullwhy.watch.failures import (
-    HintKind,
-    KubeletHint,
     Recognised,
     Recogniser,
     RuntimeEvent,
@@ -22,7 +20,6 @@ from pullwhy.watch.failures import (
 from pullwhy.watch.logtext import read_log
 
 DATA = Path(__file__).parent.parent / "data"
-POD = PodRef("shop", "web-0", "0b5e")
 
 
 def recognised(*texts: str) -> list[Recognised]:
@@ -31,7 +28,9 @@ def recognised(*texts: str) -> list[Recognised]:
 
 
 def failure(reason: Reason, message: str, image: str, container: str = "app", sent: bool | None = None) -> PullFailure:
-    return PullFailure(NOW, "kubelet.service", reason, message, POD, container, image, sent)
+    return PullFailure(
+        NOW, "kubelet.service", reason, message, POD, container, image, sent, tries=1 if sent is True else 0
+    )
 
 
 def test_a_failed_pull() -> None:
@@ -211,52 +210,6 @@ def test_a_registrys_line_break_forges_no_line_within_a_value() -> None:
 def test_secrets_do_not_stay_in_a_message() -> None:
     found = recognised(sync(one("ErrImagePull", 'Get "https://cdn.example/x?X-Amz-Signature=hunter2": EOF')))
     assert "hunter2" not in str(found)
-
-
-PROVIDER_ERROR = (
-    "Failed getting credential from external registry credential provider: error execing credential provider plugin "
-    "cr-provider for image r.example:5000/web: exit status 1"
-)
-PROVIDER_FIELDS = 'provider="cr-provider" image="r.example/web:1" pod="shop/web-0" podUID="0b5e"'
-NO_SECRET = "Unable to retrieve pull secret, the image pull may not succeed."
-
-
-@pytest.mark.parametrize(
-    ("text", "hint"),
-    [
-        (
-            f"{HEADER}plugin.go:440] {PROVIDER_ERROR}",
-            KubeletHint(
-                NOW, "kubelet.service", HintKind.CREDENTIAL_PROVIDER_FAILED, PROVIDER_ERROR, image="r.example:5000/web"
-            ),
-        ),
-        (
-            f'{HEADER}plugin.go:1] "Failed to provide credentials for image" err="exit status 1" {PROVIDER_FIELDS}',
-            KubeletHint(
-                NOW,
-                "kubelet.service",
-                HintKind.CREDENTIAL_PROVIDER_FAILED,
-                "Failed to provide credentials for image: exit status 1",
-                POD,
-                "r.example/web:1",
-                "cr-provider",
-            ),
-        ),
-        (
-            f'I{HEADER[1:]}kubelet_pods.go:1] "{NO_SECRET}" pod="shop/web-0" secret="shop/cred" err="secret not found"',
-            KubeletHint(
-                NOW,
-                "kubelet.service",
-                HintKind.PULL_SECRET_UNAVAILABLE,
-                "secret not found",
-                PodRef("shop", "web-0"),
-                secret="shop/cred",
-            ),
-        ),
-    ],
-)
-def test_hints_about_credentials(text: str, hint: KubeletHint) -> None:
-    assert recognised(text) == [hint]
 
 
 def test_runtime_lines_are_events() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from pullwhy.model import CauseId, PodRef, PullFailure, Reason, State
+from pullwhy.model import CauseId, KubeletHint, PodRef, PullFailure, Reason, State
 from pullwhy.node.backoff import NO_BACKOFF, Backoff, advance
 
 MAX_INCIDENTS: Final = 2000
@@ -57,6 +57,10 @@ class Incident:
     """Looks at CRI in a row that did not find the pod."""
     credentials_sent: bool | None = None
     """Whether any went along with the last real try, where the kubelet's lines tell."""
+    hints: tuple[KubeletHint, ...] = ()
+    """What the kubelet said about the credentials of the last real try."""
+    tries: int = 0
+    """Pulls that it logged then, one for each credential."""
 
     @property
     def key(self) -> Key:
@@ -79,6 +83,8 @@ class Incident:
             self.container,
             self.image,
             self.credentials_sent,
+            self.hints,
+            self.tries,
         )
 
 
@@ -204,6 +210,9 @@ class Tracker:
             self._drop(other)  # a later line tells its image, or how the pod itself spells it
             known = other
         topic = self._topic(failure.message)
+        hints = failure.hints if real or known is None else known.hints
+        if topic:  # the same words have another cause where the kubelet could not get the credentials
+            topic = "/".join((topic, *sorted({hint.kind for hint in hints})))
         if known is None:
             known = Incident(
                 image,
@@ -215,6 +224,8 @@ class Tracker:
                 failure.pod,
                 failure.container,
                 credentials_sent=failure.credentials_sent,
+                hints=hints,
+                tries=failure.tries,
             )
         elif failure.when == known.last_seen and failure.reason is known.reason and known.image:
             return None
@@ -226,6 +237,8 @@ class Tracker:
                 known,
                 reason=failure.reason,
                 credentials_sent=failure.credentials_sent,
+                hints=hints,
+                tries=failure.tries,
                 attempts=1 if hang else known.attempts + 1,
                 backoff=NO_BACKOFF if hang else advance(known.backoff, failure.reason, failure.when),
             )

@@ -40,6 +40,8 @@ class Pull:
     image: str
     """The pod's spelling; empty where nothing tells it."""
     credentials_sent: bool | None = None
+    tries: int = 0
+    """Pulls with credentials that were logged just before the failure: one for each that matched."""
 
 
 class Attempts:
@@ -73,14 +75,15 @@ class Attempts:
         if not image and len(images) == 1:
             image = images.pop()
         own = [each for each in near if each.image == image] if image else near
-        told = {each.credentials for each in own}
+        told, tries = {each.credentials for each in own}, len(own)
         if len(told) > 1:
             for each in own:
                 each.credentials = None
         if image and own:
             # Each pull has its own line, so this one is no other pod's.
             self._attempts.remove(own[0])
-        return Pull(image, told.pop() if len(told) == 1 else None)
+        sent = told.pop() if len(told) == 1 else None
+        return Pull(image, sent, tries if image and sent else 0)
 
     def _unsettled(self, line: LogLine, error: str, image: str) -> _Attempt | None:
         """Return the attempt that a line about a pull without credentials is about: it was logged just before."""

@@ -1,12 +1,10 @@
-"""What the watch recognises beside failures: the runtime's own lines and the kubelet's hints about credentials."""
+"""What the watch recognises beside failures and the kubelet's hints: the runtime's own lines."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
 from datetime import datetime
-
-from pullwhy.failure import PodRef
 
 
 class RuntimeEventKind(enum.StrEnum):
@@ -38,27 +36,3 @@ class RuntimeEvent:
     def succeeded(self) -> bool:
         """Whether this line ends a pull that worked."""
         return self.kind is RuntimeEventKind.PULL_ENDED and not self.error
-
-
-class HintKind(enum.StrEnum):
-    """What a kubelet line says about the credentials of a pull."""
-
-    CREDENTIAL_PROVIDER_FAILED = "CredentialProviderFailed"
-    PULL_SECRET_UNAVAILABLE = "PullSecretUnavailable"  # noqa: S105 - a name, not a secret
-
-
-@dataclass(frozen=True, slots=True)
-class KubeletHint:
-    """Context that explains a later failure: an exec credential provider or a pull secret that could not be used."""
-
-    when: datetime
-    unit: str
-    kind: HintKind
-    message: str
-    """Redacted."""
-    pod: PodRef | None = None
-    image: str = ""
-    provider: str = ""
-    """The exec provider's name, where the kubelet (1.35 and later) tells it."""
-    secret: str = ""
-    """`namespace/name` of the pull secret, where told."""

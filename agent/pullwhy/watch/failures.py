@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pullwhy import pulltext
-from pullwhy.failure import PodRef, PullFailure, Reason
+from pullwhy.failure import HintKind, KubeletHint, PodRef, PullFailure, Reason
 from pullwhy.redact import redact
 from pullwhy.syncerror import SyncFailure, sync_failures, without_back_off
-from pullwhy.watch import klog
-from pullwhy.watch.attempts import Attempts
-from pullwhy.watch.events import HintKind, KubeletHint, RuntimeEvent, RuntimeEventKind
+from pullwhy.watch import hints, klog
+from pullwhy.watch.attempts import Attempts, Pull
+from pullwhy.watch.events import RuntimeEvent, RuntimeEventKind
 from pullwhy.watch.gate import gate
 from pullwhy.watch.lines import LogLine
 from pullwhy.watch.rejoin import Rejoiner
@@ -30,17 +30,11 @@ MAX_WRITERS: Final = 64
 
 _SYNC_ERROR: Final = "Error syncing pod, skipping"
 _SEVERITIES: Final = ("I", "W", "E", "F")
-_PULL_SECRET: Final = "Unable to retrieve pull secret"  # noqa: S105 - a log text
-_PROVIDER: Final = (
-    "Failed getting credential from external registry credential provider",
-    "Failed to provide credentials for image",
-)
 # kubelet up to 1.33 (kuberuntime_manager.go) prints the container's struct with every failed start.
 _START_FAILED: Final = re.compile(
     r"&Container\{Name:([^,{}]{1,253}),Image:([^,{}]{1,4096}),.*\} start failed in pod [^\s(]{1,512}\(([\w-]{1,64})\): ",
     re.DOTALL,
 )
-_PROVIDER_IMAGE: Final = re.compile(r" for image ([^\s:\"]{1,4096}(?::\d{1,5}/[^\s:\"]{1,4096})?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +46,8 @@ class _Memory:
     """The last real error: kubelets up to 1.31 do not repeat it while they back off."""
     credentials_sent: bool | None = None
     """Whether any went along with that pull."""
+    hints: tuple[KubeletHint, ...] = ()
+    tries: int = 0
 
 
 _NOTHING: Final = _Memory()
@@ -65,6 +61,7 @@ class Recogniser:
         self._runtime = RuntimeLog()
         self._containers: dict[tuple[str, str], _Memory] = {}
         self._attempts = Attempts()
+        self._hints = hints.Hints()
         self._klog_writers: dict[tuple[str, int], None] = {}
 
     def feed(self, line: LogLine) -> list[Recognised]:
@@ -88,8 +85,9 @@ class Recogniser:
             return list(self._sync_error(whole, record.fields))
         if self._attempts.feed(whole, record.message, record.fields):
             return []
-        hint = _hint(whole, record)
+        hint = hints.read(whole, record)
         if hint is not None:
+            self._hints.add(hint)
             return [hint]
         self._start_failed(record)
         return []
@@ -122,8 +120,18 @@ class Recogniser:
         else:
             container = failure.target
             told = self._told(line, pod, failure, reason)
-        image, named_pod = redact(told.image), pod if pod.name else None
-        return PullFailure(line.when, line.unit, reason, told.error, named_pod, container, image, told.credentials_sent)
+        return PullFailure(
+            line.when,
+            line.unit,
+            reason,
+            told.error,
+            pod if pod.name else None,
+            container,
+            redact(told.image),
+            told.credentials_sent,
+            told.hints,
+            told.tries,
+        )
 
     def _told(self, line: LogLine, pod: PodRef, failure: SyncFailure, reason: Reason) -> _Memory:
         """Return what a failure tells, completed from what earlier lines told of the container, and remember it."""
@@ -135,11 +143,12 @@ class Recogniser:
             now = replace(before, image=named or before.image or runtime_image)
             self._remember(key, now)
             return now if now.error and cause == failure.message else replace(now, error=redact(cause))
-        credentials_sent = None
+        pull = Pull(named)
         if reason in _PULLS:
             pull = self._attempts.take(line, failure.message, named, (before.image, runtime_image))
-            named, credentials_sent = pull.image, pull.credentials_sent
-        now = _Memory(named or before.image or runtime_image, redact(cause), credentials_sent)
+        image = pull.image or before.image or runtime_image
+        said = self._hints.of(line.when, pod, image)
+        now = _Memory(image, redact(cause), pull.credentials_sent, said, pull.tries)
         self._remember(key, now)
         return now
 
@@ -166,29 +175,3 @@ _PULLS: Final = frozenset(
     }
 )
 """Reasons for which the runtime was asked to pull."""
-
-
-def _hint(line: LogLine, record: klog.KlogRecord) -> KubeletHint | None:
-    message, fields = record.message, record.fields
-    if message.startswith(_PROVIDER):
-        error = fields.get("err", "")
-        image = fields.get("image", "")
-        if not image:
-            named = _PROVIDER_IMAGE.search(message)
-            image = named[1] if named else ""
-        kind, text = HintKind.CREDENTIAL_PROVIDER_FAILED, f"{message}: {error}" if error else message
-    elif message.startswith(_PULL_SECRET):
-        kind, text, image = HintKind.PULL_SECRET_UNAVAILABLE, fields.get("err", "") or message, ""
-    else:
-        return None
-    namespace, _, name = fields.get("pod", "").rpartition("/")
-    return KubeletHint(
-        line.when,
-        line.unit,
-        kind,
-        redact(text),
-        pod=PodRef(namespace, name, fields.get("podUID", "")) if name else None,
-        image=redact(image),
-        provider=fields.get("provider", ""),
-        secret=fields.get("secret", ""),
-    )
