@@ -15,7 +15,21 @@ PACKAGE = Path(pullwhy.__file__).parent
 # Lowest first: a room may import from its own layer's shared modules and from every layer below, never from above or beside.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset(
-        {"", "failure", "model", "image", "secret", "text", "redact", "gotext", "syncerror", "pulltext", "cgroup", "pb"}
+        {
+            "",
+            "access",
+            "failure",
+            "model",
+            "image",
+            "secret",
+            "text",
+            "redact",
+            "gotext",
+            "syncerror",
+            "pulltext",
+            "cgroup",
+            "pb",
+        }
     ),
     frozenset({"trace"}),
     frozenset({"plan", "config"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from pullwhy.image import ImageReference
 from pullwhy.secret import Secret
@@ -90,6 +91,10 @@ class Credential:
     """File and key, for people."""
     supplied: bool = False
     """Given by the caller of `diagnose`, not the node's own."""
+    kind: str = ""
+    """What it is, where its user name or form tells: a token of some service."""
+    expires: datetime | None = None
+    """Its own word on when it ends; None where it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)

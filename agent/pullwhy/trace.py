@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
+from pullwhy.access import CredentialFacts
 from pullwhy.model import Outcome, Stage, TraceLine, Via
 
 
@@ -156,6 +157,8 @@ class HTTPFacts:
     received: int = 0
     """Body bytes read."""
     fault: HTTPFault | None = None
+    says_expired: bool = False
+    """The error text says that a token has expired."""
 
 
 class AuthResult(enum.StrEnum):
@@ -179,6 +182,10 @@ class AuthFacts:
     """The challenge's `error` parameter (RFC 6750 section 3), such as insufficient_scope."""
     credentials_source: str = ""
     """Which file and key the credentials came from, never the credentials."""
+    credentials_kind: str = ""
+    """What they are, where that is known: a token of some service."""
+    credentials_expire: datetime | None = None
+    """When they end by their own word; None where they say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +298,7 @@ class StageResult:
     blob: BlobFacts | None = None
     config: ConfigFacts | None = None
     storage: StorageFacts | None = None
+    access: CredentialFacts | None = None
 
     def line(self) -> TraceLine:
         """Return the form that a finding shows."""

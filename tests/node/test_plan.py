@@ -203,8 +203,22 @@ def test_credentials_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
 
 def test_near_misses_among_credentials_are_told(tmp_path: Path) -> None:
     results = prepare(tmp_path, "reg.example:5000/a").results
-    (miss,) = [result for result in results if result.stage is Stage.AUTH]
+    whole, miss = [result for result in results if result.stage is Stage.AUTH]
     assert "its port is absent" in miss.detail
+    assert whole.detail == "the node has no credentials for this image"
+    assert whole.access is not None
+    assert whole.access.near_misses == (miss.detail,)
+
+
+def test_what_the_kubelet_has_for_the_image_is_told(tmp_path: Path) -> None:
+    flags = "kubelet\0--image-credential-provider-config=/p.yaml\0--image-credential-provider-bin-dir=/b\0"
+    config = 'kind: CredentialProviderConfig\nproviders:\n- name: provider\n  matchImages: ["reg.example"]\n'
+    files = {**HOST, "/proc/5/comm": "kubelet\n", "/proc/5/cmdline": flags, "/p.yaml": config}
+    (whole,) = [result for result in prepare(tmp_path, files=files).results if result.stage is Stage.AUTH]
+    file = "/var/lib/kubelet/config.json (reg.example)"
+    assert whole.detail == f"the kubelet has credentials of {file}, the exec credential provider provider"
+    assert whole.access is not None
+    assert [each.name for each in whole.access.providers.serving] == ["provider"]
 
 
 def test_a_runtime_that_does_not_answer_is_said_and_the_files_still_count(tmp_path: Path) -> None:

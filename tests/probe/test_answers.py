@@ -48,6 +48,21 @@ def test_a_body_without_usable_codes_gives_none(body: bytes) -> None:
     assert kept(body=body).codes == ()
 
 
+@pytest.mark.parametrize(
+    ("message", "expired"),
+    [
+        ("Your authorization token has expired. Reauthenticate and try again.", True),
+        ("invalid token: token is expired by 3h2m", True),
+        ("expired_token", True),
+        ("the image expired. Ask for a token.", False),
+        ("requested access to the resource is denied", False),
+        ("token " * 9_000, False),
+    ],
+)
+def test_that_a_token_has_expired_is_kept_as_a_fact(message: str, expired: bool) -> None:
+    assert kept(403, body=errors("DENIED", message=message)).says_expired is expired
+
+
 def test_codes_are_counted() -> None:
     assert len(kept(body=errors(*["DENIED"] * 100)).codes) == MAX_CODES
 

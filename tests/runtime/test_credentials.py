@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pullwhy.image import parse
 from pullwhy.runtime.credentials import InvalidCredentials, Match, node_credentials, supplied_credentials
 from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.kubelet import Kubelet
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
 
@@ -135,16 +136,98 @@ def test_user_name_and_password_may_stand_apart_and_auth_wins() -> None:
     ],
 )
 def test_the_nodes_own_file_is_the_first_usable_one(tree: Tree, files: dict[str, str], source: str) -> None:
-    found = node_credentials(parse("reg.example/a"), tree(files), root="/k")
+    found = node_credentials(parse("reg.example/a"), tree(files), Kubelet(root="/k"))
     expected = [f"{source} (reg.example)"] if source else []
     assert [credential.source for credential in found.credentials] == expected
     assert not any(credential.supplied for credential in found.credentials)
 
 
 def test_files_that_the_kubelet_passes_over_are_said(tree: Tree) -> None:
-    (result,) = node_credentials(parse("a"), tree({"/k/config.json": '{"credsStore": "x"}'}), root="/k").results
+    (result,) = node_credentials(
+        parse("a"), tree({"/k/config.json": '{"credsStore": "x"}'}), Kubelet(root="/k")
+    ).results
     assert result.target == "/k/config.json"
     assert "passes over" in result.detail
+
+
+DOCKERCONFIG = auths("reg.example")
+OLDER = json.dumps(json.loads(DOCKERCONFIG)["auths"])
+
+
+def secret(kind: object, key: str, content: str, **fields: object) -> dict[str, object]:
+    data = {key: base64.b64encode(content.encode()).decode()}
+    return {"apiVersion": "v1", "kind": "Secret", "type": kind, "data": data, **fields}
+
+
+JSON_SECRET = secret("kubernetes.io/dockerconfigjson", ".dockerconfigjson", DOCKERCONFIG)
+OLDER_SECRET = secret("kubernetes.io/dockercfg", ".dockercfg", OLDER)
+OPAQUE = secret("Opaque", ".dockerconfigjson", DOCKERCONFIG)
+PLAIN = {"kind": "Secret", "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": DOCKERCONFIG}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        OLDER,
+        json.dumps(JSON_SECRET),
+        json.dumps(OLDER_SECRET),
+        json.dumps(PLAIN),
+        json.dumps({"kind": "List", "items": [OPAQUE, 3, OLDER_SECRET]}),
+        f"kind: Secret\ntype: kubernetes.io/dockercfg\ndata:\n  .dockercfg: {base64.b64encode(OLDER.encode()).decode()}\n",
+    ],
+)
+def test_a_pull_secret_is_taken_in_every_form_that_the_kubelet_reads(text: str) -> None:
+    (found,) = supplied_credentials(parse("reg.example/a"), text.encode(), "f").credentials
+    assert (found.password.reveal(), found.source) == ("canary0", "f (reg.example)")
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        (OPAQUE, "a Secret of the type 'Opaque'; the kubelet reads only kubernetes.io/dockerconfigjson"),
+        ({**OPAQUE, "type": None}, "a Secret of no type"),
+        ({**JSON_SECRET, "data": {}}, "without the key .dockerconfigjson"),
+        ({**JSON_SECRET, "data": {".dockerconfigjson": "%%"}}, "is no base64"),
+        ({**JSON_SECRET, "data": {".dockerconfigjson": base64.b64encode(b"{").decode()}}, "is no JSON"),
+    ],
+)
+def test_a_secret_that_the_kubelet_passes_over_is_a_clear_error(document: object, why: str) -> None:
+    with pytest.raises(InvalidCredentials) as raised:
+        supplied_credentials(parse("a"), json.dumps(document).encode(), "f")
+    assert why in raised.value.why
+
+
+def test_what_the_kubelet_does_not_read_of_an_entry_is_told() -> None:
+    text = json.dumps({"auths": {"reg.example": {"identitytoken": "canary"}}})
+    found = supplied_credentials(parse("reg.example/a"), text.encode(), "f")
+    assert found.credentials == ()
+    (miss,) = found.near_misses
+    assert "identity tokens the kubelet does not read" in miss
+    assert "canary" not in miss
+
+
+def test_a_token_brings_its_end() -> None:
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": 1_790_000_000}).encode()).decode().rstrip("=")
+    text = json.dumps({"auths": {"reg.example": {"username": "u", "password": f"x.{claims}.y"}}})
+    (found,) = supplied_credentials(parse("reg.example/a"), text.encode(), "f").credentials
+    assert found.kind == "a JSON web token"
+    assert found.expires is not None
+    assert found.expires.timestamp() == 1_790_000_000
+
+
+@pytest.mark.parametrize(
+    ("kubelet", "source"),
+    [
+        (Kubelet(working_directory="/run/k"), "/run/k/config.json"),
+        (Kubelet(home="/home/k"), "/home/k/.docker/config.json"),
+        (Kubelet(home="", working_directory="/run/x"), "/run/x/.docker/config.json"),
+        (Kubelet(home=""), "/.docker/config.json"),
+        (Kubelet(root="/data"), "/data/config.json"),
+    ],
+)
+def test_the_kubelets_own_places_are_looked_at(tree: Tree, kubelet: Kubelet, source: str) -> None:
+    (found,) = node_credentials(parse("reg.example/a"), tree({source: DOCKERCONFIG}), kubelet).credentials
+    assert found.source == f"{source} (reg.example)"
 
 
 JSON = st.recursive(

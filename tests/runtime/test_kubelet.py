@@ -84,3 +84,65 @@ def test_the_api_server_is_the_kubeconfigs(
 def test_the_root_directory_is_the_flags(tree: Tree) -> None:
     assert kubelet(tree, {}, "--root-dir=/data/kubelet").root == "/data/kubelet"
     assert Kubelet().root == "/var/lib/kubelet"
+
+
+def test_providers_and_the_verification_of_images_are_its_flags_and_settings(tree: Tree) -> None:
+    text = (
+        "imagePullCredentialsVerificationPolicy: NeverVerifyAllowlistedImages\n"
+        "preloadedImagesVerificationAllowlist:\n- registry.example/shop/*\n"
+        "featureGates:\n  KubeletEnsureSecretPulledImages: true\n"
+    )
+    arguments = (
+        "--config=/k.yaml",
+        "--image-credential-provider-config=/p.yaml",
+        "--image-credential-provider-bin-dir",
+        "/b",
+    )
+    found = kubelet(tree, {"/k.yaml": text}, *arguments)
+    assert (found.provider_config, found.provider_directory) == ("/p.yaml", "/b")
+    assert found.verification_policy == "NeverVerifyAllowlistedImages"
+    assert found.verification_allowlist == ("registry.example/shop/*",)
+    assert found.verifies is True
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "verifies"),
+    [
+        ('{"featureGates": {"KubeletEnsureSecretPulledImages": false}}', (), False),
+        ("featureGates: {}\n", ("--feature-gates=A=true,KubeletEnsureSecretPulledImages=true",), True),
+        ("{}", (), None),
+    ],
+)
+def test_the_feature_gate_may_be_a_setting_or_a_flag(
+    tree: Tree, text: str, arguments: tuple[str, ...], verifies: bool | None
+) -> None:
+    assert kubelet(tree, {"/k.yaml": text}, "--config=/k.yaml", *arguments).verifies is verifies
+
+
+def test_its_process_tells_where_it_looks_for_a_config_json(tree: Tree) -> None:
+    files = {"/proc/5/environ": "A=canary\0HOME=/home/k\0", "/proc/5/cwd": "-> /run/k"}
+    found = kubelet(tree, files, "--v=2")
+    assert (found.home, found.working_directory) == ("/home/k", "/run/k")
+    assert "canary" not in repr(found)
+
+
+RANCHER = "/var/lib/rancher/credentialprovider/config.yaml"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files", "config"),
+    [
+        (("server", "--image-credential-provider-config=/own.yaml"), {}, "/own.yaml"),
+        (("agent", "--kubelet-arg", "image-credential-provider-config=/handed.yaml"), {}, "/handed.yaml"),
+        (("agent", "--kubelet-arg=image-credential-provider-config=/handed.yaml"), {}, "/handed.yaml"),
+        (("agent",), {RANCHER: "{}"}, RANCHER),
+        (("agent",), {}, ""),
+    ],
+)
+def test_a_distribution_in_one_binary_hands_flags_on(
+    tree: Tree, arguments: tuple[str, ...], files: dict[str, str], config: str
+) -> None:
+    process = {"/proc/5/comm": "k3s-agent\n", "/proc/5/cmdline": "\0".join(("k3s", *arguments, ""))}
+    fs = tree({**files, **process})
+    found = find_kubelet(fs, Processes(fs.root / "proc"))
+    assert (found.provider_config, found.seen) == (config, False)

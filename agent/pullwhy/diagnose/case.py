@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from pullwhy.access import PullRecord
 from pullwhy.image import ImageReference
 from pullwhy.model import Hypothesis, PullFailure, Reproduction
 from pullwhy.trace import Trace
@@ -57,6 +58,8 @@ class Case:
     """What the runtime's answer to the reproduction says."""
     image_present: bool | None = None
     """CRI ImageStatus; None where it was not asked."""
+    pull_record: PullRecord | None = None
+    """The kubelet's record of that image; None where it keeps none, or the image is absent."""
     node: NodeView = NodeView()
     later_success: bool = False
     """The runtime itself pulled the image after this failure."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from pullwhy.access import PullRecord
 from pullwhy.diagnose.case import MESSAGE, Case
 from pullwhy.diagnose.classify import classify
 from pullwhy.diagnose.identity import credentials_sent
@@ -30,6 +31,7 @@ from pullwhy.node.view import node_view
 from pullwhy.plan import WalkPlan
 from pullwhy.redact import redact
 from pullwhy.runtime.cri import CRIClient, CRIError
+from pullwhy.runtime.pullrecords import pull_record
 from pullwhy.trace import Trace
 
 _REASONS: Final = {
@@ -97,12 +99,14 @@ class Investigator:
         sight = await survey(self.sources, client)
         prepared = make_plan(image, sight, self.sources, local_addresses_allowed=True)
         trace = await self.walks.walk(prepared.plan) if prepared.plan else Trace()
+        present = await _present(client, image) if prepared.image else None
         case = replace(
             case,
             failure=_of_whom(failure, prepared.credentials_held) if failure else None,
             node=node_view(sight, prepared),
             trace=replace(trace, results=(*prepared.results, *trace.results)),
-            image_present=await _present(client, image) if prepared.image else None,
+            image_present=None if present is None else bool(present),
+            pull_record=_record(sight, image, present),
         )
         return Investigation(case, judge(case), sight, prepared.credentials_held)
 
@@ -223,10 +227,17 @@ def _judged(case: Case, found: Investigation | None = None) -> Investigation:
     return replace(found, case=case, diagnosis=diagnosis) if found else Investigation(case, diagnosis)
 
 
-async def _present(client: CRIClient | None, image: str) -> bool | None:
+async def _present(client: CRIClient | None, image: str) -> tuple[str, ...] | None:
+    """Return what CRI calls the image, its id first; nothing where it is absent, None where that was not told."""
     if client is None:
         return None
     try:
-        return await client.image_status(image) is not None
+        found = await client.image_status(image)
     except CRIError:
         return None
+    return (found.id or image, *found.digests) if found is not None else ()
+
+
+def _record(sight: NodeSight, image: str, names: tuple[str, ...] | None) -> PullRecord | None:
+    reference = parse(image) if names else None
+    return pull_record(reference, image, names, sight.kubelet, sight.view.fs) if reference and names else None

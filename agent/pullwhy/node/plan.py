@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from pullwhy import __version__
+from pullwhy.access import CredentialFacts
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import Credential, Endpoint, Timeouts, WalkPlan
@@ -22,6 +23,7 @@ from pullwhy.runtime.kubelet import Kubelet, api_servers, detect_endpoint, find_
 from pullwhy.runtime.platform import node_platform
 from pullwhy.runtime.process import RuntimeProcess, find_process
 from pullwhy.runtime.processes import Processes, UnreadableProcess
+from pullwhy.runtime.providers import providers
 from pullwhy.runtime.resolver import RESOLV_CONF, ResolverView, read_resolver
 from pullwhy.runtime.storage import Place, check
 from pullwhy.runtime.trust import TrustStore, read_trust
@@ -124,14 +126,18 @@ def make_plan(
     matched = _credentials(image, sources, sight)
     held = tuple(dict.fromkeys((*found.credentials_held, *_held(found, sight.credentials_for))))
     found = replace(found, credentials_held=held)
-    misses = tuple(StageResult(Stage.AUTH, "credentials", Outcome.SKIPPED, detail=miss) for miss in matched.near_misses)
+    access = CredentialFacts(
+        tuple(each.source for each in matched.credentials),
+        matched.near_misses,
+        providers(image, sight.kubelet, view.fs),
+    )
     trust = read_trust(view.fs, *_trust_variables(view.process))
     results = (
         reference_result(image),
         *found.results,
         *resolver.results,
         *matched.results,
-        *misses,
+        *_access_results(access),
         *_stale(view, trust),
         *sight.storage,
     )
@@ -234,7 +240,7 @@ def _view(sources: Sources, fs: HostFS, socket: str, process: RuntimeProcess | N
 
 
 def _credentials(image: ImageReference, sources: Sources, sight: NodeSight) -> Match:
-    own = node_credentials(image, sight.view.fs, sight.kubelet.root)
+    own = node_credentials(image, sight.view.fs, sight.kubelet)
     if not sources.credentials:
         return own
     try:
@@ -244,6 +250,16 @@ def _credentials(image: ImageReference, sources: Sources, sight: NodeSight) -> M
     supplied = supplied_credentials(image, data, sources.credentials)
     both: tuple[Credential, ...] = (*own.credentials, *supplied.credentials)
     return Match(both, (*own.near_misses, *supplied.near_misses), own.results)
+
+
+def _access_results(access: CredentialFacts) -> Iterator[StageResult]:
+    """Tell what the kubelet's files offer: first as a whole, then what looks meant for the image and is not."""
+    parts = [f"credentials of {source}" for source in access.sources]
+    parts += [f"the exec credential provider {each.name}" for each in access.providers.serving]
+    detail = f"the kubelet has {', '.join(parts)}" if parts else "the node has no credentials for this image"
+    yield StageResult(Stage.AUTH, "credentials", Outcome.SKIPPED, detail=detail, access=access)
+    for miss in access.near_misses:
+        yield StageResult(Stage.AUTH, "credentials", Outcome.SKIPPED, detail=miss)
 
 
 def _held(found: Effective, hosts: Iterable[str]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ MAX_CODES: Final = 8
 MAX_HEADER_VALUE: Final = 200
 """Characters kept of one header."""
 MAX_TEXT: Final = 4_096
-"""Characters of an error's text that are searched for a client's address."""
+"""Characters of an error's text that are searched for a client's address or an expired token."""
 
 _ALLOWED: Final = frozenset(
     {
@@ -38,6 +38,10 @@ _ADDRESS: Final = re.compile(
     r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])|(?<![\w:])[0-9a-fA-F]{1,4}(?::{1,2}[0-9a-fA-F]{1,4}){3,7}(?![\w:])"
 )
 _CLIENT_WORD: Final = re.compile(r"\b(?:client|source|caller|ip|ips|address|firewall|network)\b", re.IGNORECASE)
+_EXPIRED: Final = re.compile(
+    r"\b(?:token|credentials?|password|jwt|session)\b[^.\n]{0,40}\bexpired\b|\bexpired[ _-]?token\b", re.IGNORECASE
+)
+"""Amazon ECR: "Your authorization token has expired. Reauthenticate and try again."; others say it alike."""
 _HTML_START: Final = re.compile(rb"\s{0,64}(?:<!doctype html|<html|<head|<body)", re.IGNORECASE)
 _PLAIN_TO_TLS: Final = (b"HTTP request to an HTTPS server", b"plain HTTP request was sent to HTTPS port")
 """What Go's net/http and nginx answer to plain HTTP on a TLS port."""
@@ -59,6 +63,7 @@ def facts(method: str, url: str, answer: Answered, fault: HTTPFault | None = Non
         registry_api=bool(answer.header("docker-distribution-api-version") or (codes and text)),
         received=len(answer.body),
         fault=fault,
+        says_expired=bool(_EXPIRED.search(text)),
     )
 
 

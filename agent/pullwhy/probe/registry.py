@@ -163,6 +163,7 @@ class Registry:
                 facts,
                 codes=told.facts.codes,
                 names_client_address=told.facts.names_client_address,
+                says_expired=told.facts.says_expired,
                 headers={**(told.facts.headers or {}), **(facts.headers or {})},
                 html=facts.html or told.facts.html,
                 registry_api=facts.registry_api or told.facts.registry_api,

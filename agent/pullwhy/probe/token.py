@@ -43,7 +43,9 @@ class Meeting:
         realm = self._realm()
         source = printable(self.credential.source, 300) if self.credential is not None else ""
         host = realm.authority if realm is not None else ""
-        return AuthFacts(result, self.challenge.scheme.capitalize(), host, printable(error, 100), source)
+        kind, expires = (self.credential.kind, self.credential.expires) if self.credential is not None else ("", None)
+        scheme = self.challenge.scheme.capitalize()
+        return AuthFacts(result, scheme, host, printable(error, 100), source, kind, expires)
 
     async def headers(self, seen: Observation) -> Headers | None:
         """Return what meets the challenge; None where nothing does, which `seen` then tells."""

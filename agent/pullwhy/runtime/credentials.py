@@ -7,30 +7,33 @@ from __future__ import annotations
 
 import base64
 import binascii
-import fnmatch
+import itertools
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pullwhy.image import ImageReference
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import Credential
-from pullwhy.runtime import urls
+from pullwhy.runtime import registrykeys, urls
 from pullwhy.runtime.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.kubelet import Kubelet
+from pullwhy.runtime.lifetime import lifetime
+from pullwhy.runtime.pullsecrets import auth_tables
 from pullwhy.secret import Secret
 from pullwhy.trace import StageResult
 
-DEFAULT_HUB_KEY: Final = "index.docker.io"
 MAX_ENTRIES: Final = 1000
-_HUB_MISTAKES: Final = frozenset({"registry-1.docker.io", "hub.docker.com", "registry.hub.docker.com"})
+MAX_NEAR_MISSES: Final = 8
+_NOTHING: Final = "it holds neither user name nor password, and identity tokens the kubelet does not read"
 
 
 class InvalidCredentials(Exception):
     """A credentials file cannot be used; names the file, the fault and the mend."""
 
     def __init__(self, path: str, why: str) -> None:
-        super().__init__(f'{path}: {why}; expected a dockerconfigjson: {{"auths": {{"HOST": {{"auth": "…"}}}}}}')
+        form = '{"auths": {"HOST": {"auth": "…"}}}'
+        super().__init__(f"{path}: {why}; expected a dockerconfigjson ({form}), or a Secret that holds one")
         self.path = path
         self.why = why
 
@@ -52,15 +55,19 @@ class _Entry:
     key: str
     username: str
     password: Secret
+    unread: str = ""
+    """Why the kubelet takes nothing from it, in a clause."""
 
 
-def node_credentials(image: ImageReference, fs: HostFS, root: str = "/var/lib/kubelet", home: str = "/root") -> Match:
+def node_credentials(image: ImageReference, fs: HostFS, kubelet: Kubelet) -> Match:
     """Return the node's own matching credentials: of the first config.json that can be used, else of a .dockercfg."""
-    places = (root, "/", f"{home}/.docker", "/.docker")
-    candidates = [(f"{place.rstrip('/')}/config.json", False) for place in places]
-    candidates += [(f"{place.rstrip('/')}/.dockercfg", True) for place in (root, "/", home)]
+    root, here, home = kubelet.root, kubelet.working_directory, kubelet.home
+    # Joined to nothing, a name is relative: without $HOME it is looked for in the working directory.
+    docker = f"{home}/.docker" if home else f"{here.rstrip('/')}/.docker"
+    candidates = [(f"{place.rstrip('/')}/config.json", False) for place in (root, here, docker, "/.docker")]
+    candidates += [(f"{place.rstrip('/')}/.dockercfg", True) for place in (root, here, home or here, "/")]
     notes: list[StageResult] = []
-    for path, legacy in candidates:
+    for path, legacy in dict.fromkeys(candidates):
         try:
             entries = _parse(fs.read(path), path, legacy=legacy)
         except UnreadableFile as error:
@@ -75,8 +82,16 @@ def node_credentials(image: ImageReference, fs: HostFS, root: str = "/var/lib/ku
 
 
 def supplied_credentials(image: ImageReference, data: bytes, path: str) -> Match:
-    """Return the matching credentials of a dockerconfigjson that the caller gave; raises InvalidCredentials."""
-    return _match(image, _parse(data, path, legacy=False), path, supplied=True)
+    """Return the matching credentials of a file that the caller gave; raises InvalidCredentials.
+
+    It may hold what a pull secret holds (dockerconfigjson or dockercfg), or the Secret, or a list of Secrets, as JSON or YAML.
+    """
+    try:
+        tables = list(auth_tables(data.decode(errors="replace")))
+    except ValueError as error:
+        raise InvalidCredentials(path, f"it {error}") from None
+    entries = tuple(entry for table in tables for entry in _entries(table, path))
+    return _match(image, entries, path, supplied=True)
 
 
 def _skipped(path: str, detail: str) -> StageResult:
@@ -84,6 +99,7 @@ def _skipped(path: str, detail: str) -> StageResult:
 
 
 def _parse(data: bytes, path: str, *, legacy: bool) -> tuple[_Entry, ...]:
+    """Read a file of the node as the kubelet does."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
@@ -91,9 +107,13 @@ def _parse(data: bytes, path: str, *, legacy: bool) -> tuple[_Entry, ...]:
     auths = document if legacy else document.get("auths") if isinstance(document, dict) else None
     if not isinstance(auths, dict):
         raise InvalidCredentials(path, "it has no `auths` table")
+    return _entries(auths, path)
+
+
+def _entries(auths: dict[str, Any], path: str) -> tuple[_Entry, ...]:
     if len(auths) > MAX_ENTRIES:
         raise InvalidCredentials(path, f"it has more than {MAX_ENTRIES} entries")
-    return tuple(_entry(key, value, path) for key, value in auths.items())
+    return tuple(_entry(str(key), value, path) for key, value in auths.items())
 
 
 def _entry(key: str, value: Any, path: str) -> _Entry:
@@ -111,18 +131,8 @@ def _entry(key: str, value: Any, path: str) -> _Entry:
         username, colon, password = decoded.partition(":")
         if not colon:
             raise InvalidCredentials(path, f"`auth` of the entry {written[:80]!r} holds no user:password")
-    return _Entry(written, _key(key), username, Secret(password))
-
-
-def _key(written: str) -> str:
-    """Return a key as the kubelet compares it: without scheme and without a leading /v1/ or /v2/."""
-    text = written if written.startswith(("https://", "http://")) else f"https://{written}"
-    try:
-        address = urls.parse_url(text)
-    except ValueError:
-        return ""
-    path = address.path[3:] if address.path.startswith(("/v1/", "/v2/")) else address.path
-    return address.authority + (path if path != "/" else "")
+    unread = "" if username or password else _NOTHING
+    return _Entry(written, registrykeys.comparable(key), username, Secret(password), unread)
 
 
 def _match(
@@ -134,49 +144,20 @@ def _match(
     notes: tuple[StageResult, ...] = (),
 ) -> Match:
     ordered = sorted((entry for entry in entries if entry.key), key=lambda entry: entry.key, reverse=True)
-    matching = [entry for entry in ordered if _matches(entry.key, image.name)]
+    matching = [entry for entry in ordered if registrykeys.matches(entry.key, image.name)]
     if not matching and image.is_docker_hub:
-        matching = [entry for entry in ordered if entry.key == DEFAULT_HUB_KEY]
-    found = tuple(
-        Credential(entry.username, entry.password, f"{path} ({entry.written})", supplied) for entry in matching
-    )
-    return Match(found, () if found else tuple(_near_misses(image, entries, path)), notes)
+        matching = [entry for entry in ordered if entry.key == registrykeys.DEFAULT_HUB_KEY]
+    found = tuple(_credential(entry, path, supplied) for entry in matching if not entry.unread)
+    return Match(found, () if found else _near_misses(image, entries, path), notes)
 
 
-def _matches(key: str, name: str) -> bool:
-    """Whether a key matches an image: as many labels, each matching (globs allowed), the same port, the path a prefix."""
-    key_host, _, key_path = key.partition("/")
-    host, _, path = name.partition("/")
-    key_name, key_port = urls.split_port(key_host)
-    wanted, port = urls.split_port(host)
-    patterns, labels = key_name.split("."), wanted.split(".")
-    return (
-        key_port == port
-        and len(patterns) == len(labels)
-        and path.startswith(key_path)
-        and all(fnmatch.fnmatchcase(label, pattern) for pattern, label in zip(patterns, labels, strict=True))
-    )
+def _credential(entry: _Entry, path: str, supplied: bool) -> Credential:
+    known = lifetime(entry.username, entry.password)
+    source = f"{path} ({entry.written})"
+    return Credential(entry.username, entry.password, source, supplied, known.kind, known.expires)
 
 
-def _near_misses(image: ImageReference, entries: tuple[_Entry, ...], path: str) -> Iterator[str]:
-    wanted, port = urls.split_port(image.registry)
-    for entry in entries:
-        host, _, prefix = entry.key.partition("/")
-        name, key_port = urls.split_port(host)
-        why = ""
-        if not entry.key:
-            why = "it is no address"
-        elif image.is_docker_hub and name in _HUB_MISTAKES:
-            why = "Docker Hub's key is https://index.docker.io/v1/"
-        elif name.lower() == wanted.lower() and key_port != port:
-            why = f"its port is {key_port or 'absent'}, the image's is {port or 'absent'}, and they must be the same"
-        elif name.lower() == wanted.lower() and prefix in {"v1", "v2"}:
-            why = f"/{prefix} without a slash after it is taken for a path of the image"
-        elif name == wanted and prefix:
-            why = f"its path /{prefix} is no prefix of {image.repository}"
-        elif name.lower() == wanted.lower():
-            why = "its letters differ in case"
-        elif wanted.endswith(f".{name}") or name.endswith(f".{wanted}"):
-            why = f"a key must have as many labels as {wanted}"
-        if why:
-            yield f"{path}: the key {entry.written[:120]!r} does not match {image.name}: {why}"
+def _near_misses(image: ImageReference, entries: tuple[_Entry, ...], path: str) -> tuple[str, ...]:
+    whys = ((entry.written[:120], registrykeys.why_not(image, entry.written) or entry.unread) for entry in entries)
+    misses = (f"{path}: the key {key!r} does not match {image.name}: {why}" for key, why in whys if why)
+    return tuple(itertools.islice(misses, MAX_NEAR_MISSES))

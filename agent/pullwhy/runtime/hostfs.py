@@ -115,6 +115,10 @@ class HostFS:
         """Return when the file was last changed, in seconds since the epoch; raises UnreadableFile."""
         return self._lstat(path, self.resolve(path)).st_mtime
 
+    def executable(self, path: str) -> bool:
+        """Return whether any execute bit of a file is set; raises UnreadableFile."""
+        return bool(self._lstat(path, self.resolve(path)).st_mode & 0o111)
+
     def device(self, path: str) -> int:
         """Return the number of the filesystem that holds a path; raises UnreadableFile."""
         return self._lstat(path, self.resolve(path)).st_dev

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-import json
+import itertools
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from pullwhy.runtime import urls
+from pullwhy.runtime.documents import MAX_YAML, decode, texts
 from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.processes import Process, Processes
+from pullwhy.runtime.processes import Process, Processes, UnreadableProcess
 
 DEFAULT_ROOT: Final = "/var/lib/kubelet"
 CONFIG_FILES: Final = (
@@ -37,7 +39,15 @@ SOCKETS: Final = (
 NAMES: Final = ("kubelet", "k3s-server", "k3s-agent", "k3s", "rke2", "kubelite", "k0s")
 
 _SERVER: Final = re.compile(r"^[ \t]*server:[ \t]*[\"']?([^\s\"']{1,300})", re.MULTILINE)
-_ENDPOINT: Final = re.compile(r"^containerRuntimeEndpoint:[ \t]*[\"']?([^\s\"']{1,300})", re.MULTILINE)
+_SETTING: Final = re.compile(
+    r"^(containerRuntimeEndpoint|imagePullCredentialsVerificationPolicy|[ \t]{1,8}KubeletEnsureSecretPulledImages):"
+    r"[ \t]*[\"']?([^\s\"'#]{1,300})",
+    re.MULTILINE,
+)
+_VERIFIES: Final = "KubeletEnsureSecretPulledImages"
+_ALLOWLISTED: Final = "NeverVerifyAllowlistedImages"
+RANCHER_PROVIDERS: Final = "/var/lib/rancher/credentialprovider"
+"""Where k3s has the kubelet look unless told otherwise (k3s: pkg/cli/cmds/agent.go): config.yaml and bin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +61,83 @@ class Kubelet:
     """Addresses of the API server, as URLs."""
     seen: bool = False
     """Whether its process was found."""
+    started: datetime | None = None
+    working_directory: str = "/"
+    home: str = "/root"
+    """Its $HOME; root's where its environment is not seen."""
+    provider_config: str = ""
+    """The exec credential providers' configuration, empty where its flags name none."""
+    provider_directory: str = ""
+    verification_policy: str = ""
+    """imagePullCredentialsVerificationPolicy; empty for the default."""
+    verification_allowlist: tuple[str, ...] = ()
+    verifies: bool | None = None
+    """The feature gate KubeletEnsureSecretPulledImages, None where it is not set."""
 
 
 def find_kubelet(fs: HostFS, processes: Processes) -> Kubelet:
     """Return what the node's kubelet uses; nothing is raised."""
-    process = next((found for found in processes.named(*NAMES) if found.name == "kubelet"), None)
-    flags = process if process is not None else Process(0, "", ())
+    found = processes.named(*NAMES)
+    process = next((each for each in found if each.name == "kubelet"), None)
+    flags = process or next((_embedded(each) for each in found), Process(0, "", ()))
     configs = (flags.flag("config"),) if flags.flag("config") else CONFIG_FILES
-    endpoint = flags.flag("container-runtime-endpoint") or next(
-        filter(None, (_endpoint(fs, path) for path in configs)), ""
-    )
+    settings = next((read for path in configs if (read := _settings(fs, path))), {})
     kubeconfigs = [path for path in (flags.flag("kubeconfig"), flags.flag("bootstrap-kubeconfig")) if path]
     servers = [server for path in kubeconfigs or KUBECONFIGS for server in _servers(fs, path)]
-    return Kubelet(
+    policy = settings.get("imagePullCredentialsVerificationPolicy", "")
+    kubelet = Kubelet(
         root=flags.flag("root-dir") or DEFAULT_ROOT,
-        runtime_endpoint=endpoint,
+        runtime_endpoint=flags.flag("container-runtime-endpoint") or settings.get("containerRuntimeEndpoint", ""),
         servers=tuple(dict.fromkeys(servers)),
         seen=process is not None,
+        provider_config=flags.flag("image-credential-provider-config"),
+        provider_directory=flags.flag("image-credential-provider-bin-dir"),
+        verification_policy=policy,
+        verification_allowlist=_allowlist(fs, configs) if policy == _ALLOWLISTED else (),
+        verifies=_gate(flags.flag("feature-gates"), settings.get(_VERIFIES, "")),
     )
+    if process is not None:
+        return _with_process(kubelet, process, processes)
+    if found and not kubelet.provider_config and _there(fs, f"{RANCHER_PROVIDERS}/config.yaml"):
+        place = f"{RANCHER_PROVIDERS}/config.yaml"
+        return replace(kubelet, provider_config=place, provider_directory=f"{RANCHER_PROVIDERS}/bin")
+    return kubelet
+
+
+def _with_process(kubelet: Kubelet, process: Process, processes: Processes) -> Kubelet:
+    """Add what decides where the kubelet looks for a config.json (pkg/credentialprovider/config.go)."""
+    try:
+        home = processes.variables(process.pid, ("HOME",)).get("HOME", "")
+    except UnreadableProcess:
+        home = kubelet.home
+    directory = processes.working_directory(process.pid) or kubelet.working_directory
+    return replace(kubelet, started=processes.started(process.pid), working_directory=directory, home=home)
+
+
+def _embedded(process: Process) -> Process:
+    """Return a kubelet's flags as a distribution in one binary is told them: its own, and those that it hands on."""
+    command = process.command
+    handed = [f"--{argument.partition('=')[2]}" for argument in command if argument.startswith("--kubelet-arg=")]
+    handed += [f"--{value}" for name, value in itertools.pairwise(command) if name == "--kubelet-arg"]
+    own = [each for each in command[1:] if each.startswith("--image-credential-provider-")]
+    return Process(process.pid, process.name, (process.name, *own, *handed))
+
+
+def _gate(flag: str, setting: str) -> bool | None:
+    """Return a feature gate as the flag sets it, else as the configuration file does."""
+    given = dict(pair.partition("=")[::2] for pair in flag.split(",")).get(_VERIFIES, setting).lower()
+    return given == "true" if given in {"true", "false"} else None
+
+
+def _allowlist(fs: HostFS, configs: Iterable[str]) -> tuple[str, ...]:
+    for path in configs:
+        try:
+            document = decode(fs.text(path, MAX_YAML))
+        except (UnreadableFile, ValueError):
+            continue
+        if isinstance(document, dict):
+            return texts(document.get("preloadedImagesVerificationAllowlist"))
+    return ()
 
 
 def detect_endpoint(fs: HostFS, kubelet: Kubelet) -> str:
@@ -113,17 +182,32 @@ def _read(fs: HostFS, path: str) -> str:
         return ""
 
 
-def _endpoint(fs: HostFS, path: str) -> str:
+def _settings(fs: HostFS, path: str) -> dict[str, str]:
+    """Return the settings of a KubeletConfiguration that matter here; nothing where it cannot be read."""
     text = _read(fs, path)
-    if text.lstrip().startswith("{"):
-        try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
-            return ""
-        value = document.get("containerRuntimeEndpoint", "")
-        return value if isinstance(value, str) else ""
-    match = _ENDPOINT.search(text)
-    return match[1] if match else ""
+    if not text.lstrip().startswith("{"):
+        return {match[1].strip(): match[2] for match in _SETTING.finditer(text)}
+    try:
+        document = decode(text)
+    except ValueError:
+        return {}
+    gates = document.get("featureGates")
+    own = {**document, **(gates if isinstance(gates, dict) else {})}
+    return dict(_texts(own))
+
+
+def _texts(values: dict[str, object]) -> Iterator[tuple[str, str]]:
+    for key in ("containerRuntimeEndpoint", "imagePullCredentialsVerificationPolicy", _VERIFIES):
+        value = values.get(key)
+        if isinstance(value, str | bool):
+            yield key, str(value)
+
+
+def _there(fs: HostFS, path: str) -> bool:
+    try:
+        return bool(fs.kind(path))
+    except UnreadableFile:
+        return False
 
 
 def _servers(fs: HostFS, path: str) -> list[str]:

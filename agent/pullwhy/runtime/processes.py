@@ -85,6 +85,13 @@ class Processes:
         pairs = (item.partition("=") for item in self.read(pid, "environ").decode(errors="replace").split("\0"))
         return {key: value for key, _, value in pairs if key in keys}
 
+    def working_directory(self, pid: int) -> str:
+        """Return a process' working directory, empty where it may not be seen."""
+        try:
+            return str((self.proc / str(pid) / "cwd").readlink())
+        except OSError:
+            return ""
+
     def started(self, pid: int) -> datetime | None:
         """Return when a process started, None where /proc does not tell."""
         try:
