@@ -40,6 +40,21 @@ def test_what_go_refuses_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://u:canary@reg.example/v2", "https://reg.example/v2"),
+        ("https://u:can/ary@reg.example/v2", "https://reg.example/v2"),
+        ("http/u:canary@reg.example", "reg.example"),
+        ("u:canary@reg.example", "reg.example"),
+        ("https://reg.example:5000/a@b", "https://reg.example:5000/a@b"),
+        ("https://reg.example/a@b", "https://reg.example/a@b"),
+    ],
+)
+def test_user_info_is_taken_out_of_malformed_addresses_too(text: str, shown: str) -> None:
+    assert urls.without_user_info(text) == shown
+
+
+@pytest.mark.parametrize(
     ("authority", "host", "port"),
     [("a:5000", "a", "5000"), ("a", "a", ""), ("[::1]:5000", "::1", "5000"), ("[::1]", "::1", "")],
 )

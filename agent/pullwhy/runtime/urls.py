@@ -51,11 +51,14 @@ def parse_url(text: str) -> Address:
 
 
 def without_user_info(text: str) -> str:
-    """Return an address without the user and password in it."""
+    """Return an address without the user and password in it, also where it is malformed: people write slashes in passwords."""
     head, slashes, rest = text.partition("//")
     if not slashes:
         head, rest = "", text
     authority, slash, path = rest.partition("/")
+    port = split_port(authority)[1]
+    if "@" in path and (not slashes or (port and not port.isdigit())):
+        return head + slashes + rest.rpartition("@")[2]
     return head + slashes + authority.rpartition("@")[2] + slash + path
 
 
