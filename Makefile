@@ -1,4 +1,4 @@
-.PHONY: setup check test demo lab-report bench proto docs clean
+.PHONY: setup check test demo lab-report bench fuzz proto docs clean
 .DEFAULT_GOAL := check
 
 setup:
@@ -21,6 +21,9 @@ lab-report: setup
 
 bench: setup
 	@scripts/bench
+
+fuzz: setup
+	@scripts/fuzz $(TARGETS) --seconds $(or $(SECONDS),20)
 
 proto: setup
 	@scripts/proto

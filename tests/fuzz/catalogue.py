@@ -1,0 +1,8 @@
+"""Every fuzz target by its name."""
+
+from typing import Final
+
+from fuzz import files, texts, wire
+from fuzz.target import Target
+
+TARGETS: Final[dict[str, Target]] = {each.name: each for each in (*texts.TARGETS, *files.TARGETS, *wire.TARGETS)}
