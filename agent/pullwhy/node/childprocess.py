@@ -95,12 +95,17 @@ class ChildProcess:
     async def _send(self, frame: PlanFrame) -> None:
         stdin = self._process.stdin
         if stdin is None or stdin.is_closing() or not self.alive:
-            raise ChildGone("the walk's child is gone", innocent=True)
+            raise await self._gone()
         try:
             stdin.write(pipe.encode(frame))
             await stdin.drain()
         except ConnectionError as error:
-            raise ChildGone("the walk's child is gone", innocent=True) from error
+            raise await self._gone() from error
+
+    async def _gone(self) -> ChildGone:
+        """Return how it ended before it got anything to do, once it is reaped."""
+        await asyncio.wait([self._reader])
+        return ChildGone(self._why, innocent=True)
 
     async def _read(self) -> None:
         """Take answers until the child ends, and reap it; whatever it still owes fails."""
@@ -116,7 +121,8 @@ class ChildProcess:
             self._process.stdin.close()
         code = await self._process.wait()
         # Alone it may have brought the child down itself; among others any of them may have.
-        self._fail(ChildGone(f"{self._why} (exit code {code})", innocent=len(self._owed) > 1))
+        self._why = f"{self._why} (exit code {code})"
+        self._fail(ChildGone(self._why, innocent=len(self._owed) > 1))
 
     async def _take(self) -> None:
         stdout = self._process.stdout
