@@ -32,6 +32,10 @@ _SANDBOX: Final = re.compile(
     r"CreatePodSandboxError|RunPodSandbox|[Cc]reate pod sandbox|CreatePodSandbox|create sandbox for pod|creating pod sandbox"
     r"|get sandbox image"
 )
+_EXPIRED: Final = re.compile(
+    r"\b(?:token|credentials?|password|jwt|session)\b[^.\n]{0,40}\bexpired\b|\bexpired[ _-]?token\b", re.IGNORECASE
+)
+"""Amazon ECR: "Your authorization token has expired. Reauthenticate and try again."; others say it alike."""
 
 
 def pod_image(text: str) -> str:
@@ -58,3 +62,8 @@ def _first(pattern: re.Pattern[str], text: str) -> str:
     if match.lastgroup == "prose":
         return match["prose"].rstrip(_PUNCTUATION)
     return unescape(match[match.lastindex])[:MAX_IMAGE]
+
+
+def says_expired(text: str) -> bool:
+    """Whether a registry's words say that the token it got has expired."""
+    return bool(_EXPIRED.search(text))

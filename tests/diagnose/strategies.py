@@ -6,9 +6,23 @@ from typing import Any
 from diagnose.builders import HOST, IMAGE, NOW
 from hypothesis import strategies as st
 
+from pullwhy.access import CredentialFacts, Provider, Providers, PullRecord
 from pullwhy.diagnose.case import Case, NodeView
 from pullwhy.image import parse
-from pullwhy.model import Answer, CauseId, Hypothesis, Outcome, PodRef, PullFailure, Reason, Reproduction, Stage, Via
+from pullwhy.model import (
+    Answer,
+    CauseId,
+    HintKind,
+    Hypothesis,
+    KubeletHint,
+    Outcome,
+    PodRef,
+    PullFailure,
+    Reason,
+    Reproduction,
+    Stage,
+    Via,
+)
 from pullwhy.trace import (
     AuthFacts,
     AuthResult,
@@ -75,12 +89,29 @@ _http = st.builds(
     st.booleans(),
     _whole,
     st.none() | st.sampled_from(HTTPFault),
+    st.booleans(),
 )
-_auth = st.builds(AuthFacts, st.sampled_from(AuthResult), texts, texts, texts, texts)
+_auth = st.builds(AuthFacts, st.sampled_from(AuthResult), texts, texts, texts, texts, texts, st.none() | _times)
 _optional = st.none() | st.booleans()
 _manifest = st.builds(ManifestFacts, texts, texts, _whole, texts, _optional, few(texts), _optional, _whole)
 _config = st.builds(ConfigFacts, st.sampled_from(ConfigFault), texts, texts, texts, st.none() | _whole, st.booleans())
 _storage = st.builds(StorageFacts, texts, texts, _whole, _whole, _whole, _whole, st.booleans(), _whole)
+
+_providers = st.builds(
+    Providers, texts, texts, few(st.builds(Provider, texts | st.just("p"), texts)), few(texts), st.booleans()
+)
+_access = st.builds(CredentialFacts, few(texts), few(texts), _providers)
+records = st.builds(
+    PullRecord,
+    texts | st.sampled_from(["AlwaysVerify", "NeverVerify", "NeverVerifyAllowlistedImages"]),
+    texts,
+    few(texts),
+    few(texts),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    texts,
+)
 
 results = st.builds(
     StageResult,
@@ -102,6 +133,7 @@ results = st.builds(
     blob=st.none() | st.builds(BlobFacts, texts, st.sampled_from(BlobResult), texts, st.booleans()),
     config=st.none() | _config,
     storage=st.none() | _storage,
+    access=st.none() | _access,
 )
 traces = st.builds(
     Trace,
@@ -122,6 +154,17 @@ hypotheses = st.builds(
     few(st.sampled_from(CauseId)),
 )
 pods = st.builds(PodRef, texts, texts, texts)
+hints = st.builds(
+    KubeletHint,
+    st.just(NOW),
+    texts,
+    st.sampled_from(HintKind),
+    texts,
+    st.none() | pods,
+    texts,
+    texts,
+    texts | st.just("shop/cred"),
+)
 failures = st.builds(
     PullFailure,
     st.just(NOW),
@@ -132,6 +175,8 @@ failures = st.builds(
     texts,
     texts,
     _optional,
+    few(hints),
+    st.integers(0, 9),
 )
 nodes = st.builds(
     NodeView,
@@ -160,6 +205,7 @@ cases = st.builds(
     reproduction=st.none() | reproductions,
     reproduction_hypothesis=st.none() | hypotheses,
     image_present=_optional,
+    pull_record=st.none() | records,
     node=nodes,
     later_success=st.booleans(),
 )

@@ -58,7 +58,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="",
         help="the platform to look for, such as linux/arm64 (default: this machine's)",
     )
-    where.add_argument("--credentials", metavar="FILE", default="", help="a dockerconfigjson to ask the registry with")
+    where.add_argument(
+        "--credentials",
+        metavar="FILE",
+        default="",
+        help="a pull secret to ask the registry with: a dockerconfigjson, or the Secret",
+    )
     parser.set_defaults(run=run)
 
 

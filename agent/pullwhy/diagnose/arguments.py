@@ -6,6 +6,7 @@ import re
 
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.registries import service_of
+from pullwhy.diagnose.rules_access import access_arguments
 from pullwhy.diagnose.verdict import Verdict
 from pullwhy.model import Hypothesis, Via
 
@@ -91,6 +92,7 @@ def arguments(case: Case, found: Verdict, told: Hypothesis | None) -> dict[str, 
         "provider": service_of(registry).provider,
         "service": service_of(registry).title,
     }
+    common |= access_arguments(case, found)
     own = {key: value for key, value in found.arguments.items() if value}
     values = {key: value[:MAX_VALUE] for key, value in (common | own).items() if value}
     return dict(list(values.items())[:MAX_ARGUMENTS])

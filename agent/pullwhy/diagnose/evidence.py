@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pullwhy.diagnose.case import MESSAGE, Case
 from pullwhy.diagnose.causes import ACCESS
 from pullwhy.diagnose.reading import Reading
+from pullwhy.diagnose.rules_access import access_evidence
 from pullwhy.diagnose.rules_local import configs, storage_arguments
 from pullwhy.diagnose.verdict import Verdict, status_text
 from pullwhy.model import Evidence, Outcome, Stage
@@ -30,6 +31,7 @@ def evidence(case: Case, found: Verdict, reading: Reading, notes: Iterable[str])
     facts = [
         *_told(case),
         *_asked_as(case, found),
+        *access_evidence(case, found),
         *(_of_result(found.result) if found.result is not None else ()),
         *_of_symptom(reading),
         *_of_others(found, reading),
@@ -148,6 +150,9 @@ def _auth(result: StageResult) -> list[str]:
         f"token service {facts.realm_host}" if facts.realm_host else "",
         f"error {facts.error}" if facts.error else "",
         f"credentials from {facts.credentials_source}" if facts.credentials_source else "",
+        facts.credentials_kind,
+        f"which end at {facts.credentials_expire:%Y-%m-%dT%H:%M:%SZ}" if facts.credentials_expire else "",
+        "the registry says that the token has expired" if result.http and result.http.says_expired else "",
     ]
     return ["authentication: " + ", ".join(part for part in parts if part)]
 

@@ -67,6 +67,11 @@ def reaches_less_far(case: Case, seen: Verdict, told: Hypothesis | None) -> bool
     return sent is True
 
 
+def asks_without_rights(seen: Verdict) -> bool:
+    """Whether the walk was refused as nobody: what everybody without credentials is told."""
+    return seen.cause in ACCESS and seen.cause is not CauseId.SOURCE_DENIED and _anonymous(seen)
+
+
 def _anonymous(seen: Verdict) -> bool:
     return seen.result is None or seen.result.identity not in STRONG
 
@@ -76,6 +81,6 @@ def identity_unsettled(case: Case, seen: Verdict, *, silent: bool) -> bool:
 
     `silent`: no text tells at which question the kubelet's pull ended.
     """
-    if seen.cause not in ACCESS or seen.cause is CauseId.SOURCE_DENIED or not _anonymous(seen):
+    if not asks_without_rights(seen):
         return False
     return credentials_sent(case) is None and (silent or seen.cause is CauseId.CREDENTIALS_MISSING)

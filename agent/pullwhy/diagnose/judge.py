@@ -67,7 +67,8 @@ def _retryable(case: Case, found: Verdict, values: dict[str, str]) -> Retryable:
 
 
 def _remedy(found: Verdict, values: dict[str, str]) -> str:
-    if found.cause in _PROVIDED and values.get("provider"):
+    served = found.cause is CauseId.CREDENTIALS_MISSING and values.get("provider_serves")
+    if served or (found.cause in _PROVIDED and values.get("provider")):
         return "mend-credential-provider"
     return CATALOGUE[found.cause].remedy
 

@@ -23,8 +23,9 @@ def server_key(values: Values) -> str:
 
 def _secret(values: Values) -> tuple[Command, ...]:
     namespace = values.shell("namespace", "name", "NAMESPACE")
+    name = values.raw("missing_secret", "name", "registry-pull-secret")
     create = (
-        f"kubectl create secret docker-registry registry-pull-secret --namespace={namespace} "
+        f"kubectl create secret docker-registry {quote(name)} --namespace={namespace} "
         f'--docker-server={quote(server_key(values))} --docker-username=USERNAME --docker-password="$PULL_PASSWORD" '
         f"--dry-run=client --output=yaml | kubectl apply --namespace={namespace} --filename=-"
     )
@@ -32,14 +33,33 @@ def _secret(values: Values) -> tuple[Command, ...]:
         f"kubectl --namespace={namespace} patch serviceaccount SERVICE_ACCOUNT "
         """--patch '{"imagePullSecrets": [{"name": "registry-pull-secret"}]}'"""
     )
-    return (
+    made = (
         Command(
             "read -rs PULL_PASSWORD", "workstation", ("bash", "a password or token that may only pull; type it in")
         ),
         Command(create, "workstation", ("USERNAME: the account's name", "the right to create secrets there")),
-        Command(
-            account, "workstation", ("SERVICE_ACCOUNT: that of the pod; or name the secret in its imagePullSecrets",)
-        ),
+    )
+    if values.holds("missing_secret", "name"):
+        return made  # the pod names it already
+    needs = ("SERVICE_ACCOUNT: that of the pod; or name the secret in its imagePullSecrets",)
+    return (*made, Command(account, "workstation", needs))
+
+
+def _missing_secret(values: Values) -> str:
+    if not values.text("missing_secret"):
+        return ""
+    return (
+        f"The pod names the pull secret {values.text('missing_secret')}, which the kubelet could not get in the namespace "
+        f"{values.text('namespace', 'of the pod')}: create it there under this name, or correct the name where the workload is defined."
+    )
+
+
+def _near_miss(values: Values) -> str:
+    told = values.text("near_miss")
+    return (
+        f"A key that looks meant for this image does not fit it: {told}. Write it as the kubelet compares it."
+        if told
+        else ""
     )
 
 
@@ -50,6 +70,8 @@ def _add_credentials(values: Values) -> Remedy:
     if values.is_one("via", "SandboxImage"):
         return _sandbox_credentials(values)
     text = joined(
+        _missing_secret(values),
+        _near_miss(values),
         f"Give the workload credentials for {values.text('registry', 'the registry')} where it is defined: a pull secret under the key",
         f"{server_key(values)}, named in imagePullSecrets of the pod template or of its service account.",
         _NAMESPACED,
@@ -73,28 +95,69 @@ def _sandbox_credentials(values: Values) -> Remedy:
 
 def _renew_credentials(values: Values) -> Remedy:
     source = values.text("source")
-    shadow = values.factor("CredentialsShadowPublicImage")
-    namespace = values.shell("namespace", "name", "NAMESPACE")
-    pod = values.shell("pod", "name", "POD")
+    here = f"The credentials came from {source}." if source else ""
+    if not source and values.is_one("node_holds", "no"):
+        here = "The node's own files hold none for this image: they came from the pod's imagePullSecrets, or an exec provider."
     text = joined(
-        f"The credentials came from {source}." if source else "",
-        "The image is public: the kubelet does not ask without credentials where some match, so that removing the bad secret mends it."
-        if shadow
-        else "",
-        "Renew the credentials where the workload is defined: a token may have expired or been revoked, or belong to another registry.",
+        here,
+        _public(values, source),
+        _ended(values),
         f"The key that the kubelet matches is {server_key(values)}.",
         _RECREATE,
     )
+    namespace = values.shell("namespace", "name", "NAMESPACE")
+    pod = values.shell("pod", "name", "POD")
     look = f"kubectl --namespace={namespace} get pod {pod} --output=jsonpath='{{.spec.imagePullSecrets}}'"
     return Remedy("renew-credentials", text, (Command(look, "workstation"), *_secret(values)))
 
 
+def _public(values: Values, source: str) -> str:
+    if not values.factor("CredentialsShadowPublicImage"):
+        return ""
+    which = "that entry" if source else "the secret from the pod's imagePullSecrets"
+    return (
+        "The image is public: the kubelet does not ask without credentials where some match, so that removing "
+        f"{which}, or renewing it, mends it."
+    )
+
+
+def _ended(values: Values) -> str:
+    """Tell an expired token from a wrong one."""
+    expired, kind, lasts = values.text("expired"), values.text("lifetime"), values.text("lasts")
+    what = f" It is {kind}." if kind else ""
+    if expired:
+        return (
+            f"{_sentence(expired)}{what} Renew it where it is defined, and better use credentials that last: "
+            "a robot or deploy token that may only pull, or the node's exec credential provider."
+        )
+    if lasts:
+        return (
+            f"By its own word the token lasts until {lasts}.{what} It is wrong, revoked, of another registry, or lacks the right "
+            "to pull: replace it where it is defined."
+        )
+    return (
+        "Renew the credentials where they are defined: they may be wrong, expired or revoked, or belong to another registry."
+        + what
+    )
+
+
+def _sentence(clause: str) -> str:
+    return f"{clause[:1].upper()}{clause[1:]}." if clause else ""
+
+
 def _mend_credential_provider(values: Values) -> Remedy:
     provider = next((text for key, text in _PROVIDERS.items() if values.is_one("provider", key)), "")
+    state, error, name = (values.text(key) for key in ("provider_state", "provider_error", "provider_name"))
     text = joined(
+        f"The provider{f' {name}' if name else ''} says: {error}." if error else "",
+        f"The credentials that were refused came from {values.text('source')}." if values.text("source") else "",
+        _sentence(values.text("expired")),
+        f"On this node {state}." if state else "",
+        _in_tree(values),
         f"This registry is served by the kubelet's exec credential provider: {provider}." if provider else "",
         "Check the kubelet's flags --image-credential-provider-config and --image-credential-provider-bin-dir, the binary and its",
         "execute bit, whether matchImages in that file covers the registry's host, and whether the node's identity may pull.",
+        _missing_secret(values),
         "A static pull secret is no cure: its token expires within hours." if provider else "",
         SOURCE_FIRST,
     )
@@ -105,9 +168,20 @@ def _mend_credential_provider(values: Values) -> Remedy:
     return Remedy("mend-credential-provider", text, commands)
 
 
+def _in_tree(values: Values) -> str:
+    if not values.text("in_tree"):
+        return ""
+    return (
+        f"Kubelets before {values.text('in_tree')} had this cloud's provider built in; this one ({values.text('kubelet_version')}) "
+        "needs the exec provider."
+    )
+
+
 def _settle_access(values: Values) -> Remedy:
     service = values.text("service", "The registry")
     text = joined(
+        _missing_secret(values),
+        _near_miss(values),
         f"{service} gives the same answer for a repository that does not exist and for one that is closed. Two checks settle it:",
         "whether the name is spelled right (somebody who may read it can list its tags), and whether the pod's credentials, if any,",
         "may pull it. Then correct the name where the workload is defined, or give the workload a pull secret under the key",
@@ -164,8 +238,11 @@ def _raise_kubelet_qps(_values: Values) -> Remedy:
 
 
 def _give_pod_credentials(values: Values) -> Remedy:
+    recorded = values.text("recorded")
     text = joined(
-        "The image is on the node, but was pulled with another pod's credentials or by hand, and the kubelet asks this pod for its own.",
+        f"The kubelet recorded that the image {recorded}; this pod brings no such credentials." if recorded else "",
+        "The image is on the node, but not for every pod: the kubelet asks this one for credentials of its own.",
+        _missing_secret(values),
         "Give the workload a pull secret that may read the image; the kubelet then verifies it and starts the pod.",
         _NAMESPACED,
         "An administrator may choose another imagePullCredentialsVerificationPolicy for all pods of the nodes.",

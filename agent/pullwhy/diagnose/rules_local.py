@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+from pullwhy.access import PullRecord
 from pullwhy.diagnose.case import MESSAGE, Case
 from pullwhy.diagnose.causes import CATALOGUE
 from pullwhy.diagnose.verdict import Verdict
@@ -16,6 +17,8 @@ VERIFYING_KUBELET = (1, 33)
 
 _HOSTS_FILE = "hosts.toml"
 _LIMITER_TEXT = "pull QPS exceeded"
+_SHOWN = 3
+"""Names shown of one record."""
 
 
 def invalid_reference(case: Case) -> Verdict | None:
@@ -38,12 +41,18 @@ def _was_empty(case: Case) -> bool:
     return given and any(r.stage is Stage.REFERENCE and r.outcome is Outcome.FAILED for r in results)
 
 
-def kubelet_may_verify(version: str) -> bool | None:
-    """Whether a kubelet of `version` may verify the right to present images; None where the version does not tell."""
+def kubelet_minor(version: str) -> tuple[int, int] | None:
+    """Return major and minor of a kubelet's version; None where the text does not tell."""
     parts = version.removeprefix("v").split(".")[:2]
     if len(parts) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 5 for part in parts):  # noqa: PLR2004
         return None
-    return (int(parts[0]), int(parts[1])) >= VERIFYING_KUBELET
+    return int(parts[0]), int(parts[1])
+
+
+def kubelet_may_verify(version: str) -> bool | None:
+    """Whether a kubelet of `version` may verify the right to present images; None where the version does not tell."""
+    minor = kubelet_minor(version)
+    return minor >= VERIFYING_KUBELET if minor is not None else None
 
 
 def never_pull(case: Case) -> Verdict | None:
@@ -53,11 +62,32 @@ def never_pull(case: Case) -> Verdict | None:
     if not case.image_present:
         doubt = "" if case.image_present is False else "whether the image is on the node was not seen"
         return Verdict(CauseId.IMAGE_NEVER_PULL, Stage.KUBELET, doubt=doubt)
-    verifies = kubelet_may_verify(case.node.kubelet_version)
+    record = case.pull_record if case.pull_record is not None and not case.pull_record.fault else None
+    verifies = kubelet_may_verify(case.node.kubelet_version) if record is None else record.verifies
     if verifies is False:
-        return Verdict(CauseId.TRANSIENT, Stage.KUBELET, arguments={"last_hint": "; the image is on the node by now"})
+        doubt = "by the kubelet's records every pod may use the image" if record is not None else ""
+        words = {"last_hint": "; the image is on the node by now"}
+        return Verdict(CauseId.TRANSIENT, Stage.KUBELET, doubt=doubt, arguments=words)
     doubt = "" if verifies else "the kubelet's version, which decides whether it verifies, is not known"
-    return Verdict(CauseId.CREDENTIAL_VERIFICATION_DENIED, Stage.KUBELET, doubt=doubt)
+    words = record_arguments(record) if record is not None else {}
+    return Verdict(CauseId.CREDENTIAL_VERIFICATION_DENIED, Stage.KUBELET, doubt=doubt, arguments=words)
+
+
+def record_arguments(record: PullRecord) -> dict[str, str]:
+    """Return in words with whose credentials an image was pulled."""
+    if record.node_accessible:
+        told = "was pulled without credentials, or with the node's own: every pod may use it"
+    elif record.secrets or record.service_accounts:
+        named = [f"the pull secret {name}" for name in record.secrets[:_SHOWN]]
+        named += [f"the service account {name}" for name in record.service_accounts[:_SHOWN]]
+        told = f"was pulled with {', '.join(named)}"
+    elif record.file:
+        told = "was pulled, with whose credentials is not told"
+    elif record.intended:
+        told = "was to be pulled, and not how that ended"
+    else:
+        return {"recorded": "was put there by others than the kubelet"}
+    return {"recorded": told, "record_hint": f"; the kubelet recorded that it {told}"}
 
 
 def kubelet_limiter(case: Case) -> Verdict | None:

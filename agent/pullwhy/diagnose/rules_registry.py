@@ -117,23 +117,36 @@ def access_refused(case: Case, failed: StageResult, results: Results) -> Verdict
     asked_manifest = failed.http is not None and "/manifests/" in failed.http.url
     known_but_closed = facts.error == "insufficient_scope" or (status(failed) == HTTP_FORBIDDEN and asked_manifest)
     if failed.identity in STRONG:
-        cause = CauseId.ACCESS_DENIED_OR_NOT_FOUND if known_but_closed else CauseId.CREDENTIALS_REJECTED
+        closed = known_but_closed and not _expired(case, failed)
+        cause = CauseId.ACCESS_DENIED_OR_NOT_FOUND if closed else CauseId.CREDENTIALS_REJECTED
     elif service.hides or (status(failed) == HTTP_FORBIDDEN and asked_manifest):
         cause = CauseId.ACCESS_DENIED_OR_NOT_FOUND
     else:
         cause = CauseId.CREDENTIALS_MISSING
-    return verdict(cause, failed, **_credential_arguments(facts, service.provider, service.title, failed, results))
+    found = {"provider": service.provider, "service": service.title, "realm": facts.realm_host}
+    if failed.identity in STRONG:
+        found |= _credential_arguments(case, facts, failed, results)
+    return verdict(cause, failed, **found)
 
 
-def _credential_arguments(
-    facts: AuthFacts, provider: str, title: str, failed: StageResult, results: Results
-) -> dict[str, str]:
-    found = {"provider": provider, "service": title, "realm": facts.realm_host}
-    if failed.identity in STRONG and facts.credentials_source:
-        found |= {"source": facts.credentials_source, "source_hint": f" (from {facts.credentials_source})"}
-    anonymous_passes = any(r.stage is Stage.MANIFEST and r.outcome is Outcome.PASSED for r in results)
-    if failed.identity in STRONG and anonymous_passes:
-        found["public"] = "yes"
+def _expired(case: Case, failed: StageResult) -> str:
+    """Return in words that the credentials have ended, by their own word or the registry's; nothing where they have not."""
+    ends = failed.auth.credentials_expire if failed.auth is not None else None
+    if ends is not None and ends <= case.now:
+        return f"the token expired at {ends:%Y-%m-%dT%H:%M:%SZ}"
+    return "the registry says that the token has expired" if failed.http and failed.http.says_expired else ""
+
+
+def _credential_arguments(case: Case, facts: AuthFacts, failed: StageResult, results: Results) -> dict[str, str]:
+    expired, ends = _expired(case, failed), facts.credentials_expire
+    found = {"expired": expired, "lifetime": facts.credentials_kind}
+    if ends is not None and not expired:
+        found["lasts"] = f"{ends:%Y-%m-%dT%H:%M:%SZ}"
+    words = [f"from {facts.credentials_source}"] if facts.credentials_source else []
+    words += [expired] if expired else []
+    found |= {"source": facts.credentials_source, "source_hint": f" ({'; '.join(words)})" if words else ""}
+    if any(r.stage is Stage.MANIFEST and r.outcome is Outcome.PASSED for r in results):
+        found["public"] = "yes"  # the anonymous walk passes
     return found
 
 

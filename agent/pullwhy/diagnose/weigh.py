@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.causes import ACCESS, CATALOGUE, same_fault
 from pullwhy.diagnose.identity import (
+    asks_without_rights,
     credentials_sent,
     depth,
     identity_unsettled,
     reaches_less_far,
 )
 from pullwhy.diagnose.reading import ORDER, Reading
+from pullwhy.diagnose.rules_access import provider_failure, provider_verdict, verification_denied
 from pullwhy.diagnose.rules_local import (
     config_decides,
     invalid_reference,
@@ -127,13 +129,36 @@ def _succeeded_since(case: Case, told: Hypothesis | None, _reading: Reading) -> 
 
 def _local_fact(case: Case, _told: Hypothesis | None, _reading: Reading) -> Decision | None:
     """Take what is true on this node, whoever else is asked."""
-    rules = (invalid_reference, never_pull, kubelet_limiter, signature_rejected, runtime_down, config_decides)
+    rules = (
+        *(invalid_reference, never_pull, kubelet_limiter, signature_rejected, runtime_down, config_decides),
+        verification_denied,
+    )
     for rule in rules:
         found = rule(case)
         if found is not None:
             confidence = Confidence.LIKELY if found.doubt else Confidence.PROVED
             return Decision(found, confidence, (found.doubt,) if found.doubt else ())
     return None
+
+
+def _provider_failed(case: Case, told: Hypothesis | None, reading: Reading) -> Decision | None:
+    """Take the kubelet's word that its exec provider failed for this image, where the pull was then refused."""
+    hint = provider_failure(case)
+    if hint is None:
+        return None
+    seen = reading.verdict
+    silent = told is None or told.cause is CauseId.UNDETERMINED
+    refused = seen is not None and seen.cause in _REFUSED
+    if not (refused if silent or told is None else told.cause in _REFUSED):
+        return None
+    verdict = provider_verdict(hint)
+    if not refused or seen is None:
+        confidence = Confidence.PROVED if told is not None and reproduced(case, told.cause) else Confidence.LIKELY
+        return Decision(verdict, confidence)
+    return Decision(replace(verdict, result=seen.result), Confidence.PROVED)
+
+
+_REFUSED = ACCESS - {CauseId.SOURCE_DENIED}
 
 
 def _storage(case: Case, told: Hypothesis | None, reading: Reading) -> Decision | None:
@@ -184,7 +209,8 @@ def _walk_disagrees(case: Case, told: Hypothesis | None, reading: Reading) -> De
     if told is None or told.cause is CauseId.UNDETERMINED:
         note = "the kubelet may hold credentials that the walk may not use"
         return Decision(seen, Confidence.LIKELY, (note,))
-    less = reaches_less_far(case, seen, told)
+    # Who asks without rights is refused whatever else fails: that speaks for no other cause than those of access.
+    less = reaches_less_far(case, seen, told) or (asks_without_rights(seen) and told.cause not in ACCESS)
     if less or depth(told) > ORDER[seen.stage]:
         if less:
             note = f"the walk has fewer rights than the kubelet and was refused ({seen.cause.value}); that says nothing here"
@@ -209,10 +235,10 @@ def _text_stands(case: Case, told: Hypothesis | None, reading: Reading) -> Decis
     verdict = _as_told(told)
     if told.cause is CauseId.LOCAL_STORE_CORRUPT and Stage.BLOB in reading.looked:
         return Decision(verdict, Confidence.PROVED, ("the registry's own content was read without a fault",))
-    if reproduced(case, told.cause):
-        return Decision(verdict, Confidence.PROVED)
     shadowed = _of_other_rights(case, told) and reading.passed
     factors = (Factor.CREDENTIALS_SHADOW_PUBLIC_IMAGE,) if shadowed else ()
+    if reproduced(case, told.cause):
+        return Decision(verdict, Confidence.PROVED, factors=factors)
     hangs = case.failure is not None and case.failure.reason is Reason.PULL_HANGS and reading.passed
     factors = (*factors, Factor.RUNTIME_DIFFERS) if hangs else factors
     note = "this rests on the text alone" + (f": {reading.missing}" if reading.missing else "")
@@ -265,6 +291,7 @@ Step = Callable[[Case, Hypothesis | None, Reading], Decision | None]
 STEPS: tuple[Step, ...] = (
     _succeeded_since,
     _local_fact,
+    _provider_failed,
     _storage,
     _walk_agrees,
     _walk_disagrees,

@@ -46,7 +46,7 @@ class Sources:
     resolv_conf: str = ""
     platform: str = ""
     credentials: str = ""
-    """A dockerconfigjson."""
+    """A dockerconfigjson, a dockercfg, or a Secret that holds one."""
     proc: Path = Path("/proc")
     machine: str = field(default_factory=lambda: os.uname().machine)
     hostname: str = field(default_factory=lambda: os.uname().nodename)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from pullwhy.probe.http import MAX_ERROR_BODY, Answered
+from pullwhy.pulltext import says_expired
 from pullwhy.text import printable
 from pullwhy.trace import HTTPFacts, HTTPFault
 
@@ -38,10 +39,6 @@ _ADDRESS: Final = re.compile(
     r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])|(?<![\w:])[0-9a-fA-F]{1,4}(?::{1,2}[0-9a-fA-F]{1,4}){3,7}(?![\w:])"
 )
 _CLIENT_WORD: Final = re.compile(r"\b(?:client|source|caller|ip|ips|address|firewall|network)\b", re.IGNORECASE)
-_EXPIRED: Final = re.compile(
-    r"\b(?:token|credentials?|password|jwt|session)\b[^.\n]{0,40}\bexpired\b|\bexpired[ _-]?token\b", re.IGNORECASE
-)
-"""Amazon ECR: "Your authorization token has expired. Reauthenticate and try again."; others say it alike."""
 _HTML_START: Final = re.compile(rb"\s{0,64}(?:<!doctype html|<html|<head|<body)", re.IGNORECASE)
 _PLAIN_TO_TLS: Final = (b"HTTP request to an HTTPS server", b"plain HTTP request was sent to HTTPS port")
 """What Go's net/http and nginx answer to plain HTTP on a TLS port."""
@@ -63,7 +60,7 @@ def facts(method: str, url: str, answer: Answered, fault: HTTPFault | None = Non
         registry_api=bool(answer.header("docker-distribution-api-version") or (codes and text)),
         received=len(answer.body),
         fault=fault,
-        says_expired=bool(_EXPIRED.search(text)),
+        says_expired=says_expired(text),
     )
 
 
