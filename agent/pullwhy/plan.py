@@ -27,6 +27,8 @@ class Endpoint:
     port: int
     path: str = "/v2"
     """Prefix of every request, without a slash at its end."""
+    repository: str = ""
+    """As this host names it; empty for the image's own. Set for runtimes that rewrite names and send no `?ns=` (CRI-O, dockerd)."""
     resolve: bool = True
     """May turn a tag into a digest."""
     pull: bool = True
@@ -38,6 +40,8 @@ class Endpoint:
     skip_verify: bool = False
     http_fallback: bool = False
     """HTTPS first, plain HTTP where the answer to the hello is HTTP (loopback defaults; `http://` with TLS settings)."""
+    http_port: int = 0
+    """Where plain HTTP is tried after whatever failed over HTTPS, its port (go.podman.io/image: detectProperties); 0: as above."""
     headers: tuple[tuple[str, Secret], ...] = ()
     dial_timeout: float | None = None
     """Seconds; None for the runtime's default of 30."""

@@ -170,6 +170,42 @@ def test_the_runtimes_fallback_to_plain_http_is_taken() -> None:
     assert not [result for result in trace.results if result.outcome is Outcome.FAILED]
 
 
+def test_where_nobody_listens_for_https_an_insecure_registry_is_asked_in_plain_http_on_its_own_port() -> None:
+    server = Server(shop().respond)
+
+    def insecure(port: int) -> WalkPlan:
+        endpoint = Endpoint("https", "registry.test", 1, http_fallback=True, http_port=port, repository="team/app")
+        return replace(plan_for(port, image="busybox:1"), endpoints=(endpoint,))
+
+    trace = over([server], insecure)
+    assert outcome(trace, Stage.CONNECT) == [Outcome.SKIPPED, Outcome.PASSED]
+    assert trace.results[-1].outcome is Outcome.PASSED
+    assert not [result for result in trace.results if result.outcome is Outcome.FAILED]
+    assert {got.path.rpartition("/")[0] for got in server.requests} == {"/v2/team/app/manifests", "/v2/team/app/blobs"}
+
+
+def test_any_failed_handshake_leads_an_insecure_registry_to_plain_http() -> None:
+    server = RawServer(b"")
+
+    def insecure(port: int) -> WalkPlan:
+        endpoint = Endpoint("https", "registry.test", port, http_fallback=True, http_port=port)
+        return replace(plan_for(port), endpoints=(endpoint,))
+
+    trace = over([server], insecure)
+    assert outcome(trace, Stage.TLS) == [Outcome.SKIPPED]
+    assert failed(trace).http is not None
+
+
+def test_a_mirror_that_names_the_repository_is_asked_for_that_and_for_no_namespace() -> None:
+    server = Server(shop().respond)
+    trace = over(
+        [server, Server(Shop().respond)],
+        lambda a, b: two(mirror(a, repository="team/app"), upstream(b), "registry.test/other:1"),
+    )
+    assert trace.results[-1].outcome is Outcome.PASSED
+    assert {got.query for got in server.requests} == {""}
+
+
 def test_what_is_not_reached_names_the_failure_and_not_the_handshake_that_the_fallback_skipped() -> None:
     def fallback(port: int) -> WalkPlan:
         endpoint = Endpoint("https", "registry.test", port, http_fallback=True)

@@ -86,8 +86,8 @@ async def _ask(
 
 def namespace(client: Client) -> str:
     """Return the query that tells a mirror whose content is meant (containerd 2.1: core/remotes/docker/registry.go)."""
-    image = client.route.tools.plan.image
-    return f"ns={image.registry.replace(':', '%3A')}" if client.route.endpoint.is_mirror else ""
+    image, endpoint = client.route.tools.plan.image, client.route.endpoint
+    return f"ns={image.registry.replace(':', '%3A')}" if endpoint.is_mirror and not endpoint.repository else ""
 
 
 def _came(reply: Reply, content: Descriptor, seen: Observation) -> bool:

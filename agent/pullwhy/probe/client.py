@@ -70,6 +70,11 @@ class Client:
         """Where on the way the endpoint itself is."""
         return Via.MIRROR if self.route.endpoint.is_mirror else None
 
+    @property
+    def repository(self) -> str:
+        """The repository as the endpoint names it."""
+        return self.route.endpoint.repository or self.route.tools.plan.image.repository
+
     async def ask(self, ask: Ask, *, realm: bool = False) -> Reply | None:
         """Ask, and follow redirects; None where a host could not be reached, which the trace then tells.
 
@@ -105,7 +110,7 @@ class Client:
 
     async def _exchange(self, hop: Hop, ask: Ask, private: Headers) -> Reply | None:
         """Make one exchange; an idle connection that the server closed meanwhile is opened again."""
-        opened = self._idle.pop(self._sent_to(hop).origin, None)
+        opened = self._idle.pop(self.route.sent_to(hop).origin, None)
         stale = opened is not None
         opened = opened or await self.route.open(hop)
         if opened is None:
@@ -121,7 +126,7 @@ class Client:
         return reply
 
     async def _once(self, hop: Hop, opened: Opened, ask: Ask, private: Headers) -> Reply:
-        url = self._sent_to(hop)
+        url = self.route.sent_to(hop)
         tools = self.route.tools
         tools.recorder.requests += 1
         request = self._request(url, opened, ask, private)
@@ -137,10 +142,6 @@ class Client:
             opened.connection.close()
         tools.recorder.saw_date(date_of(answer))
         return Reply(facts(ask.method, str(url), answer), answer, hop.url.host, hop.via, redirected=False)
-
-    def _sent_to(self, hop: Hop) -> URL:
-        """Return where a request goes: only the endpoint's own may go on in plain HTTP, a realm or redirect on its host may not."""
-        return hop.url.as_scheme("http") if self.route.plain and hop.origin is Origin.ENDPOINT else hop.url
 
     def _request(self, url: URL, opened: Opened, ask: Ask, private: Headers) -> Request:
         headers: Headers = (

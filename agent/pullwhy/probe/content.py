@@ -71,7 +71,7 @@ class Content:
     async def _read(self, content: Descriptor, *, top: bool) -> Index | Manifest | None:
         """Read and verify one manifest; None where it cannot be used, which the trace then tells."""
         image = self._plan.image
-        path = f"{image.repository}/manifests/{content.digest or image.reference}"
+        path = f"{self._client.repository}/manifests/{content.digest or image.reference}"
         with self._stage(Stage.MANIFEST, content.digest or image.reference) as seen:
             body = await blobs.read_whole(self._client, path, content, MAX_MANIFEST, self._headers, seen, ACCEPT)
             facts, seen.blob = seen.blob, None
@@ -159,7 +159,7 @@ class Content:
         return False
 
     def _blob_path(self, content: Descriptor) -> str:
-        return f"{self._plan.image.repository}/blobs/{content.digest}"
+        return f"{self._client.repository}/blobs/{content.digest}"
 
     def _stage(self, stage: Stage, target: str) -> AbstractContextManager[Observation]:
         return self._route.tools.recorder.stage(

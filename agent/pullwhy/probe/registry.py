@@ -1,7 +1,7 @@
 """Asks one endpoint for the image as containerd does, step by step: anonymously, then as whom the plan allows.
 
 containerd 2.1, core/remotes/docker (resolver.go, authorizer.go, fetcher.go): no ping; a HEAD of the manifest without Authorization; a
-challenge is met; 405 makes it a GET. Unlike containerd: nothing is retried, the identities come one after the other, and one GET
+challenge is met; 405 makes it a GET. CRI-O pings /v2/ and gets the manifest; it is asked for here in the same way. Unlike both: nothing is retried, the identities come one after the other, and one GET
 asks for the reason where a HEAD cannot tell it.
 """
 
@@ -51,7 +51,7 @@ class Registry:
         self._image = self._plan.image
         endpoint = client.route.endpoint
         self._own: Headers = endpoint.headers
-        self._target = f"{endpoint.authority}/{self._image.repository}:{self._image.reference}"
+        self._target = f"{endpoint.authority}/{client.repository}:{self._image.reference}"
         self._is_hub = self._image.is_docker_hub and not endpoint.is_mirror
         self._lost = False
         """Whether going on with another identity cannot tell more."""
@@ -104,7 +104,7 @@ class Registry:
         self, challenge: Challenge, credential: Credential | None, started: float
     ) -> tuple[Reply, Headers] | None:
         """Meet the challenge and ask again; None where that fails, which the trace then tells."""
-        meeting = Meeting(self._client, challenge, self._image.repository, credential)
+        meeting = Meeting(self._client, challenge, self._client.repository, credential)
         with self._stage(Stage.AUTH, _identity(credential), started) as seen:
             headers = await meeting.headers(seen)
             if headers is None:
@@ -144,7 +144,7 @@ class Registry:
         return reply
 
     def _path(self) -> str:
-        return f"{self._image.repository}/manifests/{self._image.reference}"
+        return f"{self._client.repository}/manifests/{self._image.reference}"
 
     async def _explained(self, reply: Reply, headers: Headers) -> tuple[HTTPFacts, str]:
         """Return a refusal's facts with the codes that only a GET's body has, and a remark where the GET differs."""
@@ -202,7 +202,7 @@ class Registry:
         """Look for the tag in the list of tags; suggestions are made of what everybody may list."""
         image = self._image
         found = await tags.look(
-            self._client, image.repository, "" if image.digest else image.tag, (*self._own, *headers)
+            self._client, self._client.repository, "" if image.digest else image.tag, (*self._own, *headers)
         )
         return ManifestFacts(
             tag_listed=None if image.digest else found.listed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pullwhy.model import Stage, Via
@@ -26,6 +26,7 @@ from pullwhy.trace import ConnectResult, DNSFacts, HTTPFacts, StageResult, TLSFa
 _FALLBACK_FAULTS: Final = frozenset({TLSFault.PLAIN_HTTP, TLSFault.TIMED_OUT})
 _NOT_TLS: Final = "WRONG_VERSION_NUMBER"
 """OpenSSL's reason for a record that is not TLS; Go's tls.RecordHeaderError, another ground for the fallback."""
+_GOES_PLAIN: Final = "the runtime goes on in plain HTTP here"
 
 
 @dataclass(slots=True)
@@ -77,6 +78,7 @@ class Route:
 
     async def open(self, hop: Hop) -> Opened | None:
         """Open the way to `hop`; None where a stage of it failed or was skipped, which the trace then tells."""
+        hop = replace(hop, url=self.sent_to(hop))
         if not self._may_ask(hop):
             return None
         proxy, usable = self._proxy(hop)
@@ -85,7 +87,15 @@ class Route:
         if proxy is not None:
             return await self._through(proxy, hop)
         stream = await self._reach(hop.url.host, hop.url.port, hop.origin, hop.via)
-        return None if stream is None else await self._secured(stream, hop, None)
+        if stream is None:
+            return await self.open(hop) if hop.url != self.sent_to(hop) else None
+        return await self._secured(stream, hop, None)
+
+    def sent_to(self, hop: Hop) -> URL:
+        """Return where a request goes: only the endpoint's own may go on in plain HTTP, a realm or redirect on its host may not."""
+        if not self.plain or hop.origin is not Origin.ENDPOINT or hop.url.scheme == "http":
+            return hop.url
+        return hop.url.in_plain(self.endpoint.http_port or hop.url.port)
 
     def _may_ask(self, hop: Hop) -> bool:
         reason = self.tools.destinations.refuses_name(hop.url.host)
@@ -141,9 +151,17 @@ class Route:
             told = "; ".join(f"{one.address}: {one.detail or one.result}" for one in seen.connect)
             if stream is None and all(one.result is ConnectResult.NOT_ALLOWED for one in seen.connect):
                 seen.skipped(f"not dialled: {told}")
+            elif stream is None and self._goes_plain_elsewhere(port, origin):
+                self.plain = True
+                seen.skipped(f"{told}; {_GOES_PLAIN}")
             elif stream is None:
                 seen.failed(told)
         return stream
+
+    def _goes_plain_elsewhere(self, port: int, origin: Origin) -> bool:
+        """Whether the runtime, having failed to connect for HTTPS, goes on to another port in plain HTTP."""
+        own = origin is Origin.ENDPOINT and not self.plain and self.endpoint.scheme == "https"
+        return own and self.endpoint.http_port not in {0, port}
 
     async def _resolve(self, host: str, via: Via | None) -> DNSFacts:
         known = self.tools.resolved.get(host)
@@ -192,13 +210,13 @@ class Route:
         return done
 
     async def _secured(self, stream: Stream, hop: Hop, proxy: ProxyAddress | None) -> Opened | None:
-        if hop.url.scheme == "http" or (self.plain and hop.origin is Origin.ENDPOINT):
+        if hop.url.scheme == "http":
             return Opened(Connection(stream), proxy)
         own = hop.url.host == of_endpoint(self.endpoint, "").host
         trust = Trust.of(self.endpoint, self.tools.plan.system_trust, own_host=own)
         shaken = await self._shake(stream, hop.url.host, hop.url.authority, trust, hop.via, self._may_fall_back(hop))
         if shaken is None:
-            return await self.open(hop) if self.plain and self._may_fall_back(hop) else None
+            return await self.open(hop) if hop.url != self.sent_to(hop) else None
         secure, result = shaken
         return Opened(Connection(secure), proxy, result)
 
@@ -220,9 +238,9 @@ class Route:
                 seen.failed(str(error))
             except HandshakeFailed as error:
                 seen.tls = error.facts
-                if fall_back and (error.facts.fault in _FALLBACK_FAULTS or _NOT_TLS in error.facts.error):
+                if fall_back and (self.endpoint.http_port or _speaks_no_tls(error.facts)):
                     self.plain = True
-                    seen.skipped(f"{error.facts.error}; the runtime goes on in plain HTTP here")
+                    seen.skipped(f"{error.facts.error}; {_GOES_PLAIN}")
                 else:
                     seen.failed(f"{error.facts.fault}: {error.facts.error}")
         if secure is None:
@@ -245,6 +263,10 @@ class Route:
 
     def _stage(self, stage: Stage, target: str, via: Via | None) -> AbstractContextManager[Observation]:
         return self.tools.recorder.stage(stage, target, endpoint=self.index, via=via)
+
+
+def _speaks_no_tls(facts: TLSFacts) -> bool:
+    return facts.fault in _FALLBACK_FAULTS or _NOT_TLS in facts.error
 
 
 def _why_unresolved(found: DNSFacts) -> str:

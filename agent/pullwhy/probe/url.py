@@ -47,9 +47,9 @@ class URL:
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.path}"
 
-    def as_scheme(self, scheme: str) -> URL:
-        """Return the same place under another scheme, its port kept."""
-        return replace(self, scheme=scheme)
+    def in_plain(self, port: int) -> URL:
+        """Return the same place in plain HTTP."""
+        return replace(self, scheme="http", port=port)
 
 
 def of_endpoint(endpoint: Endpoint, path: str, query: str = "") -> URL:

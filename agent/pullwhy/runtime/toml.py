@@ -57,12 +57,13 @@ def parse(data: bytes) -> Table:
         raise InvalidTOML("it is nested too deeply") from None
 
 
-def headers(text: str) -> tuple[Header, ...]:
-    """Return the `[table]` headers of a valid document, in file order; `[[array]]` headers are left out."""
+def headers(text: str, *, arrays: bool = False) -> tuple[Header, ...]:
+    """Return the `[table]` headers of a valid document, in file order; with `arrays` the `[[array]]` headers instead."""
     inside = _lines_inside_strings(text)
     found = []
     for number, line in enumerate(text.split("\n"), 1):
-        if number not in inside and line.lstrip(" \t").startswith("[") and not line.lstrip(" \t").startswith("[["):
+        begin = line.lstrip(" \t")
+        if number not in inside and begin.startswith("[") and begin.startswith("[[") == arrays:
             keys = _keys(line.strip(" \t\r"))
             if keys:
                 found.append(Header(number, keys))
@@ -78,7 +79,8 @@ def line_of(text: str, table: tuple[str, ...], key: str) -> int | None:
             return None
     else:
         begin = 0
-    end = next((mark.line for mark in marks if mark.line > begin), None)
+    later = (mark.line for mark in (*marks, *headers(text, arrays=True)) if mark.line > begin)
+    end = min(later, default=None)
     assignment = re.compile(rf"[ \t]*[\"']?{re.escape(key)}[\"']?[ \t]*=", re.IGNORECASE)
     lines = text.split("\n")
     for number in range(begin + 1, end if end is not None else len(lines) + 1):
@@ -102,6 +104,8 @@ def _keys(header: str) -> tuple[str, ...]:
     keys = []
     while len(table) == 1:
         key, value = next(iter(table.items()))
+        if isinstance(value, list):  # the header of an array, and the one table in it
+            value = value[0] if value else None
         if not isinstance(value, dict):
             return ()
         keys.append(key)
