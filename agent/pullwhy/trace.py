@@ -240,6 +240,7 @@ class ConfigFault(enum.StrEnum):
     INVALID = "invalid"
     IGNORED = "ignored"
     BLOCKED = "blocked"
+    REJECTED = "rejected"  # by the policy for images, which the runtime applies once it has the manifest
 
 
 @dataclass(frozen=True, slots=True)

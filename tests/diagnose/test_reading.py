@@ -274,3 +274,10 @@ def test_an_ipv6_address_without_a_route_is_a_factor_beside_ipv4(
 )
 def test_a_result_s_host_is_no_digest_and_no_path(stage_result: StageResult, host: str) -> None:
     assert host_of(stage_result) == host
+
+
+def test_a_policy_that_rejects_is_the_cause_only_where_the_manifest_could_be_had() -> None:
+    policy = config(ConfigFault.REJECTED, decides=False, file="/etc/containers/policy.json")
+    served = judge(case(trace(policy, passing(*ALL))))
+    assert (served.cause, served.stage, served.confidence) == (C.SIGNATURE_REJECTED, S.RUNTIME, Confidence.PROVED)
+    assert judge(case(trace(policy, UPSTREAM_404))).cause is C.TAG_NOT_FOUND

@@ -36,8 +36,14 @@ class Runtime(CRIClient):
     """Answers like a containerd, without a connection."""
 
     def __init__(
-        self, version: str = "v1.7.24", *, down: bool = False, config: Mapping[str, object] | None = None
+        self,
+        version: str = "v1.7.24",
+        *,
+        down: bool = False,
+        config: Mapping[str, object] | None = None,
+        name: str = "containerd",
     ) -> None:
+        self.name = name
         self.socket = "/run/containerd/containerd.sock"
         self._version = version
         self._down = down
@@ -46,7 +52,7 @@ class Runtime(CRIClient):
     async def version(self) -> RuntimeVersion:
         if self._down:
             raise CRIError("Unavailable", "nobody is there")
-        return RuntimeVersion("containerd", self._version, "v1")
+        return RuntimeVersion(self.name, self._version, "v1")
 
     async def status(self) -> RuntimeStatus:
         return RuntimeStatus((), self._config, ("m.example",))
@@ -277,3 +283,23 @@ def test_what_containerd_1_says_of_itself_reaches_the_plan(tmp_path: Path) -> No
     plan = make_plan("reg.example/a", see(given, Runtime(config=said)), given).plan
     assert plan is not None
     assert [endpoint.authority for endpoint in plan.endpoints] == ["live.example", "reg.example"]
+
+
+def test_what_crio_makes_of_a_short_name_is_walked_and_docker_hubs_credentials_stay_with_docker_hub(
+    tmp_path: Path,
+) -> None:
+    entry = {"auth": base64.b64encode(b"node:canary").decode()}
+    files = {
+        "/etc/containers/registries.conf": '[aliases]\n"app" = "reg.example/team/app"\n',
+        "/etc/containers/policy.json": '{"default": [{"type": "insecureAcceptAnything"}]}',
+        "/var/lib/kubelet/config.json": json.dumps({"auths": {"docker.io": entry}}),
+    }
+    given = sources(tmp_path, files)
+    found = make_plan("app:1", see(given, Runtime("1.36.3", name="cri-o")), given)
+    assert found.plan is not None
+    assert (str(found.image), found.plan.credentials) == ("reg.example/team/app:1", ())
+    assert [each.host for each in found.plan.endpoints] == ["reg.example"]
+    assert any("docker.io" in each.detail and each.stage is Stage.AUTH for each in found.results)
+    hub = make_plan("docker.io/library/app:1", see(given, Runtime("1.36.3", name="cri-o")), given)
+    assert hub.plan is not None
+    assert len(hub.plan.credentials) == 1

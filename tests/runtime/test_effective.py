@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import pytest
 
 from pullwhy.image import parse
-from pullwhy.model import Outcome
 from pullwhy.runtime.containerd import ContainerdConfig, read_config
 from pullwhy.runtime.effective import Effective, RuntimeView, effective
 from pullwhy.runtime.hostfs import HostFS
@@ -238,37 +237,34 @@ def test_the_directory_that_is_really_read_is_known(tree: Tree, config: str, ver
     assert RuntimeView(version=version, config=read_config("", version, fs)).certs_d == certs_d
 
 
-@pytest.mark.parametrize(
-    ("runtime", "root", "settings"),
-    [
-        ("cri-o", "/etc/containers/certs.d", "/etc/containers/registries.conf"),
-        ("docker", DOCKER, "/etc/docker/daemon.json"),
-    ],
-)
-def test_other_runtimes_have_the_registry_itself_and_say_what_is_unknown(
-    tree: Tree, runtime: str, root: str, settings: str
-) -> None:
-    fs = tree({f"{root}/reg.example:5000/ca.crt": certificate("a"), settings: "x"})
+@pytest.mark.parametrize(("runtime", "root"), [("cri-o", "/etc/containers/certs.d"), ("docker", DOCKER)])
+def test_other_runtimes_have_endpoints_and_certificates_of_their_own_files(tree: Tree, runtime: str, root: str) -> None:
+    policy = '{"default": [{"type": "insecureAcceptAnything"}]}'
+    fs = tree({f"{root}/reg.example:5000/ca.crt": certificate("a"), "/etc/containers/policy.json": policy})
     found = effective(parse("reg.example:5000/a:1"), RuntimeView(name=runtime, fs=fs))
     assert names(found) == ["reg.example:5000"]
     assert found.endpoints[0].ca == (certificate("a"),)
-    (unknown,) = found.results
-    assert (unknown.outcome, unknown.target) == (Outcome.SKIPPED, settings)
+    assert found.results == ()
 
 
 @pytest.mark.parametrize(
     ("runtime", "files", "held"),
     [
         ("cri-o", {}, False),
-        ("cri-o", {"/run/containers/0/auth.json": "{}"}, True),
-        ("cri-o", {"/etc/crio/crio.conf.d/9.conf": '[crio.image]\n  global_auth_file = "/a.json"\n'}, True),
+        ("cri-o", {"/run/containers/0/auth.json": "{}"}, False),
+        ("cri-o", {"/run/containers/0/auth.json": '{"auths": {"reg.example": {"auth": "dTpw"}}}'}, True),
+        (
+            "cri-o",
+            {"/etc/crio/crio.conf.d/9.conf": '[crio.image]\n  global_auth_file = "/a.json"\n', "/a.json": None},
+            True,
+        ),
         ("cri-o", {"/etc/crio/crio.conf": '[crio.image]\n# global_auth_file = "/a"\nglobal_auth_file = ""\n'}, False),
         ("cri-o", {"/run/containers/0/auth.json": "-> auth.json"}, True),
         ("cri-o", {"/etc/crio/crio.conf": None}, True),
         ("docker", {"/root/.docker/config.json": "{}"}, False),
     ],
 )
-def test_cri_os_own_credentials_count_for_every_endpoint(
+def test_cri_os_own_credentials_count_where_it_has_or_may_have_them(
     tree: Tree, runtime: str, files: dict[str, str | bytes | None], held: bool
 ) -> None:
     found = effective(parse("reg.example/a"), RuntimeView(name=runtime, fs=tree(files)))

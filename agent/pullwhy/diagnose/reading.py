@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pullwhy.diagnose.case import Case
-from pullwhy.diagnose.rules_local import config_explains
+from pullwhy.diagnose.rules_local import config_explains, policy_rejects
 from pullwhy.diagnose.rules_registry import (
     access_refused,
     blob_fails,
@@ -123,6 +123,9 @@ def read(case: Case) -> Reading:
     spent = _quota_spent(case, serving)
     if spent is not None:
         return Reading(spent, skipped_mirrors=skipped, all_failures=(spent, *failures))
+    rejected = policy_rejects(case)
+    if rejected is not None:
+        return Reading(rejected, skipped_mirrors=skipped, all_failures=(rejected, *failures))
     looked = frozenset(r.stage for r in serving.results if r.outcome is Outcome.PASSED)
     missing = _unseen(case, serving.results)
     return Reading(passed=not missing, looked=looked, skipped_mirrors=skipped, all_failures=failures, missing=missing)

@@ -15,7 +15,7 @@ from pullwhy.trace import ConfigFacts, ConfigFault, StageResult
 VERIFYING_KUBELET = (1, 33)
 """From here on a kubelet may verify a pod's right to an image that is present (KEP-2535)."""
 
-_HOSTS_FILE = "hosts.toml"
+_HOSTS_FILES = frozenset({"hosts.toml", "daemon.json"})
 _LIMITER_TEXT = "pull QPS exceeded"
 _SHOWN = 3
 """Names shown of one record."""
@@ -130,11 +130,19 @@ def config_decides(case: Case) -> Verdict | None:
     return None
 
 
+def policy_rejects(case: Case) -> Verdict | None:
+    """Read a policy for images that lets none of this name run; the runtime applies it to a manifest that it could get."""
+    for result, facts in configs(case):
+        if facts.fault is ConfigFault.REJECTED:
+            return _config_verdict(CauseId.SIGNATURE_REJECTED, result, facts)
+    return None
+
+
 def config_explains(case: Case, symptom: Verdict) -> Verdict | None:
     """Read configuration that is lost without failing a pull by itself, where the loss makes the walk's failure."""
     for result, facts in sorted(configs(case), key=lambda pair: pair[1].fault is ConfigFault.IGNORED):
         cause = CauseId.RUNTIME_CONFIG_IGNORED if facts.fault is ConfigFault.IGNORED else CauseId.RUNTIME_CONFIG_INVALID
-        if facts.fault is ConfigFault.BLOCKED or symptom.cause not in CATALOGUE[cause].explains:
+        if facts.fault in {ConfigFault.BLOCKED, ConfigFault.REJECTED} or symptom.cause not in CATALOGUE[cause].explains:
             continue
         if symptom.stage is not Stage.TLS and (_only_certificates(facts) or symptom.via not in {None, Via.MIRROR}):
             continue
@@ -144,10 +152,12 @@ def config_explains(case: Case, symptom: Verdict) -> Verdict | None:
 
 def _only_certificates(facts: ConfigFacts) -> bool:
     """Whether what is lost could not have changed which hosts are asked."""
-    return PurePosixPath(facts.file).name != _HOSTS_FILE
+    path = PurePosixPath(facts.file)
+    return path.name not in _HOSTS_FILES and path.suffix != ".conf"
 
 
 def _config_verdict(cause: CauseId, result: StageResult, facts: ConfigFacts) -> Verdict:
+    stage = Stage.RUNTIME if facts.fault is ConfigFault.REJECTED else Stage.CONFIG
     where = f"{facts.file}:{facts.line}" if facts.line is not None else facts.file
     arguments = {
         "where": where,
@@ -158,7 +168,7 @@ def _config_verdict(cause: CauseId, result: StageResult, facts: ConfigFacts) -> 
         "mend": facts.mend,
         "policy": f"{where}: {facts.why}",
     }
-    return Verdict(cause, Stage.CONFIG, None, result, arguments=arguments)
+    return Verdict(cause, stage, None, result, arguments=arguments)
 
 
 def storage_fails(case: Case) -> Verdict | None:

@@ -122,18 +122,21 @@ def make_plan(
         return Prepared(None, None, (_invalid(error), *sight.storage))
     view = sight.view
     found = effective(image, view)
+    named, image = image, found.image or image
     resolver = node_resolver(sources, view.fs)
-    matched = _credentials(image, sources, sight)
+    matched = _credentials(named, sources, sight)
+    if image.registry != named.registry and matched.credentials:
+        matched = _withheld(matched, named, image)
     held = tuple(dict.fromkeys((*found.credentials_held, *_held(found, sight.credentials_for))))
     found = replace(found, credentials_held=held)
     access = CredentialFacts(
         tuple(each.source for each in matched.credentials),
         matched.near_misses,
-        providers(image, sight.kubelet, view.fs),
+        providers(named, sight.kubelet, view.fs),
     )
     trust = read_trust(view.fs, *_trust_variables(view.process))
     results = (
-        reference_result(image),
+        reference_result(named),
         *found.results,
         *resolver.results,
         *matched.results,
@@ -260,6 +263,12 @@ def _access_results(access: CredentialFacts) -> Iterator[StageResult]:
     yield StageResult(Stage.AUTH, "credentials", Outcome.SKIPPED, detail=detail, access=access)
     for miss in access.near_misses:
         yield StageResult(Stage.AUTH, "credentials", Outcome.SKIPPED, detail=miss)
+
+
+def _withheld(matched: Match, named: ImageReference, image: ImageReference) -> Match:
+    """Keep credentials from a registry that they are not for: a short name matches those of Docker Hub alone."""
+    miss = f"the credentials for {named.registry} are not shown to {image.registry}, which the short name leads to"
+    return Match((), (*matched.near_misses, miss), matched.results)
 
 
 def _held(found: Effective, hosts: Iterable[str]) -> tuple[str, ...]:

@@ -24,9 +24,23 @@ _FILES: Final = (
     "/etc/rancher/rke2/registries.yaml",
     "/etc/containers/registries.conf",
     "/etc/containers/registries.conf.d",
+    "/etc/containers/policy.json",
+    "/etc/crio/crio.conf",
+    "/etc/crio/crio.conf.d",
+    "/etc/docker/daemon.json",
+    "/var/cache/containers/short-name-aliases.conf",
     "/var/lib/kubelet/config.json",
     "/etc/ssl/certs/ca-certificates.crt",
 )
+
+_ROOTS: Final = (
+    "/etc/containers/certs.d",
+    "/etc/docker/certs.d",
+    "/etc/containers/registries.conf.d",
+    "/etc/crio/crio.conf.d",
+    "/root/.config/containers",
+)
+"""Of CRI-O and dockerd: whatever is below them decides."""
 
 
 def node_view(sight: NodeSight, prepared: Prepared | None) -> NodeView:
@@ -76,7 +90,7 @@ def fingerprint(sight: NodeSight) -> str:
     if view.process is not None:
         digest.update(f"{view.process.pid} {view.process.started}\n".encode())
     config = view.config
-    roots = config.roots if config else ("/etc/containers/certs.d", "/etc/docker/certs.d")
+    roots = config.roots if config else _ROOTS
     for path in (*_FILES, *(config.files if config else ())):
         digest.update(_stamp(view.fs, path))
     left = MAX_ENTRIES

@@ -8,8 +8,9 @@ from pullwhy.image import ImageReference
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import Endpoint
 from pullwhy.runtime.containerd import ContainerdConfig, holds_credentials
-from pullwhy.runtime.crio import holds_any_credentials, other_hosts
+from pullwhy.runtime.crio import crio_hosts
 from pullwhy.runtime.distributions import Distribution, by_config_file, by_socket
+from pullwhy.runtime.dockerd import dockerd_hosts
 from pullwhy.runtime.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.hosts import Hosts, faulty, registry_hosts
 from pullwhy.runtime.mirrors import inline_hosts
@@ -19,6 +20,7 @@ from pullwhy.runtime.versions import Version
 from pullwhy.trace import ConfigFacts, ConfigFault, StageResult
 
 CONTAINERD = "containerd"
+DOCKER = "docker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +70,14 @@ class Effective:
     """The certs.d directory that decides, empty where there is none."""
     credentials_held: tuple[str, ...] = ()
     """Endpoints for which the runtime itself has credentials: an image pulled with them is open to every pod."""
+    image: ImageReference | None = None
+    """What the runtime makes of the image's name, where that is not what the name says by itself (short names of CRI-O)."""
 
 
 def effective(image: ImageReference, view: RuntimeView) -> Effective:
     """Return what the runtime would contact for an image, as its own configuration says."""
     if view.config is None:
-        hosts = other_hosts(image.registry, view.name, view.fs)
-        held = (
-            tuple(endpoint.authority for endpoint in hosts.endpoints)
-            if holds_any_credentials(view.name, view.fs)
-            else ()
-        )
-        return Effective(hosts.endpoints, (*view.results, *hosts.results), hosts.directory, held)
+        return _docker(image, view) if view.name == DOCKER else _crio(image, view)
     config = view.config
     if config.inline:
         hosts = inline_hosts(image.registry, config, view.fs)
@@ -97,6 +95,16 @@ def effective(image: ImageReference, view: RuntimeView) -> Effective:
         endpoint.authority for endpoint in hosts.endpoints if holds_credentials(config, endpoint.host, endpoint.port)
     )
     return Effective(hosts.endpoints, results, hosts.directory, held)
+
+
+def _crio(image: ImageReference, view: RuntimeView) -> Effective:
+    found = crio_hosts(image, view.version, view.process, view.fs)
+    return Effective(found.endpoints, (*view.results, *found.results), found.directory, found.held, found.image)
+
+
+def _docker(image: ImageReference, view: RuntimeView) -> Effective:
+    hosts = dockerd_hosts(image, view.fs)
+    return Effective(hosts.endpoints, (*view.results, *hosts.results), hosts.directory)
 
 
 def _with_headers(hosts: Hosts, config: ContainerdConfig) -> Hosts:

@@ -145,7 +145,7 @@ def endpoint(entry: HostEntry, registry: str, source: str, version: Version, fs:
         pull=entry.pull,
         is_mirror=not own,
         ca=tuple(_ca(path, fs) for path in entry.ca or ()),
-        client=tuple(_client(certificate, key, fs) for certificate, key in entry.client or ()),
+        client=tuple(read_client(certificate, key, fs) for certificate, key in entry.client or ()),
         skip_verify=bool(entry.skip_verify),
         http_fallback=fallback,
         headers=entry.headers,
@@ -217,7 +217,11 @@ def _ca(path: str, fs: HostFS) -> str:
     return "".join(block.text for block in found)
 
 
-def _client(certificate: str, key: str, fs: HostFS) -> ClientPair:
+def read_client(certificate: str, key: str, fs: HostFS) -> ClientPair:
+    """Return a client certificate and its key, which may be in one file (`key` empty).
+
+    Raises PullBlocked where a runtime fails on them, UnreadableFile where only this process may not read.
+    """
     text = _text(certificate, "client certificate", fs)
     found = pem.certificates(text)
     if not found:

@@ -32,6 +32,8 @@ class RuntimeProcess:
     name: str
     config_file: str = ""
     """As its command line names it, empty for the default."""
+    config_directory: str = ""
+    """Of drop-ins (CRI-O), empty for the default."""
     root: str = ""
     state: str = ""
     proxies: Proxies | None = None
@@ -109,6 +111,7 @@ def _inspect(process: Process, processes: Processes) -> ProcessView:
         pid=process.pid,
         name=process.name,
         config_file=process.flag("c", "config"),
+        config_directory=process.flag("d", "config-dir"),
         root=process.flag("root"),
         state=process.flag("state"),
         proxies=proxies,
