@@ -149,7 +149,8 @@ class Connection:
 def abort(writer: asyncio.StreamWriter) -> None:
     """Close with a TCP reset."""
     peer = writer.get_extra_info("socket")
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if peer is not None:  # the client may be gone already
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 

@@ -81,7 +81,10 @@ async def _inward(
 ) -> None:
     while True:
         try:
-            writer.write(tls.read(CHUNK))
+            clear = tls.read(CHUNK)
+            if not clear:  # the client said goodbye
+                break
+            writer.write(clear)
             continue
         except ssl.SSLWantReadError:
             await writer.drain()

@@ -35,10 +35,14 @@ def tell(result: Result) -> None:
     if result.trouble:
         print(result.trouble, flush=True)
     elif not result.right and result.seen is not None:
-        print(
-            f"           {result.seen.finding['summary']}\n           {result.seen.finding['kubelet']['last_message']}",
-            flush=True,
-        )
+        found = result.seen.finding
+        for told in (
+            found["summary"],
+            found["kubelet"]["last_message"],
+            str(found["reproduction"]),
+            str(found["factors"]),
+        ):
+            print(f"           {told}", flush=True)
 
 
 def play(generation: Generation, faults: Sequence[Fault], at_once: int) -> tuple[list[Result], dict[str, str]]:

@@ -1,11 +1,13 @@
 """All faults of the matrix, in the order of the pull path, and the core that stands for them in a quick run."""
 
-from matrix import auth, blob, config, connect, dns, image, reference, registry, tls
+from matrix import auth, blob, config, connect, dns, image, mirror, proxy, reference, registry, runtime, storage, tls
 from matrix.fault import Fault
 
 AREAS = {
     "reference": reference.FAULTS,
     "config": config.FAULTS,
+    "mirror": mirror.FAULTS,
+    "proxy": proxy.FAULTS,
     "dns": dns.FAULTS,
     "connect": connect.FAULTS,
     "tls": tls.FAULTS,
@@ -13,6 +15,8 @@ AREAS = {
     "image": image.FAULTS,
     "registry": registry.FAULTS,
     "blob": blob.FAULTS,
+    "storage": storage.FAULTS,
+    "runtime": runtime.FAULTS,
 }
 """The faults of each area; a new area is entered here."""
 

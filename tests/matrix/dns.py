@@ -1,6 +1,6 @@
 """Faults of name resolution."""
 
-from matrix.fault import Fault, PodSpec
+from matrix.fault import OWN, Fault, PodSpec
 from matrix.servers import Servers
 
 from lab.node import Node
@@ -13,6 +13,13 @@ def unknown_name(servers: Servers, node: Node) -> PodSpec:
     return PodSpec("nowhere.lab.test/shop/web:1.0")
 
 
+def empty_name(servers: Servers, node: Node) -> PodSpec:
+    """A name that exists without an address."""
+    del node
+    servers.lab.dns.fault("empty.lab.test", "nodata")
+    return PodSpec("empty.lab.test/shop/web:1.0")
+
+
 def broken_name_server(servers: Servers, node: Node) -> PodSpec:
     """A zone that every nameserver fails to serve."""
     del node
@@ -20,7 +27,85 @@ def broken_name_server(servers: Servers, node: Node) -> PodSpec:
     return PodSpec("servfail.lab.test/shop/web:1.0")
 
 
+def refusing_name_server(servers: Servers, node: Node) -> PodSpec:
+    """A zone that no nameserver will answer for."""
+    del node
+    servers.lab.dns.fault("forbidden-zone.lab.test", "refused")
+    return PodSpec("forbidden-zone.lab.test/shop/web:1.0")
+
+
+def silent_name_server(servers: Servers, node: Node) -> PodSpec:
+    """A zone for which every nameserver keeps silent."""
+    del node
+    servers.lab.dns.fault("mute.lab.test", "silent")
+    return PodSpec("mute.lab.test/shop/web:1.0")
+
+
+def disagreeing_name_servers(servers: Servers, node: Node) -> PodSpec:
+    """The first nameserver denies a name that the second knows, as where one of two lacks a private zone."""
+    registry = servers.walled
+    node.trust(registry.place, registry.authority.pem)
+    name = "split.lab.test"
+    first, second = servers.lab.dns.servers
+    servers.lab.dns.fault(name, "nxdomain", server=first)
+    servers.lab.dns.add(name, registry.place.addresses[0], server=second)
+    return PodSpec(f"{name}/shop/web:1.0")
+
+
+def name_servers_gone(servers: Servers, node: Node) -> PodSpec:
+    """A resolv.conf whose only nameserver is an address at which nothing answers."""
+    registry = servers.walled
+    node.trust(registry.place, registry.authority.pem)
+    node.block("10.90.0.250")
+    node.set_name_servers("10.90.0.250")
+    return PodSpec(f"{registry.host}/shop/web:1.0")
+
+
+def name_server_port_closed(servers: Servers, node: Node) -> PodSpec:
+    """A resolv.conf whose only nameserver is a machine on which no nameserver listens."""
+    registry = servers.walled
+    node.trust(registry.place, registry.authority.pem)
+    node.set_name_servers(servers.closed.addresses[0])
+    return PodSpec(f"{registry.host}/shop/web:1.0")
+
+
+def name_server_unreachable(servers: Servers, node: Node) -> PodSpec:
+    """A resolv.conf whose only nameserver has no route."""
+    registry = servers.walled
+    node.trust(registry.place, registry.authority.pem)
+    node.faults.route("192.0.2.53", "unreachable")
+    node.set_name_servers("192.0.2.53")
+    return PodSpec(f"{registry.host}/shop/web:1.0")
+
+
+def no_name_server(servers: Servers, node: Node) -> PodSpec:
+    """A resolv.conf without a nameserver: the resolver asks the node itself, where nothing listens."""
+    registry = servers.walled
+    node.trust(registry.place, registry.authority.pem)
+    node.set_name_servers()
+    return PodSpec(f"{registry.host}/shop/web:1.0")
+
+
+def name_servers_blocked(servers: Servers, node: Node) -> PodSpec:
+    """A firewall that swallows what the nameservers answer, over UDP and TCP."""
+    registry = servers.walled
+    node.trust(registry.place, registry.authority.pem)
+    for server in servers.lab.dns.servers:
+        for protocol in ("udp", "tcp"):
+            node.faults.drop(server, port=53, protocol=protocol)
+    return PodSpec(f"{registry.host}/shop/web:1.0")
+
+
 FAULTS = (
     Fault("name unknown", unknown_name, "DNSNameNotFound", "DNS"),
+    Fault("name without an address", empty_name, "DNSNameNotFound", "DNS"),
     Fault("nameserver fails", broken_name_server, "DNSServerFailure", "DNS"),
+    Fault("nameserver refuses", refusing_name_server, "DNSServerFailure", "DNS"),
+    Fault("nameserver silent", silent_name_server, "DNSServerFailure", "DNS"),
+    Fault("nameservers disagree", disagreeing_name_servers, "DNSNameNotFound", "DNS", factors=("NameserversDisagree",)),
+    Fault("nameserver gone", name_servers_gone, "DNSServerFailure", "DNS", home=OWN),
+    Fault("nameserver port closed", name_server_port_closed, "DNSServerFailure", "DNS", home=OWN),
+    Fault("nameserver without a route", name_server_unreachable, "DNSServerFailure", "DNS", home=OWN),
+    Fault("no nameserver listed", no_name_server, "DNSServerFailure", "DNS", home=OWN),
+    Fault("nameservers blocked", name_servers_blocked, "DNSServerFailure", "DNS", home=OWN),
 )

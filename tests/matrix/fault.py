@@ -1,5 +1,6 @@
 """What a fault of the matrix is: how it is made, and the cause that follows from how it was made."""
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from pullwhy.diagnose.causes import CATALOGUE
 from pullwhy.model import CauseId
 
 from lab.containerd import Settings as ContainerdSettings
+from lab.faults import Repository, Rule
 from lab.kubelet.pods import Credential
 from lab.kubelet.sync import Settings as KubeletSettings
 from lab.node import Node
@@ -80,6 +82,22 @@ class Fault:
     def expected_remedy(self) -> str:
         """The id of the remedy that mends it."""
         return self.remedy or CATALOGUE[CauseId(self.cause)].remedy
+
+
+def answered(
+    name: str, preset: str | Repository | Rule, cause: str, stage: str, via: str | None = None, **more: Any
+) -> Fault:
+    """Return a fault of the registry that misbehaves: a repository of its own with *preset* (lab.faults), its name telling nothing."""
+
+    def make(servers: Servers, node: Node) -> PodSpec:
+        return PodSpec(servers.faulty_for(node).set(repository_of(name), preset))
+
+    return Fault(name, make, cause, stage, via, **more)
+
+
+def repository_of(name: str) -> str:
+    """Return the repository for the fault *name*, spelled so that no rule over texts can read the fault out of it."""
+    return f"team/app-{zlib.crc32(name.encode()):08x}"
 
 
 def nothing(_servers: Servers, _node: Node) -> Mapping[str, str]:

@@ -1,6 +1,6 @@
 """Faults of the image itself: what its tag, digest or platform names is not there, or is no image."""
 
-from matrix.fault import Fault, PodSpec
+from matrix.fault import Fault, PodSpec, answered
 from matrix.servers import Servers
 
 from lab.node import Node
@@ -31,16 +31,20 @@ def wrong_platform(servers: Servers, node: Node) -> PodSpec:
     return PodSpec(f"{servers.plain_for(node).host}/shop/arm-only:1.0")
 
 
-def old_schema(servers: Servers, node: Node) -> PodSpec:
-    """A manifest of schema 1."""
-    return PodSpec(servers.faulty_for(node).set("ancient", "manifest-schema1"))
-
-
+UNSUPPORTED = "ManifestUnsupported"
 FAULTS = (
     Fault("tag missing", missing_tag, "TagNotFound", "Manifest"),
     Fault("latest assumed", assumed_latest, "TagNotFound", "Manifest", factors=("DefaultedLatestTag",)),
     Fault("digest missing", missing_digest, "DigestNotFound", "Manifest"),
     Fault("repository missing", missing_repository, "RepositoryNotFound", "Manifest"),
+    answered("tag unknown to the registry", "manifest-404", "TagNotFound", "Manifest"),
+    answered("name unknown to the registry", "manifest-404-name", "RepositoryNotFound", "Manifest"),
     Fault("platform missing", wrong_platform, "PlatformNotAvailable", "Platform"),
-    Fault("schema 1", old_schema, "ManifestUnsupported", "Manifest"),
+    answered("platform missing in an index", "platform-index", "PlatformNotAvailable", "Platform"),
+    answered("Windows only", "platform-windows", "PlatformNotAvailable", "Platform"),
+    answered("schema 1", "manifest-schema1", UNSUPPORTED, "Manifest"),
+    answered("manifest of an unknown type", "manifest-unknown-type", UNSUPPORTED, "Manifest"),
+    answered("manifest that is no JSON", "manifest-no-json", UNSUPPORTED, "Manifest"),
+    answered("layer encrypted", "layer-encrypted", UNSUPPORTED, "Manifest"),
+    answered("manifest altered", "manifest-corrupt", "ContentCorrupt", "Manifest"),
 )

@@ -11,8 +11,8 @@ from lab.errors import LabError, wait_for
 from lab.node import Node
 
 SECONDS = 60.0
-ENVIRONMENT = {"EDITOR": "false", "SYSTEMD_PAGER": "cat"}
-"""A command that opens an editor fails here: the lab does only what the remedy itself spells out."""
+EDITOR = "EDITOR"
+"""The value for it is the program that plays the administrator's hand; without one, a command that opens an editor fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ def apply(node: Node, spec: PodSpec, remedy: Mapping[str, Any], values: Mapping[
     """Run the remedy's commands on *node* and wait for the kubelet's next pull."""
     before = node.containerd.service.pid
     commands = [command["run"] for command in remedy["commands"] if command["where"] == "node"]
-    said = [_run(node, filled(command, values)) for command in commands]
-    restarted = before != node.containerd.service.pid
+    said = [_run(node, filled(command, values), values.get(EDITOR, "false")) for command in commands]
+    restarted = before not in {0, node.containerd.service.pid}
     fault = ""
     if restarted and not remedy["restart_required"]:
         fault = "the runtime was restarted, which the remedy did not announce"
@@ -46,13 +46,15 @@ def apply(node: Node, spec: PodSpec, remedy: Mapping[str, Any], values: Mapping[
 def filled(command: str, values: Mapping[str, str]) -> str:
     """Return the command with the values in place of the placeholders that the remedy says must be filled in."""
     for name, value in values.items():
+        if name == EDITOR:
+            continue
         command = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", lambda _: value, command)  # noqa: B023 - called at once
     return command
 
 
-def _run(node: Node, command: str) -> str:
+def _run(node: Node, command: str, editor: str) -> str:
     """Run one command as an administrator would; return what it said where it failed."""
-    done = node.run(["bash", "-c", command], env=ENVIRONMENT, check=False, seconds=60)
+    done = node.run(["bash", "-c", command], env={EDITOR: editor, "SYSTEMD_PAGER": "cat"}, check=False, seconds=60)
     return (
         "" if done.returncode == 0 else f"`{command[:120]}` ended with {done.returncode}: {done.stderr.strip()[-200:]}"
     )

@@ -1,28 +1,47 @@
 """Faults of the registry's answers about a manifest."""
 
-from matrix.fault import Fault, PodSpec
+from dataclasses import replace
+
+from matrix.fault import FAST, Fault, Home, PodSpec, answered
 from matrix.servers import Servers
 
+from lab.errors import wait_for
+from lab.faults import Repository, Rule, error_body
 from lab.node import Node
 
-
-def rate_limited(servers: Servers, node: Node) -> PodSpec:
-    """A registry that answers 429 and says for how long."""
-    return PodSpec(servers.faulty_for(node).set("limited", "manifest-429-retry-after"))
+THROTTLED = Home("throttled", kubelet=replace(FAST, qps=0.001, burst=1))
 
 
-def overloaded(servers: Servers, node: Node) -> PodSpec:
-    """A registry that answers 503."""
-    return PodSpec(servers.faulty_for(node).set("overloaded", "manifest-503"))
+def beyond_the_kubelets_limit(servers: Servers, node: Node) -> PodSpec:
+    """A kubelet that may pull once in a thousand seconds, and has."""
+    registry = servers.plain_for(node)
+    first = f"{registry.host}/shop/web:1.0"
+    node.kubelet.add_pod("first", first)
+    wait_for("the first pull", lambda: first in node.containerd.images(), seconds=30, every=0.2)
+    return PodSpec(f"{registry.host}/shop/cart:1.0")
 
 
-def login_page(servers: Servers, node: Node) -> PodSpec:
-    """A portal that answers with a page for people."""
-    return PodSpec(servers.faulty_for(node).set("portal", "manifest-login-page"))
+def once_overloaded() -> Repository:
+    """Return a repository whose registry answers 503 to the first question only."""
+    return Repository(rules=(Rule("manifest", status=503, body=error_body("UNAVAILABLE", ""), times=1),))
 
 
+ERROR, LIMITED, PORTAL = "RegistryServerError", "RateLimited", "NotARegistry"
 FAULTS = (
-    Fault("rate limit", rate_limited, "RateLimited", "Manifest"),
-    Fault("registry overloaded", overloaded, "RegistryServerError", "Manifest"),
-    Fault("login page", login_page, "NotARegistry", "Manifest"),
+    answered("rate limit", "manifest-429-retry-after", LIMITED, "Manifest"),
+    answered("rate limit without headers", "manifest-429", LIMITED, "Manifest"),
+    answered("rate limit of the hub", "manifest-429-hub", LIMITED, "Manifest"),
+    Fault("kubelet's own limit", beyond_the_kubelets_limit, "KubeletPullRateLimited", "Kubelet", home=THROTTLED),
+    answered("registry overloaded", "manifest-503", ERROR, "Manifest"),
+    answered("registry's own error", "manifest-500", ERROR, "Manifest"),
+    answered("bad gateway", "manifest-502", ERROR, "Manifest"),
+    answered("bad gateway with a page", "manifest-502-html", ERROR, "Manifest"),
+    answered("gateway timeout", "manifest-504", ERROR, "Manifest"),
+    answered("bad request", "manifest-400", ERROR, "Manifest"),
+    answered("method not allowed", "manifest-405", ERROR, "Manifest"),
+    answered("not acceptable", "manifest-406", ERROR, "Manifest"),
+    answered("redirects in a circle", "manifest-redirect-loop", ERROR, "Manifest"),
+    answered("login page", "manifest-login-page", PORTAL, "Manifest"),
+    answered("page for 404", "manifest-404-html", PORTAL, "Manifest"),
+    answered("page for 403", "manifest-403-html", PORTAL, "Manifest"),
 )

@@ -23,7 +23,7 @@ ANSWER_SECONDS = 75.0
 """How long an answer that is not the expected one may still change."""
 SETTLE_SECONDS = 2.0
 """How long an answer must stay as it was expected."""
-AT_ONCE = 3
+AT_ONCE = 4
 """Faults that are played at once on one node, and nodes of their own that run at once."""
 HARMLESS = frozenset({"look-further", "watch-pattern"})
 """Remedies that change nothing: where a cause is not found they are no wrong advice."""

@@ -1,7 +1,9 @@
 """The servers that the faults need, each started when it is first asked for."""
 
+import zlib
 from functools import cached_property
 
+from lab import images
 from lab.faultregistry import FaultRegistry
 from lab.lab import Lab
 from lab.node import Node
@@ -14,6 +16,8 @@ class Servers:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self._places: dict[str, Place] = {}
+        self._flawed: dict[str, Registry] = {}
+        self._spoken: dict[str, FaultRegistry] = {}
 
     @cached_property
     def plain(self) -> Registry:
@@ -38,7 +42,23 @@ class Servers:
     def private(self) -> Registry:
         """A registry behind a password, with a CA of its own."""
         registry = self.lab.registry("htpasswd", "private.lab.test")
-        registry.push("shop/secret", "1.0", "1.1")
+        return self._stocked(registry)
+
+    @cached_property
+    def tokened(self) -> Registry:
+        """A registry behind a token service, which lets everybody have shop/open."""
+        registry = self._stocked(self.lab.registry("token", "tokened.lab.test"))
+        registry.push("shop/open", "1.0")
+        registry.set_token_server(open_repositories=["shop/open"])
+        return registry
+
+    @staticmethod
+    def _stocked(registry: Registry) -> Registry:
+        registry.push("shop/secret", *(f"1.{number}" for number in range(9)))
+        registry.push("shop/arm-only", "1.0", platforms=("linux/arm64+",))
+        gutted = images.build("gutted")
+        registry.store("shop/gutted", gutted, "1.0")
+        registry.blob_file(gutted.blobs[-1].digest).unlink()
         return registry
 
     @cached_property
@@ -52,12 +72,54 @@ class Servers:
         return self._with_web(self.lab.registry("tls", "walled.lab.test"))
 
     @cached_property
-    def flawed(self) -> dict[str, Registry]:
-        """Registries with a flawed certificate, by flaw."""
-        return {
-            flaw: self._with_web(self.lab.registry("tls", f"{flaw}.lab.test", flaw=flaw))
-            for flaw in ("expired", "wrong-name")
-        }
+    def fenced(self) -> Registry:
+        """A healthy TLS registry in whose place a node's firewall answers."""
+        return self._with_web(self.lab.registry("tls", "fenced.lab.test"))
+
+    @cached_property
+    def secured(self) -> Registry:
+        """A healthy TLS registry on a port of its own, so that hosts must name it."""
+        return self._with_web(self.lab.registry("tls", "secured.lab.test", port=5000))
+
+    def flawed(self, flaw: str) -> Registry:
+        """Return a registry with a certificate that is flawed so (lab.certificates.FLAWS)."""
+        if flaw not in self._flawed:
+            self._flawed[flaw] = self._with_web(self.lab.registry("tls", f"{flaw}.lab.test", flaw=flaw))
+        return self._flawed[flaw]
+
+    def listed(self, name: str, port: int = 443) -> FaultRegistry:
+        """Return a good registry of its own with a certificate of the lab's CA, for one fault of the node's configuration."""
+        return self._good(name, "https", port)
+
+    def told(self, name: str) -> FaultRegistry:
+        """Return a good registry of its own without TLS, for one fault of the node's configuration."""
+        return self._good(name, "http", 5000)
+
+    def unknown(self, name: str) -> FaultRegistry:
+        """Return a registry of its own with a certificate of a CA that no node has."""
+        if name not in self._spoken:
+            self._spoken[name] = self.lab.fault_registry(f"{name}.lab.test", flaw="unknown-ca")
+        return self._spoken[name]
+
+    def _good(self, name: str, mode: str, port: int) -> FaultRegistry:
+        if name not in self._spoken:
+            self._spoken[name] = self.lab.fault_registry(f"{name}.lab.test", mode=mode, port=port)
+        return self._spoken[name]
+
+    def proxy(self, mode: str) -> FaultRegistry:
+        """Return a proxy that answers as *mode* says (lab.faultproxy.MODES)."""
+        if mode not in self._spoken:
+            self._spoken[mode] = self.lab.fault_registry(
+                f"p{zlib.crc32(mode.encode()):08x}.lab.test", mode=mode, port=3128
+            )
+        return self._spoken[mode]
+
+    def spoken(self, mode: str) -> FaultRegistry:
+        """Return a host on port 443 that talks as *mode* says (lab.faultregistry.MODES)."""
+        if mode not in self._spoken:
+            host = f"h{zlib.crc32(mode.encode()):08x}.lab.test"
+            self._spoken[mode] = self.lab.fault_registry(host, mode=mode, port=443)
+        return self._spoken[mode]
 
     @cached_property
     def faulty(self) -> FaultRegistry:

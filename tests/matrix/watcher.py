@@ -31,7 +31,7 @@ class Seen:
 
 
 class Watcher:
-    """Holds the active findings of all nodes."""
+    """Holds the active and the recovered findings of all nodes."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -41,7 +41,7 @@ class Watcher:
         self._thread.start()
 
     def of(self, node: str, pod: str, image: str) -> Seen | None:
-        """Return the active finding of a pod, or of its image where no pod is known; the one seen last, if there are more."""
+        """Return the finding of a pod, or of its image where no pod is known; the one seen last, if there are more."""
         with self._changed:
             own = [seen for seen in self._seen if seen.finding["node"] == node]
         named = [seen for seen in own if any(one["name"] == pod for one in seen.finding["pods"])]

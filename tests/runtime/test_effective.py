@@ -125,6 +125,15 @@ def test_a_directory_under_a_wrong_name_is_told_the_right_one(
     )
 
 
+@pytest.mark.parametrize(("port", "misnamed"), [("5001", False), ("443", True)])
+def test_a_directory_that_is_for_another_port_by_its_own_word_is_not_misnamed(
+    tree: Tree, port: str, misnamed: bool
+) -> None:
+    text = f'server = "http://reg.example:{port}"\n'
+    fs = tree({FILE: OLD + HERE, f"{CERTS}/reg.example:{port}/hosts.toml": text})
+    assert bool(ignored(see(fs, image="reg.example:5000/a:1"))) == misnamed
+
+
 def test_a_wrong_name_beside_the_right_one_is_not_told(tree: Tree) -> None:
     files = {f"{CERTS}/{name}/hosts.toml": MIRROR for name in ("reg.example", "reg.example:443")}
     assert ignored(see(tree({FILE: OLD + HERE, **files}))) == []

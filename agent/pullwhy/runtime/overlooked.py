@@ -14,6 +14,9 @@ from pullwhy.trace import ConfigFacts, ConfigFault, StageResult
 CONTAINERD_CERTS = "/etc/containerd/certs.d"
 DOCKER_CERTS = "/etc/docker/certs.d"
 
+HTTPS_PORT = "443"
+"""A reference without a port means it too."""
+
 _HUB_ALIASES = frozenset({"registry-1.docker.io", "index.docker.io", "hub.docker.com", "registry.hub.docker.com"})
 
 
@@ -57,7 +60,7 @@ def _misnamed(registry: str, config: ContainerdConfig, hosts: Hosts, fs: HostFS)
             if name in right or not _meant_for(name, registry):
                 continue
             found = _settings_file(f"{root.rstrip('/')}/{name}", fs)
-            if found:
+            if found and not _names_itself(found, name, fs):
                 why = f"images of {registry} are configured by a directory named {right[0]}, not {name}"
                 mend = f"if it is meant for {registry}, rename it to {root.rstrip('/')}/{right[0]}"
                 yield _ignored(found, why, mend)
@@ -112,6 +115,16 @@ def _meant_for(name: str, registry: str) -> bool:
     if registry == DOCKER_HUB:
         return host in _HUB_ALIASES or host == DOCKER_HUB
     return host == urls.split_port(registry.lower())[0]
+
+
+def _names_itself(file: str, directory: str, fs: HostFS) -> bool:
+    """Whether a hosts.toml names the host and port of its own directory: then it is meant for that port, and not misnamed."""
+    if urls.split_port(directory)[1] in {"", HTTPS_PORT} or not file.endswith(f"/{HOSTS_FILE}"):
+        return False
+    try:
+        return f"://{directory}" in fs.text(file)
+    except UnreadableFile:
+        return False
 
 
 def _settings_file(directory: str, fs: HostFS) -> str:

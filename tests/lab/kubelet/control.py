@@ -75,7 +75,7 @@ class Kubelet:
         pod = Pod(namespace, name, uid or str(uuid.uuid4()), members, tuple(credentials), tuple(missing_secrets))
         # Written outside the folder and moved in: a kubelet reads every file that it sees there.
         text = real.manifest(pod) if self._real else encode(pod)
-        path = self._namespace.write(f"{self._folder}.new", text, 0o600)
+        path = self._namespace.write(f"{self._folder}.{pod.uid}.new", text, 0o600)
         path.replace(self._file(pod))
         return pod
 

@@ -130,6 +130,16 @@ def pull_failed(kind: Style, error: RpcError, image: str) -> Entry:
     return Entry("E", kind.pull, "PullImage from image service failed", str(error), [("image", image)])
 
 
+def provider_failed(kind: Style, provider: str, image: str) -> Entry:
+    """Return the line about an exec credential provider that could not be used (pkg/credentialprovider/plugin: plugin.go)."""
+    error = f"error execing credential provider plugin {provider} for image {image}: exit status 1"
+    if kind.backoff_tells_cause:
+        pairs: list[tuple[str, str | ObjectRef]] = [("provider", provider), ("image", image)]
+        return Entry("E", "plugin.go:516", "Failed to provide credentials for image", error, pairs)
+    text = f"Failed getting credential from external registry credential provider: {error}"
+    return Entry("E", "plugin.go:329", text, raw=True)
+
+
 def anonymous_pull_failed(kind: Style, error: RpcError, image: str) -> Entry:
     """Return the line that is written only where no credential matched."""
     return Entry("E", kind.failed_pull, "Failed to pull image", error.shown(kind), [("image", image)])

@@ -15,6 +15,7 @@ from lab.kubelet.cri import CriError
 from lab.kubelet.golang import aggregate
 from lab.kubelet.klog import Entry
 from lab.kubelet.pods import Backoff, Container, Credential, Pod, matching, with_default_tag
+from lab.kubelet.rights import Rights
 
 NODE_KEYRING = Path("/var/lib/kubelet/config.json")
 RESYNC_SECONDS = 10.0
@@ -35,6 +36,11 @@ class Settings:
     """registryPullQPS; 0 is no limit. The kubelet's own default is 5, with a burst of 10."""
     burst: int = 10
     seed: int = 1
+    verify: bool = False
+    """Whether the right to use an image that is present is verified, as kubelets do from 1.35 on."""
+    provider: str = ""
+    """An exec credential provider that fails for every image of *provider_host*."""
+    provider_host: str = ""
 
 
 class CriClient(Protocol):
@@ -88,6 +94,7 @@ class Puller:
         self._causes: dict[str, str] = {}
         self._created: set[tuple[str, str]] = set()
         self._random = random.Random(settings.seed)
+        self._rights = Rights()
 
     def requeue_after(self) -> float:
         """Return after how many seconds a failed sync is tried again (pod_workers.go: backOffPeriod with jitter)."""
@@ -147,7 +154,7 @@ class Puller:
         policy = container.effective_policy
         if policy != "Always":
             try:
-                if self._runtime.present(image):
+                if self._runtime.present(image) and self._allowed(image, pod):
                     return None
             except CriError as failed:
                 return "ImageInspectError", f'Failed to inspect image "{container.image}": {failed.error}'
@@ -176,9 +183,11 @@ class Puller:
         fitting = [*matching(image, pod.credentials), *matching(image, self._node_credentials())]
         candidates: list[Credential | None] = list(fitting) or [None]
         messages = []
+        if self.settings.provider and image.startswith(f"{self.settings.provider_host}/"):
+            self._log([lines.provider_failed(self.style, self.settings.provider, image)])
         for credential in candidates:
             try:
-                self._runtime.pull(image, credential, pod)
+                reference = self._runtime.pull(image, credential, pod)
             except CriError as failed:
                 told = [lines.pull_failed(self.style, failed.error, image)]
                 if credential is None:
@@ -186,8 +195,17 @@ class Puller:
                 self._log(told)
                 messages.append(failed.error.shown(self.style))
             else:
+                if self.settings.verify:
+                    self._rights.pulled(image, reference, credential, pod)
                 return None
         return aggregate(messages)
+
+    def _allowed(self, image: str, pod: Pod) -> bool:
+        if not self.settings.verify:
+            return True
+        return self._rights.allow(
+            image, [*matching(image, pod.credentials), *matching(image, self._node_credentials())]
+        )
 
     def _node_credentials(self) -> list[Credential]:
         if not self._keyring.exists():

@@ -1,0 +1,130 @@
+"""Faults of the runtime itself, of the sandbox image, and pulls that do not come to an end."""
+
+from collections.abc import Mapping
+
+from matrix.fault import OWN, Fault, Home, Make, PodSpec, answered, repository_of
+from matrix.servers import Servers
+
+from lab.containerd import Settings
+from lab.faults import Repository, Rule, error_body
+from lab.node import Node
+
+HUNG = Home("hung", watch={"hang_seconds": 3})
+TIMED = Home("timed", settings=Settings(progress_timeout="3s"))
+VERIFIERS = "/opt/containerd/image-verifier/bin"
+
+
+def runtime_down(servers: Servers, node: Node) -> PodSpec:
+    """A pod that fails, on a node whose runtime is about to stop."""
+    return PodSpec(f"{servers.plain_for(node).host}/shop/web:none")
+
+
+def stop_runtime(servers: Servers, node: Node) -> None:
+    """Stop the runtime."""
+    del servers
+    node.containerd.stop()
+
+
+def kill_runtime(servers: Servers, node: Node) -> None:
+    """Kill the runtime, and keep it from starting again by a configuration that it cannot read."""
+    del servers
+    node.write("/etc/containerd/config.toml", "version = 3\n[plugins\n")
+    node.containerd.kill()
+
+
+def rejecting_verifier(servers: Servers, node: Node) -> PodSpec:
+    """An image verifier of the node that accepts no image."""
+    node.write(f"{VERIFIERS}/sign", "#!/bin/sh\necho 'no signature that the policy accepts'\nexit 1\n", 0o755)
+    return PodSpec(servers.faulty_for(node).set(repository_of("unsigned"), "ok"))
+
+
+def sandbox(host: str) -> Home:
+    """Return a fresh node whose sandbox image lies at *host*."""
+    return Home("sandbox", settings=Settings(sandbox_image=f"{host}/pause:3.9"), preload_sandbox=False, private=True)
+
+
+def pod_of_any_image(servers: Servers, node: Node) -> PodSpec:
+    """A pod of a good image, whose sandbox is what fails."""
+    return PodSpec(f"{servers.plain_for(node).host}/shop/web:1.0")
+
+
+def away(host: str) -> Make:
+    """Return a pod of a good image, where nothing listens at the sandbox image's registry."""
+
+    def make(servers: Servers, node: Node) -> PodSpec:
+        servers.closed_for(host)
+        return pod_of_any_image(servers, node)
+
+    return make
+
+
+def sandbox_tag_missing(servers: Servers, node: Node) -> PodSpec:
+    """A sandbox image whose tag the registry does not have."""
+    host = servers.listed("pause-tag")
+    host.set("pause", "manifest-404")
+    node.trust(host.place, servers.lab.authority.pem)
+    return pod_of_any_image(servers, node)
+
+
+def sandbox_untrusted(servers: Servers, node: Node) -> PodSpec:
+    """A sandbox image at a registry whose CA the node does not trust."""
+    servers.listed("pause-ca")
+    return pod_of_any_image(servers, node)
+
+
+def sandbox_archive(servers: Servers, node: Node) -> Mapping[str, str]:
+    """Hand the administrator the sandbox image as an archive."""
+    del servers
+    return {"ARCHIVE.tar": node.containerd.pause_archive("/root/pause.tar")}
+
+
+def once(status: int) -> Repository:
+    """Return a repository whose registry fails at the first question only."""
+    return Repository(rules=(Rule("manifest", status=status, body=error_body("DENIED", "try again"), times=1),))
+
+
+STALLED, VIA = "PullStalled", "SandboxImage"
+FAULTS = (
+    Fault("runtime stopped", runtime_down, "RuntimeUnavailable", "Runtime", home=OWN, then=stop_runtime),
+    Fault(
+        "runtime killed and not startable", runtime_down, "RuntimeUnavailable", "Runtime", home=OWN, then=kill_runtime
+    ),
+    Fault("image verifier rejects", rejecting_verifier, "SignatureRejected", "Runtime", home=OWN, generations=("2.1",)),
+    Fault(
+        "sandbox image's registry away",
+        away("pause-away.lab.test"),
+        "ConnectionRefused",
+        "Connect",
+        VIA,
+        home=sandbox("pause-away.lab.test"),
+    ),
+    Fault(
+        "sandbox image's tag missing",
+        sandbox_tag_missing,
+        "TagNotFound",
+        "Manifest",
+        VIA,
+        home=sandbox("pause-tag.lab.test"),
+    ),
+    Fault(
+        "sandbox image's CA missing",
+        sandbox_untrusted,
+        "CertificateUntrusted",
+        "TLS",
+        VIA,
+        home=sandbox("pause-ca.lab.test"),
+    ),
+    answered("manifest never answered", "manifest-hang", STALLED, "Manifest", home=HUNG),
+    answered("config never answered", Repository(rules=(Rule("config", "hang"),)), STALLED, "Blob", home=HUNG),
+    answered("layer never answered", "layer-hang", STALLED, "Blob", home=HUNG),
+    answered("layer stalls", "layer-stall", STALLED, "Blob", home=HUNG),
+    answered(
+        "layer stalls beyond the progress timeout",
+        "layer-stall",
+        STALLED,
+        "Blob",
+        home=TIMED,
+        generations=("1.7", "2.1", "2.1-local"),
+    ),
+    answered("answer that passes by", once(403), "Transient", "Manifest"),
+)
