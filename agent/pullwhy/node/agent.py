@@ -181,6 +181,7 @@ class Agent:
             pool=self._settings.pool,
             runtime_name=view.name if view else "",
             runtime_version=str(view.version) if view and view.version.known else "",
+            kubelet_version=self._observer.node.kubelet_version if self._observer.node else "",
             architecture=os.uname().machine,
             active_findings=self._engine.active,
             impairments=self.impairments.lines,

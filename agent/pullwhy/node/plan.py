@@ -12,6 +12,7 @@ from pullwhy import __version__
 from pullwhy.access import CredentialFacts
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import Outcome, Stage
+from pullwhy.node.kubeletversion import kubelet_version
 from pullwhy.plan import Credential, Endpoint, Timeouts, WalkPlan
 from pullwhy.runtime.containerd import read_config, with_status
 from pullwhy.runtime.credentials import InvalidCredentials, Match, node_credentials, supplied_credentials
@@ -65,6 +66,8 @@ class NodeSight:
     storage: tuple[StageResult, ...] = ()
     credentials_for: tuple[str, ...] = ()
     """Hosts for which the runtime's own status shows credentials."""
+    kubelet_version: str = ""
+    """As the kubelet told at its start; empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,9 @@ async def survey(sources: Sources, client: CRIClient | None = None) -> NodeSight
     if view.config is not None:
         places.append(Place(view.config.root, "content store"))
     mountinfo = _mountinfo(found.process, processes)
-    return NodeSight(view, kubelet, answers.answered, check(places, fs, mountinfo), answers.credentials_for)
+    version = kubelet_version(sources.host_root, sources.proc, kubelet)
+    storage = check(places, fs, mountinfo)
+    return NodeSight(view, kubelet, answers.answered, storage, answers.credentials_for, version)
 
 
 def make_plan(

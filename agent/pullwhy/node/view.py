@@ -57,6 +57,7 @@ def node_view(sight: NodeSight, prepared: Prepared | None) -> NodeView:
         runtime_unit=unit_of(process.pid) if process else "",
         managed_by=view.managed_by,
         platform=prepared.plan.platform if prepared and prepared.plan else "",
+        kubelet_version=sight.kubelet_version,
         runtime_answers=sight.runtime_answers,
         unseen=_unseen(sight, prepared),
     )

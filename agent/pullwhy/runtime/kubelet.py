@@ -61,6 +61,7 @@ class Kubelet:
     """Addresses of the API server, as URLs."""
     seen: bool = False
     """Whether its process was found."""
+    pid: int = 0
     started: datetime | None = None
     working_directory: str = "/"
     home: str = "/root"
@@ -111,7 +112,8 @@ def _with_process(kubelet: Kubelet, process: Process, processes: Processes) -> K
     except UnreadableProcess:
         home = kubelet.home
     directory = processes.working_directory(process.pid) or kubelet.working_directory
-    return replace(kubelet, started=processes.started(process.pid), working_directory=directory, home=home)
+    started = processes.started(process.pid)
+    return replace(kubelet, pid=process.pid, started=started, working_directory=directory, home=home)
 
 
 def _embedded(process: Process) -> Process:
