@@ -9,6 +9,7 @@ from lab.kubelet import lines
 from lab.kubelet.klog import Entry, text
 from lab.kubelet.lines import Failure, RpcError
 from lab.kubelet.pods import Container, Pod
+from lab.kubelet.providers import ProviderFailure
 
 WHEN = dt.datetime(2026, 11, 22, 8, 10, 38, 1, tzinfo=dt.UTC)
 IMAGE = "reg.lab.test:5000/app:1"
@@ -19,6 +20,23 @@ UNKNOWN = RpcError("Unknown", "403 Forbidden\ndenied: no")
 
 def body(entry: Entry) -> str:
     return text(entry, WHEN, 7).partition("] ")[2]
+
+
+@pytest.mark.parametrize("version", lines.STYLES)
+def test_the_start_tells_the_version(version: str) -> None:
+    told = body(lines.started(lines.style(version)))
+    assert told.startswith(f'"Kubelet version" kubeletVersion="v{version}.')
+
+
+PROVIDER = ProviderFailure("cr", "reg.lab.test/app", "exit status 1: no identity\n")
+
+
+def test_a_providers_failure_is_unstructured_in_old_kubelets_and_has_keys_in_new_ones() -> None:
+    old = body(lines.provider_failed(lines.style("1.31"), PROVIDER))
+    assert old == f"Failed getting credential from external registry credential provider: {PROVIDER.error.strip()}"
+    new = body(lines.provider_failed(lines.style("1.36"), PROVIDER))
+    assert new.startswith('"Failed to provide credentials for image" err=<\n\texit status 1: no identity\n')
+    assert new.endswith(' provider="cr" image="reg.lab.test/app"')
 
 
 @pytest.mark.parametrize("version", lines.STYLES)

@@ -1,13 +1,18 @@
 """The stand-in kubelet's syncs, with a runtime made up for the test."""
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from lab.kubelet.cri import CriError
 from lab.kubelet.klog import Entry
 from lab.kubelet.lines import RpcError
 from lab.kubelet.pods import Container, Credential, Pod
+from lab.kubelet.providers import ProviderFailure, Providers
+from lab.kubelet.records import Records
 from lab.kubelet.sync import Puller, Settings
 
 MISSING = Path("/nonexistent/config.json")
@@ -29,15 +34,16 @@ class Runtime:
             raise CriError(RpcError("Unknown", self.sandbox_error))
         return f"sandbox-of-{pod.name}"
 
-    def present(self, image: str) -> bool:
-        return image in self.stored
+    def present(self, image: str) -> str:
+        return f"sha256:{image}" if image in self.stored else ""
 
     def pull(self, image: str, credential: Credential | None, pod: Pod) -> str:
         self.users.append(credential.username if credential else None)
         if self.error is not None:
             raise CriError(RpcError("Unknown", f"{self.error} {credential.username if credential else ''}".strip()))
+        del pod
         self.stored.add(image)
-        return pod.uid
+        return self.present(image)
 
     def create_container(self, sandbox: str, pod: Pod, name: str, image: str) -> None:
         del pod
@@ -47,9 +53,13 @@ class Runtime:
 class Case:
     """A puller with a runtime, a clock that stands until moved, and what was logged."""
 
+    folder = MISSING
+
     def __init__(self, settings: Settings | None = None) -> None:
         self.runtime, self.now, self.entries, self.boxes = Runtime(), 0.0, list[Entry](), dict[str, str]()
-        self.puller = Puller(settings or Settings(version="1.36"), self.runtime, self.log, lambda: self.now, MISSING)
+        chosen = settings or Settings(version="1.36")
+        records = Records(self.folder)
+        self.puller = Puller(chosen, self.runtime, self.log, lambda: self.now, MISSING, records)
 
     def log(self, entries: Sequence[Entry]) -> None:
         self.entries.extend(entries)
@@ -58,6 +68,11 @@ class Case:
         self.entries.clear()
         self.puller.sync(pod, self.boxes)
         return [entry.message for entry in self.entries]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Case, "folder", tmp_path / "image_manager")
 
 
 def pod(*containers: Container, credentials: Sequence[Credential] = ()) -> Pod:
@@ -169,3 +184,50 @@ def test_a_container_is_made_once_its_image_is_there() -> None:
     case.sync(pod())
 
     assert case.runtime.created == [("sandbox-of-web-0", "app", IMAGE)]
+
+
+OWN = Credential("reg.lab.test", "own", "p")
+
+
+def test_an_image_that_came_with_a_secret_is_not_for_pods_without_it() -> None:
+    case = Case()
+    case.runtime.error = None
+    assert case.sync(pod(credentials=[OWN])) == []
+    case.runtime.error = "denied"
+    for policy, reason in (("IfNotPresent", "ErrImagePull"), ("Never", "ErrImageNeverPull")):
+        stranger = Pod("default", "web-1", policy, (Container("app", IMAGE, policy),))
+        case.sync(stranger)
+        assert reason in str(case.entries[-1].error)
+    friend = Pod("default", "web-2", "2e2e", (Container("app", IMAGE),), (OWN,))
+    assert case.sync(friend) == []
+
+
+def test_an_image_that_came_without_credentials_is_for_all() -> None:
+    case = Case()
+    case.runtime.error = None
+    case.sync(pod())
+    case.runtime.error = "denied"
+    assert case.sync(Pod("default", "web-1", "1e1e", (Container("app", IMAGE, "Never"),))) == []
+
+
+@pytest.mark.parametrize("version", ["1.31", "1.36"])
+def test_a_provider_is_asked_for_the_images_that_it_covers(version: str, tmp_path: Path) -> None:
+    case = Case(Settings(version=version))
+    providers = Providers(tmp_path / "config.json", tmp_path)
+    case.puller._providers = providers
+    entry = {"name": "cr", "matchImages": ["*.lab.test"]}
+    providers.config.write_text(json.dumps({"providers": [entry]}))
+    failure = "error execing credential provider plugin cr for image reg.lab.test/app: "
+    for script, error in ((None, f"fork/exec {tmp_path}/cr: no such file or directory"), ("exit 3", "exit status 3")):
+        if script is not None:
+            (tmp_path / "cr").write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / "cr").chmod(0o755)
+        assert providers.ask(IMAGE)[1] == [ProviderFailure("cr", "reg.lab.test/app", f"{failure}{error}: ")]
+        case.now += 1000
+        assert case.sync(pod())[0].startswith("Failed")
+    answer = {"auth": {"reg.lab.test": {"username": "robot", "password": "p"}}}
+    (tmp_path / "cr").write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
+    case.now += 1000
+    assert case.sync(pod())[0] == "PullImage from image service failed"
+    assert case.runtime.users[-1] == "robot"
+    assert providers.ask("other.test/app") == ([], [])

@@ -16,8 +16,8 @@ KEYED = Home("keyed")
 """A node whose own config.json has the right credentials for the private registries."""
 MISKEYED = Home("miskeyed")
 """A node whose own config.json has a wrong password for the private registry."""
-PROVIDED = Home("provided", kubelet=replace(FAST, provider="ecr-credential-provider", provider_host="private.lab.test"))
-VERIFYING = Home("verifying", kubelet=replace(FAST, version="1.36", verify=True))
+PROVIDED = Home("provided", kubelet=replace(FAST, credential_providers=True))
+VERIFYING = Home("verifying", kubelet=replace(FAST, version="1.36"))
 GONE = "sha256:" + "0" * 64
 
 
@@ -77,7 +77,9 @@ def shadowed_image(servers: Servers, node: Node) -> PodSpec:
 
 def failing_provider(servers: Servers, node: Node) -> PodSpec:
     """A private image for which the kubelet's exec credential provider fails."""
-    return PodSpec(f"{private(servers.private, node)}/shop/secret:1.5")
+    host = private(servers.private, node)
+    node.kubelet.set_credential_provider("lab-credential-provider", [host], "exit 1")
+    return PodSpec(f"{host}/shop/secret:1.5")
 
 
 def unverified_pod(servers: Servers, node: Node) -> PodSpec:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.kubelet import klog
+from lab.kubelet import klog, lines
 from lab.kubelet.cri import CriError, Runtime
 from lab.kubelet.pods import Pod, decode
 from lab.kubelet.sync import PLEG_SECONDS, Puller, Settings
@@ -100,12 +100,17 @@ def main() -> None:
     parser.add_argument("--pods", type=Path, required=True)
     parser.add_argument("--descriptors", type=Path, required=True)
     parser.add_argument("--container-runtime-endpoint", required=True)
+    # Read from the command line by who looks for it there; the settings say whether they count.
+    parser.add_argument("--image-credential-provider-config")
+    parser.add_argument("--image-credential-provider-bin-dir")
     options = parser.parse_args()
     # Programs that look for the kubelet go by its name.
     ctypes.CDLL(None).prctl(PR_SET_NAME, b"kubelet", 0, 0, 0)
     settings = Settings(**json.loads(options.config.read_text(encoding="utf-8")))
     runtime = Runtime(options.container_runtime_endpoint.removeprefix("unix://"), options.descriptors)
-    puller = Puller(settings, runtime, Log(settings.log_format).write)
+    log = Log(settings.log_format)
+    puller = Puller(settings, runtime, log.write)
+    log.write([lines.started(puller.style)])
     notify_ready()
     follow(options.pods, puller, runtime)
 

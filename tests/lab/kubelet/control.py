@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.containerd import SOCKET
 from lab.errors import LabError
-from lab.kubelet import real
+from lab.kubelet import providers, real
 from lab.kubelet.pods import Container, Credential, Pod, encode
 from lab.kubelet.sync import NODE_KEYRING, Settings
 from lab.namespace import Namespace, own_environment
@@ -32,6 +32,9 @@ class Kubelet:
         namespace.path(self._folder).mkdir(parents=True, exist_ok=True)
         argv = [sys.executable, "-m", "lab.kubelet", "--config", CONFIG, "--pods", PODS]
         argv += ["--descriptors", str(descriptors), "--container-runtime-endpoint", f"unix://{SOCKET}"]
+        if settings.credential_providers:
+            argv += ["--image-credential-provider-config", providers.CONFIG]
+            argv += ["--image-credential-provider-bin-dir", providers.BINARIES]
         value = dataclasses.asdict(settings)
         if binary is not None:
             major, minor = version(binary).split(".")[:2]
@@ -85,6 +88,18 @@ class Kubelet:
 
     def _file(self, pod: Pod) -> Path:
         return self._namespace.path(self._folder) / f"{pod.uid}.json"
+
+    def set_credential_provider(self, name: str, match_images: Sequence[str], script: str, mode: int = 0o755) -> None:
+        """Give the kubelet an exec credential provider: a shell script, for images that these globs cover."""
+        entry = {
+            "name": name,
+            "matchImages": list(match_images),
+            "defaultCacheDuration": "0s",
+            "apiVersion": providers.API,
+        }
+        config = {"kind": "CredentialProviderConfig", "apiVersion": "kubelet.config.k8s.io/v1", "providers": [entry]}
+        self._namespace.write(f"{providers.BINARIES}/{name}", f"#!/bin/sh\n{script}\n", mode)
+        self._namespace.write(providers.CONFIG, json.dumps(config))
 
     def set_node_credentials(self, pairs: Mapping[str, tuple[str, str]]) -> None:
         """Write the node's own keyring: user and password by registry key; none takes it away."""

@@ -72,10 +72,10 @@ class Runtime:
         for verb in ("StopPodSandbox", "RemovePodSandbox"):
             self._call("RuntimeService", verb, self._message(f"{verb}Request", pod_sandbox_id=sandbox))
 
-    def present(self, image: str) -> bool:
-        """Say whether the image is in the store; raises CriError."""
+    def present(self, image: str) -> str:
+        """Return the id of the image in the store, "" where it is not there; raises CriError."""
         request = self._message("ImageStatusRequest", image=self._message("ImageSpec", image=image))
-        return bool(self._call("ImageService", "ImageStatus", request).HasField("image"))
+        return str(self._call("ImageService", "ImageStatus", request).image.id)
 
     def pull(self, image: str, credential: Credential | None, pod: Pod) -> str:
         """Pull the image, however long it takes, and return its reference in the store; raises CriError."""

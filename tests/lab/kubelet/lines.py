@@ -7,6 +7,7 @@ from lab.errors import LabError
 from lab.kubelet.golang import aggregate, container_dump, quote
 from lab.kubelet.klog import Entry, ObjectRef
 from lab.kubelet.pods import Container, Pod
+from lab.kubelet.providers import ProviderFailure
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -21,12 +22,17 @@ class Style:
     sandbox_manager: str
     sync: str
     secrets: str
+    provider: str
+    start: str
+    version: str
     structured: bool
     dumps: bool
     strips_unknown: bool
     old_reference_words: bool
     restart_policy: bool
     backoff_tells_cause: bool
+    names_provider: bool
+    keeps_records: bool
 
 
 STYLES = {
@@ -39,12 +45,17 @@ STYLES = {
         sandbox_manager="kuberuntime_manager.go:1122",
         sync="pod_workers.go:1300",
         secrets="kubelet_pods.go:906",
+        provider="plugin.go:408",
+        start="server.go:415",
+        version="v1.27.7",
         structured=False,
         dumps=True,
         strips_unknown=False,
         old_reference_words=True,
         restart_policy=False,
         backoff_tells_cause=False,
+        names_provider=False,
+        keeps_records=False,
     ),
     "1.31": Style(
         pull="log.go:32",
@@ -55,12 +66,17 @@ STYLES = {
         sandbox_manager="kuberuntime_manager.go:1170",
         sync="pod_workers.go:1301",
         secrets="kubelet_pods.go:1010",
+        provider="plugin.go:440",
+        start="server.go:491",
+        version="v1.31.14",
         structured=True,
         dumps=True,
         strips_unknown=True,
         old_reference_words=False,
         restart_policy=True,
         backoff_tells_cause=False,
+        names_provider=False,
+        keeps_records=False,
     ),
     "1.36": Style(
         pull="remote_image.go:250",
@@ -71,15 +87,20 @@ STYLES = {
         sandbox_manager="kuberuntime_manager.go:1483",
         sync="pod_workers.go:1324",
         secrets="kubelet_pods.go:1097",
+        provider="plugin.go:474",
+        start="server.go:545",
+        version="v1.36.2",
         structured=True,
         dumps=False,
         strips_unknown=True,
         old_reference_words=False,
         restart_policy=True,
         backoff_tells_cause=True,
+        names_provider=True,
+        keeps_records=True,
     ),
 }
-"""The styles by kubelet version, from recordings of 1.27.7, 1.31.14 and 1.36.2; those of sandboxes and secrets from source."""
+"""The styles by kubelet version, from recordings of 1.27.7, 1.31.14 and 1.36.2; those of sandboxes, secrets and providers from source."""
 
 
 def style(version: str) -> Style:
@@ -125,19 +146,23 @@ def secret_missing(kind: Style, pod: Pod, secret: str) -> Entry:
     return Entry("I", kind.secrets, text, pairs=pairs)
 
 
+def started(kind: Style) -> Entry:
+    """Return the line in which the kubelet tells its version (cmd/kubelet/app/server.go)."""
+    return Entry("I", kind.start, "Kubelet version", pairs=[("kubeletVersion", kind.version)])
+
+
+def provider_failed(kind: Style, failure: ProviderFailure) -> Entry:
+    """Return the line about an exec credential provider: unstructured up to 1.34, with keys from 1.35 on (plugin.go)."""
+    if kind.names_provider:
+        about: list[tuple[str, str | ObjectRef]] = [("provider", failure.provider), ("image", failure.image)]
+        return Entry("E", kind.provider, "Failed to provide credentials for image", failure.error, about)
+    text = f"Failed getting credential from external registry credential provider: {failure.error}"
+    return Entry("E", kind.provider, text.rstrip("\n"), raw=True)
+
+
 def pull_failed(kind: Style, error: RpcError, image: str) -> Entry:
     """Return the line of the CRI client, once for each credential tried."""
     return Entry("E", kind.pull, "PullImage from image service failed", str(error), [("image", image)])
-
-
-def provider_failed(kind: Style, provider: str, image: str) -> Entry:
-    """Return the line about an exec credential provider that could not be used (pkg/credentialprovider/plugin: plugin.go)."""
-    error = f"error execing credential provider plugin {provider} for image {image}: exit status 1"
-    if kind.backoff_tells_cause:
-        pairs: list[tuple[str, str | ObjectRef]] = [("provider", provider), ("image", image)]
-        return Entry("E", "plugin.go:516", "Failed to provide credentials for image", error, pairs)
-    text = f"Failed getting credential from external registry credential provider: {error}"
-    return Entry("E", "plugin.go:329", text, raw=True)
 
 
 def anonymous_pull_failed(kind: Style, error: RpcError, image: str) -> Entry:

@@ -117,9 +117,16 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def covers(glob: str, name: str) -> bool:
+    """Say whether a key or a provider's matchImages entry fits an image's name (pkg/credentialprovider: keyring.go)."""
+    host, _, path = glob.partition("/")
+    wanted, _, rest = name.partition("/")
+    return _host_fits(host, wanted) and rest.startswith(path)
+
+
 def matching(image: str, credentials: Sequence[Credential]) -> list[Credential]:
     """Return the credentials whose key fits *image*, the most specific first (pkg/credentialprovider: keyring.go)."""
-    host, _, path = _location(image).partition("/")
+    host, _, path = location(image).partition("/")
     fitting = []
     for credential in sorted(credentials, key=lambda one: one.registry, reverse=True):
         key = re.sub(r"^https?://", "", credential.registry)
@@ -131,8 +138,11 @@ def matching(image: str, credentials: Sequence[Credential]) -> list[Credential]:
     return fitting
 
 
-def _location(image: str) -> str:
+def location(image: str) -> str:
+    """Return an image's name with its registry, without tag and digest."""
     name = image.partition("@")[0]
+    head, _, last = name.rpartition("/")
+    name = f"{head}/{last.partition(':')[0]}" if head else last.partition(":")[0]
     first, slash, _ = name.partition("/")
     if not slash or not (any(mark in first for mark in ".:") or first == "localhost"):
         return f"docker.io/{name if slash else f'library/{name}'}"

@@ -15,7 +15,8 @@ from lab.kubelet.cri import CriError
 from lab.kubelet.golang import aggregate
 from lab.kubelet.klog import Entry
 from lab.kubelet.pods import Backoff, Container, Credential, Pod, matching, with_default_tag
-from lab.kubelet.rights import Rights
+from lab.kubelet.providers import Providers
+from lab.kubelet.records import Records
 
 NODE_KEYRING = Path("/var/lib/kubelet/config.json")
 RESYNC_SECONDS = 10.0
@@ -36,18 +37,15 @@ class Settings:
     """registryPullQPS; 0 is no limit. The kubelet's own default is 5, with a burst of 10."""
     burst: int = 10
     seed: int = 1
-    verify: bool = False
-    """Whether the right to use an image that is present is verified, as kubelets do from 1.35 on."""
-    provider: str = ""
-    """An exec credential provider that fails for every image of *provider_host*."""
-    provider_host: str = ""
+    credential_providers: bool = False
+    """Whether it is started with the flags that name exec credential providers."""
 
 
 class CriClient(Protocol):
     """What a sync needs of the runtime."""
 
     def run_sandbox(self, pod: Pod) -> str: ...
-    def present(self, image: str) -> bool: ...
+    def present(self, image: str) -> str: ...
     def pull(self, image: str, credential: Credential | None, pod: Pod) -> str: ...
     def create_container(self, sandbox: str, pod: Pod, name: str, image: str) -> None: ...
 
@@ -84,17 +82,19 @@ class Puller:
         log: Callable[[Sequence[Entry]], None],
         clock: Callable[[], float] = time.monotonic,
         keyring: Path = NODE_KEYRING,
+        records: Records | None = None,
     ) -> None:
         self.settings = settings
         self.style = lines.style(settings.version)
         self._runtime, self._log, self._clock, self._keyring = runtime, log, clock, keyring
         self._backoff = Backoff(10 * settings.scale, 300 * settings.scale)
         self._limiter = TokenBucket(settings.qps, settings.burst, clock)
+        self._providers = Providers() if settings.credential_providers else None
+        self._records = (records or Records()) if self.style.keeps_records else None
         self._queue = threading.Lock()
         self._causes: dict[str, str] = {}
         self._created: set[tuple[str, str]] = set()
         self._random = random.Random(settings.seed)
-        self._rights = Rights()
 
     def requeue_after(self) -> float:
         """Return after how many seconds a failed sync is tried again (pod_workers.go: backOffPeriod with jitter)."""
@@ -154,7 +154,8 @@ class Puller:
         policy = container.effective_policy
         if policy != "Always":
             try:
-                if self._runtime.present(image) and self._allowed(image, pod):
+                found = self._runtime.present(image)
+                if found and not (self._records and self._records.must_pull(image, found, pod.credentials)):
                     return None
             except CriError as failed:
                 return "ImageInspectError", f'Failed to inspect image "{container.image}": {failed.error}'
@@ -180,14 +181,15 @@ class Puller:
     def _pull_now(self, pod: Pod, image: str) -> str | None:
         if not self._limiter.accept():
             return "pull QPS exceeded"
-        fitting = [*matching(image, pod.credentials), *matching(image, self._node_credentials())]
+        provided, failures = self._providers.ask(image) if self._providers else ([], [])
+        self._log([lines.provider_failed(self.style, failure) for failure in failures])
+        own = (pod.credentials, self._node_credentials(), provided)
+        fitting = [credential for source in own for credential in matching(image, source)]
         candidates: list[Credential | None] = list(fitting) or [None]
         messages = []
-        if self.settings.provider and image.startswith(f"{self.settings.provider_host}/"):
-            self._log([lines.provider_failed(self.style, self.settings.provider, image)])
         for credential in candidates:
             try:
-                reference = self._runtime.pull(image, credential, pod)
+                reference = self._recorded_pull(image, credential, pod)
             except CriError as failed:
                 told = [lines.pull_failed(self.style, failed.error, image)]
                 if credential is None:
@@ -195,17 +197,19 @@ class Puller:
                 self._log(told)
                 messages.append(failed.error.shown(self.style))
             else:
-                if self.settings.verify:
-                    self._rights.pulled(image, reference, credential, pod)
+                if self._records:
+                    self._records.pulled(image, reference, pod, credential)
                 return None
         return aggregate(messages)
 
-    def _allowed(self, image: str, pod: Pod) -> bool:
-        if not self.settings.verify:
-            return True
-        return self._rights.allow(
-            image, [*matching(image, pod.credentials), *matching(image, self._node_credentials())]
-        )
+    def _recorded_pull(self, image: str, credential: Credential | None, pod: Pod) -> str:
+        if self._records is None:
+            return self._runtime.pull(image, credential, pod)
+        self._records.begin(image)
+        try:
+            return self._runtime.pull(image, credential, pod)
+        finally:
+            self._records.end(image)
 
     def _node_credentials(self) -> list[Credential]:
         if not self._keyring.exists():
