@@ -1,6 +1,21 @@
 """All faults of the matrix, in the order of the pull path, and the core that stands for them in a quick run."""
 
-from matrix import auth, blob, config, connect, dns, image, mirror, proxy, reference, registry, runtime, storage, tls
+from matrix import (
+    auth,
+    blob,
+    config,
+    connect,
+    credentials,
+    dns,
+    image,
+    mirror,
+    proxy,
+    reference,
+    registry,
+    runtime,
+    storage,
+    tls,
+)
 from matrix.fault import Fault
 
 AREAS = {
@@ -12,6 +27,7 @@ AREAS = {
     "connect": connect.FAULTS,
     "tls": tls.FAULTS,
     "auth": auth.FAULTS,
+    "credentials": credentials.FAULTS,
     "image": image.FAULTS,
     "registry": registry.FAULTS,
     "blob": blob.FAULTS,

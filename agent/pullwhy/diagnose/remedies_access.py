@@ -72,6 +72,7 @@ def _add_credentials(values: Values) -> Remedy:
     text = joined(
         _missing_secret(values),
         _near_miss(values),
+        f"On this node {values.text('provider_state')}." if values.text("provider_state") else "",
         f"Give the workload credentials for {values.text('registry', 'the registry')} where it is defined: a pull secret under the key",
         f"{server_key(values)}, named in imagePullSecrets of the pod template or of its service account.",
         _NAMESPACED,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.containerd import SOCKET
 from lab.errors import LabError
-from lab.kubelet import providers, real
+from lab.kubelet import lines, providers, real
 from lab.kubelet.pods import Container, Credential, Pod, encode
 from lab.kubelet.sync import NODE_KEYRING, Settings
 from lab.namespace import Namespace, own_environment
@@ -48,6 +48,11 @@ class Kubelet:
             )
         namespace.write(CONFIG, json.dumps(value))
         self.service = Service.define(namespace, "kubelet", argv, env=own_environment(), notifies=True)
+
+    @property
+    def version(self) -> str:
+        """The version that it tells at its start."""
+        return lines.style(self.settings.version).version
 
     def start(self) -> None:
         """Start it; raises LabError with its last lines."""
