@@ -288,6 +288,20 @@ def test_an_image_that_is_present_and_not_for_this_pod_is_proved_by_the_kubelets
 
 
 @pytest.mark.parametrize(
+    ("record", "always"), [(RECORD, False), (None, True), (replace(RECORD, node_accessible=True), True)]
+)
+def test_an_image_that_is_asked_for_again_because_of_its_record_is_not_called_always_pulled(
+    record: PullRecord | None, always: bool
+) -> None:
+    walk = trace(passing(S.DNS), connect(("192.0.2.1", ConnectResult.REFUSED)))
+    example = case(walk, told(C.CONNECTION_REFUSED, S.CONNECT), pull_record=record, image_present=True)
+    found = judge(example)
+    assert found.cause is C.CONNECTION_REFUSED
+    assert (Factor.POLICY_ALWAYS_IMAGE_PRESENT in found.factors) is always
+    assert ("the kubelet recorded" in facts_of(found)) is not always
+
+
+@pytest.mark.parametrize(
     ("record", "version", "cause", "confidence"),
     [
         (RECORD, "", C.CREDENTIAL_VERIFICATION_DENIED, Confidence.PROVED),

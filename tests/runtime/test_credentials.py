@@ -186,6 +186,12 @@ def test_a_pull_secret_is_taken_in_every_form_that_the_kubelet_reads(text: str) 
     [
         (OPAQUE, "a Secret of the type 'Opaque'; the kubelet reads only kubernetes.io/dockerconfigjson"),
         ({**OPAQUE, "type": None}, "a Secret of no type"),
+        ({**OPAQUE, "type": {}}, "a Secret of no type"),
+        ({"kind": {}, "a": 3}, "no `auths`"),
+        (
+            {"kind": "List", "items": [{"type": []}]},
+            "a list without a Secret of the type kubernetes.io/dockerconfigjson",
+        ),
         ({**JSON_SECRET, "data": {}}, "without the key .dockerconfigjson"),
         ({**JSON_SECRET, "data": {".dockerconfigjson": "%%"}}, "is no base64"),
         ({**JSON_SECRET, "data": {".dockerconfigjson": base64.b64encode(b"{").decode()}}, "is no JSON"),

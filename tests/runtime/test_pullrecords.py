@@ -75,6 +75,7 @@ def test_what_the_record_holds(tree: Tree, own: Any, expected: PullRecord) -> No
         ("[" * 100_000, "no JSON"),
         ("{}", "no ImagePulledRecord"),
         (record({}, "v9"), "version"),
+        ('{"kind": "ImagePulledRecord", "apiVersion": {}}', "version"),
     ],
 )
 def test_a_record_that_cannot_be_read_tells_nothing(tree: Tree, text: str, fault: str) -> None:

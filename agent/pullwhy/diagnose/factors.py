@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.reading import ORDER, Reading
+from pullwhy.diagnose.rules_access import policy_defaults_to_always
 from pullwhy.diagnose.verdict import Verdict
 from pullwhy.model import CauseId, Factor, Outcome, Reason, Stage
 from pullwhy.trace import ConnectResult, DNSFacts, DNSResult, StageResult
@@ -34,7 +35,8 @@ def _defaulted_latest(case: Case, found: Verdict, _reading: Reading) -> bool:
 
 def _always_though_present(case: Case, found: Verdict, _reading: Reading) -> bool:
     pulling = case.failure is not None and case.failure.reason in _PULLING
-    return pulling and case.image_present is True and ORDER[found.stage] in _REGISTRY_SIDE
+    verified = case.pull_record is not None and case.pull_record.verifies and not policy_defaults_to_always(case)
+    return pulling and case.image_present is True and not verified and ORDER[found.stage] in _REGISTRY_SIDE
 
 
 def _no_credentials_sent(case: Case, _found: Verdict, _reading: Reading) -> bool:

@@ -59,8 +59,7 @@ def verification_denied(case: Case) -> Verdict | None:
         return None
     if told is None or told.cause not in _UNSETTLED or credentials_sent(case) is True:
         return None
-    always = case.image is None or (case.image.tag == "latest" and not case.image.digest)
-    if always or provider_failure(case) is not None:
+    if policy_defaults_to_always(case) or provider_failure(case) is not None:
         return None
     doubt = "" if record.file else "only a pull that was begun is recorded"
     return Verdict(
@@ -72,6 +71,11 @@ def _concerns_credentials(case: Case, found: Verdict) -> bool:
     """Whether the kubelet's credentials have a part in it; the runtime pulls the sandbox image without them."""
     refused = found.cause in ACCESS or found.cause is CauseId.CREDENTIAL_VERIFICATION_DENIED
     return refused and not is_sandbox(case)
+
+
+def policy_defaults_to_always(case: Case) -> bool:
+    """Whether the API server makes Always the pull policy unless the pod says otherwise (apis/core/v1: defaults.go)."""
+    return case.image is None or case.image.tag == "latest"
 
 
 def access_arguments(case: Case, found: Verdict) -> dict[str, str]:
@@ -121,10 +125,12 @@ def provider_state(providers: Providers) -> str:
 
 def access_evidence(case: Case, found: Verdict) -> Iterator[Evidence]:
     """Yield what speaks about credentials, for refusals only: elsewhere it would lead astray."""
+    record = case.pull_record
+    if record is not None and (record.verifies or _concerns_credentials(case, found)):
+        yield from _recorded(record)
     if not _concerns_credentials(case, found):
         return
     yield from _said(case)
-    yield from _recorded(case.pull_record)
     facts = credential_facts(case)
     if facts is None or found.cause is CauseId.SOURCE_DENIED:
         return
@@ -151,9 +157,7 @@ def _said(case: Case) -> Iterator[Evidence]:
         yield Evidence(Stage.AUTH, f"the kubelet tried {tries} credentials, one after the other", "journal")
 
 
-def _recorded(record: PullRecord | None) -> Iterator[Evidence]:
-    if record is None:
-        return
+def _recorded(record: PullRecord) -> Iterator[Evidence]:
     if record.fault:
         yield Evidence(Stage.KUBELET, f"the kubelet's record of this image is not known: {record.fault}", "node files")
         return

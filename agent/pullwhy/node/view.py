@@ -10,6 +10,7 @@ from typing import Final
 from pullwhy.diagnose.case import NodeView
 from pullwhy.node.plan import NodeSight, Prepared
 from pullwhy.runtime.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.kubelet import Kubelet
 from pullwhy.watch.units import unit_of
 
 MAX_ENTRIES: Final = 2000
@@ -92,7 +93,7 @@ def fingerprint(sight: NodeSight) -> str:
         digest.update(f"{view.process.pid} {view.process.started}\n".encode())
     config = view.config
     roots = config.roots if config else _ROOTS
-    for path in (*_FILES, *(config.files if config else ())):
+    for path in (*_FILES, *_of_kubelet(sight.kubelet), *(config.files if config else ())):
         digest.update(_stamp(view.fs, path))
     left = MAX_ENTRIES
     for root in roots:
@@ -102,6 +103,13 @@ def fingerprint(sight: NodeSight) -> str:
             left -= 1
             digest.update(_stamp(view.fs, path))
     return digest.hexdigest()[:16]
+
+
+def _of_kubelet(kubelet: Kubelet) -> tuple[str, ...]:
+    """Return the files that decide which credentials the kubelet has."""
+    docker = f"{kubelet.home or kubelet.working_directory}/.docker/config.json"
+    own = (f"{kubelet.root}/config.json", docker, kubelet.provider_config, kubelet.provider_directory)
+    return tuple(path for path in own if path)
 
 
 def _stamp(fs: HostFS, path: str) -> bytes:

@@ -18,7 +18,8 @@ from pullwhy.runtime.kubelet import Kubelet
 DEFAULT_POLICY: Final = "NeverVerifyPreloadedImages"
 MAX_NAMES: Final = 20
 """Secrets and service accounts that are told of one record."""
-_API: Final = frozenset({"kubelet.config.k8s.io/v1alpha1", "kubelet.config.k8s.io/v1beta1", "kubelet.config.k8s.io/v1"})
+_API: Final = ("kubelet.config.k8s.io/v1alpha1", "kubelet.config.k8s.io/v1beta1", "kubelet.config.k8s.io/v1")
+"""A tuple, because a file may hold anything in the place of a version, also what has no hash."""
 
 
 def pull_record(

@@ -24,11 +24,14 @@ _CONFIG_KEYS: Final = frozenset({"auths", "credHelpers", "credsStore", "HttpHead
 def auth_tables(text: str) -> Iterator[dict[str, Any]]:
     """Yield the tables from keys to credentials in `text`; raises ValueError in a clause that follows "it"."""
     document = decode(text)
-    if isinstance(document, dict) and document.get("kind") in {"List", "SecretList"}:
+    if isinstance(document, dict) and document.get("kind") in ("List", "SecretList"):
         items = document.get("items")
-        for item in items[:MAX_ITEMS] if isinstance(items, list) else ():
-            if isinstance(item, dict) and item.get("type") in _KEYS:
-                yield from _of_secret(item)
+        listed = items[:MAX_ITEMS] if isinstance(items, list) else []
+        own = [item for item in listed if isinstance(item, dict) and item.get("type") in tuple(_KEYS)]
+        if not own:
+            raise ValueError(f"is a list without a Secret of the type {' or '.join(_KEYS)}")
+        for item in own:
+            yield from _of_secret(item)
     elif isinstance(document, dict) and document.get("kind") == "Secret":
         yield from _of_secret(document)
     else:
