@@ -22,6 +22,8 @@ class Providers:
     """Path of the configuration; empty where the kubelet was started without one."""
     fault: str = ""
     """Why that file cannot be used."""
+    unseen: str = ""
+    """Why the file could not be looked at here, where the kubelet can."""
     serving: tuple[Provider, ...] = ()
     """Those that cover the image."""
     patterns: tuple[str, ...] = ()

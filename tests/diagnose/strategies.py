@@ -98,7 +98,7 @@ _config = st.builds(ConfigFacts, st.sampled_from(ConfigFault), texts, texts, tex
 _storage = st.builds(StorageFacts, texts, texts, _whole, _whole, _whole, _whole, st.booleans(), _whole)
 
 _providers = st.builds(
-    Providers, texts, texts, few(st.builds(Provider, texts | st.just("p"), texts)), few(texts), st.booleans()
+    Providers, texts, texts, texts, few(st.builds(Provider, texts | st.just("p"), texts)), few(texts), st.booleans()
 )
 _access = st.builds(CredentialFacts, few(texts), few(texts), _providers)
 records = st.builds(

@@ -135,6 +135,9 @@ def test_a_pull_secret_that_is_not_there_is_named(cause: CauseId) -> None:
     walk = trace(passing(*UNTIL_TLS), auth(AuthResult.REFUSED, 403, path="/v2/shop/web/manifests/1.4"))
     found = judge(refused(SECRET, walk=walk if cause is C.ACCESS_DENIED_OR_NOT_FOUND else None))
     assert (found.cause, found.confidence) == (cause, Confidence.PROVED)
+    assert (cause is C.CREDENTIALS_MISSING) is found.summary.endswith(
+        "; the kubelet could not get the pull secret cred"
+    )
     assert 'the kubelet could not get the pull secret shop/cred: secret "cred" not found' in facts_of(found)
     advice = remedy(found)
     assert "names the pull secret cred, which the kubelet could not get in the namespace shop" in advice
@@ -231,6 +234,7 @@ ECR = "1.dkr.ecr.eu-west-1.amazonaws.com/shop/web:1"
     [
         (Providers(known=True), "the kubelet's flags name no exec credential provider"),
         (Providers("/p.json", "no such file", known=True), "/p.json cannot be used: no such file"),
+        (Providers("/p.json", unseen="permission denied"), "/p.json could not be looked at: permission denied"),
         (Providers("/p.json", patterns=("*.azurecr.io",), known=True), "covers this image; it has *.azurecr.io"),
         (
             Providers("/p.json", serving=(Provider("ecr", "/b/ecr: not executable"),), known=True),

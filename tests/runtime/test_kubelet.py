@@ -146,3 +146,20 @@ def test_a_distribution_in_one_binary_hands_flags_on(
     fs = tree({**files, **process})
     found = find_kubelet(fs, Processes(fs.root / "proc"))
     assert (found.provider_config, found.seen) == (config, False)
+
+
+def test_drop_in_files_go_over_the_configuration_in_order(tree: Tree) -> None:
+    files = {
+        "/k.yaml": YAML + "imagePullCredentialsVerificationPolicy: NeverVerify\n",
+        "/k.d/10.conf": "imagePullCredentialsVerificationPolicy: AlwaysVerify\n",
+        "/k.d/20.conf": (
+            "imagePullCredentialsVerificationPolicy: NeverVerifyAllowlistedImages\n"
+            "preloadedImagesVerificationAllowlist: [registry.example/a]\n"
+        ),
+        "/k.d/30.yaml": "imagePullCredentialsVerificationPolicy: NeverVerify\n",
+    }
+    found = kubelet(tree, files, "--config=/k.yaml", "--config-dir=/k.d")
+    assert found.verification_policy == "NeverVerifyAllowlistedImages"
+    assert found.verification_allowlist == ("registry.example/a",)
+    assert found.runtime_endpoint == "unix:///run/a.sock"
+    assert kubelet(tree, {}, "--config=/k.yaml", "--config-dir=/none").verification_policy == "NeverVerify"

@@ -1,5 +1,6 @@
 """Which exec credential provider serves an image, and whether the kubelet can run it."""
 
+import errno
 import json
 from collections.abc import Callable, Mapping
 
@@ -7,7 +8,7 @@ import pytest
 
 from pullwhy.access import Provider, Providers
 from pullwhy.image import parse
-from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.kubelet import Kubelet
 from pullwhy.runtime.providers import MAX_PROVIDERS, providers
 
@@ -89,6 +90,19 @@ def test_a_binary_that_cannot_be_run_is_told(
 )
 def test_a_configuration_that_cannot_be_used_is_told(tree: Tree, files: Mapping[str, str], fault: str) -> None:
     assert fault in look(tree, files).fault
+
+
+class Denied(HostFS):
+    """Files that only the kubelet may read."""
+
+    def text(self, path: str, limit: int = 0) -> str:
+        del limit
+        raise UnreadableFile(path, errno.EACCES)
+
+
+def test_what_only_the_kubelet_may_read_is_not_called_a_fault(tree: Tree) -> None:
+    fs = Denied(tree({CONFIG: config(OWN)}).root)
+    assert providers(ECR, KUBELET, fs) == Providers(CONFIG, unseen="permission denied", known=True)
 
 
 def test_a_directory_of_configurations_is_read_in_order(tree: Tree) -> None:

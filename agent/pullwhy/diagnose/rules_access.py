@@ -83,7 +83,11 @@ def access_arguments(case: Case, found: Verdict) -> dict[str, str]:
     if not _concerns_credentials(case, found):
         return {}
     missing = [hint.secret for hint in hints(case, HintKind.PULL_SECRET_UNAVAILABLE) if hint.secret]
-    values = {"missing_secret": missing[-1].rpartition("/")[2] if missing else ""}
+    name = missing[-1].rpartition("/")[2] if missing else ""
+    values = {
+        "missing_secret": name,
+        "secret_hint": f"; the kubelet could not get the pull secret {name}" if name else "",
+    }
     facts = credential_facts(case)
     if facts is not None:
         values["near_miss"] = "; ".join(facts.near_misses[:_SHOWN])
@@ -112,6 +116,8 @@ def provider_state(providers: Providers) -> str:
     """Return in a sentence what the kubelet's exec providers are for this image; empty where that is not known."""
     if not providers.config:
         return "the kubelet's flags name no exec credential provider" if providers.known else ""
+    if providers.unseen:
+        return f"the providers' configuration {providers.config} could not be looked at: {providers.unseen}"
     if providers.fault:
         return f"the providers' configuration {providers.config} cannot be used: {providers.fault}"
     broken = next((each for each in providers.serving if each.fault), None)

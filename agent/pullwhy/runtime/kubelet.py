@@ -83,6 +83,8 @@ def find_kubelet(fs: HostFS, processes: Processes) -> Kubelet:
     flags = process or next((_embedded(each) for each in found), Process(0, "", ()))
     configs = (flags.flag("config"),) if flags.flag("config") else CONFIG_FILES
     settings = next((read for path in configs if (read := _settings(fs, path))), {})
+    dropped = _dropped_in(fs, flags.flag("config-dir"))
+    settings = {**settings, **{key: value for path in dropped for key, value in _settings(fs, path).items()}}
     kubeconfigs = [path for path in (flags.flag("kubeconfig"), flags.flag("bootstrap-kubeconfig")) if path]
     servers = [server for path in kubeconfigs or KUBECONFIGS for server in _servers(fs, path)]
     policy = settings.get("imagePullCredentialsVerificationPolicy", "")
@@ -94,7 +96,7 @@ def find_kubelet(fs: HostFS, processes: Processes) -> Kubelet:
         provider_config=flags.flag("image-credential-provider-config"),
         provider_directory=flags.flag("image-credential-provider-bin-dir"),
         verification_policy=policy,
-        verification_allowlist=_allowlist(fs, configs) if policy == _ALLOWLISTED else (),
+        verification_allowlist=_allowlist(fs, (*dropped[::-1], *configs)) if policy == _ALLOWLISTED else (),
         verifies=_gate(flags.flag("feature-gates"), settings.get(_VERIFIES, "")),
     )
     if process is not None:
@@ -103,6 +105,15 @@ def find_kubelet(fs: HostFS, processes: Processes) -> Kubelet:
         place = f"{RANCHER_PROVIDERS}/config.yaml"
         return replace(kubelet, provider_config=place, provider_directory=f"{RANCHER_PROVIDERS}/bin")
     return kubelet
+
+
+def _dropped_in(fs: HostFS, directory: str) -> list[str]:
+    """Return the kubelet's drop-in files in the order in which they are merged (kubelet 1.28 and later: --config-dir)."""
+    try:
+        names = [entry.name for entry in fs.entries(directory) if entry.name.endswith(".conf")] if directory else []
+    except UnreadableFile:
+        return []
+    return [f"{directory.rstrip('/')}/{name}" for name in names]
 
 
 def _with_process(kubelet: Kubelet, process: Process, processes: Processes) -> Kubelet:
@@ -137,8 +148,8 @@ def _allowlist(fs: HostFS, configs: Iterable[str]) -> tuple[str, ...]:
             document = decode(fs.text(path, MAX_YAML))
         except (UnreadableFile, ValueError):
             continue
-        if isinstance(document, dict):
-            return texts(document.get("preloadedImagesVerificationAllowlist"))
+        if isinstance(document, dict) and (listed := texts(document.get("preloadedImagesVerificationAllowlist"))):
+            return listed
     return ()
 
 

@@ -6,6 +6,7 @@ Source: kubelet 1.24 to 1.36, pkg/credentialprovider/plugin/{config,plugin}.go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from pullwhy.access import Provider, Providers
@@ -34,9 +35,11 @@ def providers(image: ImageReference, kubelet: Kubelet, fs: HostFS) -> Providers:
     try:
         entries = list(_entries(fs, path))
     except UnreadableFile as error:
-        return Providers(error.path, error.why, known=kubelet.seen)
+        if error.denied:
+            return replace(known, config=path, unseen=error.why)
+        return replace(known, config=path, fault=error.why if error.path == path else str(error))
     except ValueError as error:
-        return Providers(path, str(error), known=kubelet.seen)
+        return replace(known, config=path, fault=str(error))
     serving: list[Provider] = []
     patterns: list[str] = []
     for name, globs in entries:
@@ -44,7 +47,7 @@ def providers(image: ImageReference, kubelet: Kubelet, fs: HostFS) -> Providers:
             serving.append(Provider(name[:MAX_SHOWN], _binary_fault(fs, kubelet.provider_directory, name)))
         else:
             patterns.extend(glob[:MAX_SHOWN] for glob in globs)
-    return Providers(path, "", tuple(serving), tuple(patterns[:SHOWN_PATTERNS]), known=kubelet.seen)
+    return replace(known, config=path, serving=tuple(serving), patterns=tuple(patterns[:SHOWN_PATTERNS]))
 
 
 def _covers(glob: str, image: ImageReference) -> bool:
