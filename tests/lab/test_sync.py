@@ -53,12 +53,10 @@ class Runtime:
 class Case:
     """A puller with a runtime, a clock that stands until moved, and what was logged."""
 
-    folder = MISSING
-
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, folder: Path | None = None) -> None:
         self.runtime, self.now, self.entries, self.boxes = Runtime(), 0.0, list[Entry](), dict[str, str]()
         chosen = settings or Settings(version="1.36")
-        records = Records(self.folder)
+        records = Records(folder) if folder else None
         self.puller = Puller(chosen, self.runtime, self.log, lambda: self.now, MISSING, records)
 
     def log(self, entries: Sequence[Entry]) -> None:
@@ -68,11 +66,6 @@ class Case:
         self.entries.clear()
         self.puller.sync(pod, self.boxes)
         return [entry.message for entry in self.entries]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Case, "folder", tmp_path / "image_manager")
 
 
 def pod(*containers: Container, credentials: Sequence[Credential] = ()) -> Pod:
@@ -189,8 +182,8 @@ def test_a_container_is_made_once_its_image_is_there() -> None:
 OWN = Credential("reg.lab.test", "own", "p")
 
 
-def test_an_image_that_came_with_a_secret_is_not_for_pods_without_it() -> None:
-    case = Case()
+def test_an_image_that_came_with_a_secret_is_not_for_pods_without_it(tmp_path: Path) -> None:
+    case = Case(folder=tmp_path)
     case.runtime.error = None
     assert case.sync(pod(credentials=[OWN])) == []
     case.runtime.error = "denied"
@@ -202,8 +195,8 @@ def test_an_image_that_came_with_a_secret_is_not_for_pods_without_it() -> None:
     assert case.sync(friend) == []
 
 
-def test_an_image_that_came_without_credentials_is_for_all() -> None:
-    case = Case()
+def test_an_image_that_came_without_credentials_is_for_all(tmp_path: Path) -> None:
+    case = Case(folder=tmp_path)
     case.runtime.error = None
     case.sync(pod())
     case.runtime.error = "denied"

@@ -15,6 +15,7 @@ from pathlib import Path
 from lab.kubelet import klog, lines
 from lab.kubelet.cri import CriError, Runtime
 from lab.kubelet.pods import Pod, decode
+from lab.kubelet.records import Records
 from lab.kubelet.sync import PLEG_SECONDS, Puller, Settings
 
 PR_SET_NAME = 15
@@ -109,7 +110,7 @@ def main() -> None:
     settings = Settings(**json.loads(options.config.read_text(encoding="utf-8")))
     runtime = Runtime(options.container_runtime_endpoint.removeprefix("unix://"), options.descriptors)
     log = Log(settings.log_format)
-    puller = Puller(settings, runtime, log.write)
+    puller = Puller(settings, runtime, log.write, records=Records())
     log.write([lines.started(puller.style)])
     notify_ready()
     follow(options.pods, puller, runtime)

@@ -90,7 +90,7 @@ class Puller:
         self._backoff = Backoff(10 * settings.scale, 300 * settings.scale)
         self._limiter = TokenBucket(settings.qps, settings.burst, clock)
         self._providers = Providers() if settings.credential_providers else None
-        self._records = (records or Records()) if self.style.keeps_records else None
+        self._records = records if self.style.keeps_records else None
         self._queue = threading.Lock()
         self._causes: dict[str, str] = {}
         self._created: set[tuple[str, str]] = set()
