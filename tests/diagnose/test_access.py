@@ -151,6 +151,7 @@ def test_a_near_miss_is_told_in_evidence_and_remedy() -> None:
     assert found.cause is C.CREDENTIALS_MISSING
     assert miss in facts_of(found)
     assert miss in remedy(found)
+    assert f"The key that fits is {HOST}." in remedy(found)
 
 
 def test_unreadable_records_and_the_number_of_tries_are_told() -> None:
@@ -192,6 +193,7 @@ def test_an_expired_token_is_told_from_a_wrong_one(seen: StageResult, words: str
     assert (found.cause, found.confidence) == (C.CREDENTIALS_REJECTED, Confidence.PROVED)
     assert words in remedy(found)
     assert f"The credentials came from {NODE_FILE}." in remedy(found)
+    assert "within five minutes" in remedy(found)
 
 
 def test_the_texts_own_word_that_a_token_expired_counts() -> None:

@@ -119,6 +119,7 @@ class FakeInvestigator:
     def __init__(self, clock: Callable[[], datetime], seconds: float = 0) -> None:
         self.clock, self.seconds = clock, seconds
         self.walked: list[str] = []
+        self.failures: list[PullFailure] = []
         self.reproduced: list[str] = []
         self.at_once: list[str] = []
         self.most: dict[str, int] = {}
@@ -134,6 +135,7 @@ class FakeInvestigator:
 
     async def look(self, image: str, failure: PullFailure | None = None) -> Investigation:
         self.walked.append(image)
+        self.failures += [failure] if failure else []
         registry = image.partition("/")[0]
         self.at_once.append(registry)
         for name in ("all", registry):

@@ -13,6 +13,7 @@ from pullwhy.node.findings import Identity
 from pullwhy.node.incidents import Sight
 from pullwhy.node.metrics import Metrics
 from pullwhy.node.state import Kept
+from pullwhy.watch.lines import LogLine
 
 NOT_FOUND = "failed to resolve image: registry.example/shop/web:1: not found"
 DENIED = (
@@ -81,6 +82,23 @@ def test_a_failure_is_walked_and_told_once() -> None:
     assert told.reproduction
     assert told.pods[0].name == "web"
     assert bench.metrics.findings.get(cause=CauseId.TAG_NOT_FOUND) == 1
+
+
+SAID = (
+    "E1122 08:00:00.000000    1201 plugin.go:440] Failed getting credential from external registry credential provider: "
+    "error execing credential provider plugin p for image registry.example/shop/web: exit status 1"
+)
+
+
+def test_what_the_kubelet_said_of_credentials_is_kept_with_the_incident_and_reaches_the_investigation() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.engine.take([LogLine(at(0), "kubelet.service", SAID, "aa", 1201), sync_error(1, DENIED)])
+        await bench.settle()
+
+    bench = run(scenario)
+    (incident,) = bench.engine.kept().incidents
+    assert [hint.provider for hint in incident.hints] == ["p"]
+    assert [failure.hints for failure in bench.investigator.failures] == [incident.hints]
 
 
 def test_a_pod_that_cri_does_not_show_is_neither_walked_nor_told() -> None:

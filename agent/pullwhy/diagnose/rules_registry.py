@@ -20,7 +20,7 @@ from pullwhy.diagnose.verdict import (
     verdict,
 )
 from pullwhy.model import CauseId, Outcome, Stage, Via
-from pullwhy.trace import AuthFacts, AuthResult, BlobResult, HTTPFacts, HTTPFault, StageResult
+from pullwhy.trace import AuthFacts, AuthResult, BlobResult, HTTPFacts, HTTPFault, Identity, StageResult
 
 _REGISTRY_STAGES = frozenset({Stage.AUTH, Stage.MANIFEST, Stage.PLATFORM, Stage.BLOB})
 _MAX_RETRY_AFTER = 30 * 86_400
@@ -144,6 +144,8 @@ def _credential_arguments(case: Case, facts: AuthFacts, failed: StageResult, res
         found["lasts"] = f"{ends:%Y-%m-%dT%H:%M:%SZ}"
     words = [f"from {facts.credentials_source}"] if facts.credentials_source else []
     words += [expired] if expired else []
+    if failed.identity is Identity.NODE:
+        found["source_file"] = facts.credentials_source.partition(" (")[0]
     found |= {"source": facts.credentials_source, "source_hint": f" ({'; '.join(words)})" if words else ""}
     if any(r.stage is Stage.MANIFEST and r.outcome is Outcome.PASSED for r in results):
         found["public"] = "yes"  # the anonymous walk passes
