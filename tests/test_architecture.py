@@ -29,6 +29,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "pulltext",
             "cgroup",
             "pb",
+            "clientpair",
         }
     ),
     frozenset({"trace"}),

@@ -39,7 +39,10 @@ class Endpoint:
     client: tuple[ClientPair, ...] = ()
     skip_verify: bool = False
     http_fallback: bool = False
-    """HTTPS first, plain HTTP where the answer to the hello is HTTP (loopback defaults; `http://` with TLS settings)."""
+    """HTTPS first, plain HTTP where the answer to the hello is HTTP (loopback defaults; `http://` with TLS settings).
+
+    Then on port 80 where no port is written out.
+    """
     http_port: int = 0
     """Where plain HTTP is tried after whatever failed over HTTPS, its port (go.podman.io/image: detectProperties); 0: as above."""
     headers: tuple[tuple[str, Secret], ...] = ()
@@ -47,13 +50,15 @@ class Endpoint:
     """Seconds; None for the runtime's default of 30."""
     source: str = "default"
     """File and line that named it, or `default`."""
+    names_port: bool = False
+    """Whether the configuration writes the port out though it is the scheme's own: the runtime's requests then name it too."""
 
     @property
     def authority(self) -> str:
-        """Host and, unless it is the scheme's own, port; an IPv6 address in brackets."""
+        """What requests name as their Host: host and, unless it is the scheme's own and not written out, port; IPv6 in brackets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 80 if self.scheme == "http" else 443
-        return host if self.port == default else f"{host}:{self.port}"
+        return host if self.port == default and not self.names_port else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

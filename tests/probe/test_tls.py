@@ -10,12 +10,13 @@ from walking.certificates import Plain, dated, demand_client, pair_of, pem_of, s
 from walking.network import FakeStream
 from walking.server import AlertingServer, Answer, RawServer, Server
 
+from pullwhy.clientpair import UnusableClientPair
 from pullwhy.plan import ClientPair
 from pullwhy.probe.clock import SystemClock
 from pullwhy.probe.http import Connection, Request
 from pullwhy.probe.network import RealNetwork, StreamReset
 from pullwhy.probe.tls import MAX_HANDSHAKE, HandshakeFailed, handshake
-from pullwhy.probe.trust import Contexts, Trust, UnusableClientPair, certificates
+from pullwhy.probe.trust import Contexts, Trust, certificates
 from pullwhy.secret import Secret
 from pullwhy.trace import TLSFacts, TLSFault
 

@@ -56,3 +56,11 @@ def test_an_endpoints_path_comes_before_what_is_asked() -> None:
     url = of_endpoint(endpoint, "a/b/manifests/1", "ns=x")
     assert (url.host, url.target) == ("registry.test", "/mirror/v2/a/b/manifests/1?ns=x")
     assert of_endpoint(Endpoint("https", "[fd00::1]", 443), "x").authority == "[fd00::1]"
+
+
+def test_a_port_is_named_where_it_is_written_out() -> None:
+    written = of_endpoint(Endpoint("https", "registry.test", 443, names_port=True), "x")
+    assert written.authority == "registry.test:443"
+    assert written.in_plain().authority == "registry.test:443"
+    assert of_endpoint(Endpoint("https", "registry.test", 443), "x").in_plain().port == 80
+    assert of_endpoint(Endpoint("https", "registry.test", 5000), "x").in_plain().port == 5000

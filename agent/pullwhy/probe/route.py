@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from pullwhy.clientpair import UnusableClientPair
 from pullwhy.model import Stage, Via
 from pullwhy.plan import Endpoint, WalkPlan
 from pullwhy.probe import dns, tcp
@@ -19,7 +20,7 @@ from pullwhy.probe.noproxy import InvalidProxy, ProxyAddress, proxy_for
 from pullwhy.probe.proxy import tunnel
 from pullwhy.probe.record import Observation, Recorder
 from pullwhy.probe.tls import HandshakeFailed, TLSStream, handshake
-from pullwhy.probe.trust import Contexts, Trust, UnusableClientPair
+from pullwhy.probe.trust import Contexts, Trust
 from pullwhy.probe.url import URL, of_endpoint
 from pullwhy.trace import ConnectResult, DNSFacts, HTTPFacts, StageResult, TLSFacts, TLSFault
 
@@ -95,7 +96,7 @@ class Route:
         """Return where a request goes: only the endpoint's own may go on in plain HTTP, a realm or redirect on its host may not."""
         if not self.plain or hop.origin is not Origin.ENDPOINT or hop.url.scheme == "http":
             return hop.url
-        return hop.url.in_plain(self.endpoint.http_port or hop.url.port)
+        return hop.url.in_plain(self.endpoint.http_port)
 
     def _may_ask(self, hop: Hop) -> bool:
         reason = self.tools.destinations.refuses_name(hop.url.host)

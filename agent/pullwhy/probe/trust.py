@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
 import re
 import ssl
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from pullwhy import clientpair
 from pullwhy.plan import ClientPair, Endpoint
 from pullwhy.probe.x509 import Certificate, read
 
@@ -23,8 +23,6 @@ MAX_CONTEXTS: Final = 8
 """Contexts kept; a node has few kinds of trust."""
 MAX_AUTHORITIES: Final = 2_000
 """Certificates read of one trust store; Debian's has about 140."""
-MAX_PAIR: Final = 32_768
-"""Bytes of a client certificate or key: what fits a pipe with room to spare."""
 
 _BLOCK: Final = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]{1,100000})-----END ")
 _SUITES: Final = (
@@ -33,10 +31,6 @@ _SUITES: Final = (
     "ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA:@SECLEVEL=1"
 )
 """TLS 1.2 suites of Go 1.27; level 1 as Go: RSA keys from 1024 bits, no SHA-1 signatures on certificates."""
-
-
-class UnusableClientPair(Exception):
-    """A client certificate or its key cannot be loaded; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +108,7 @@ def _build(trust: Trust) -> Context:
     for pair in reversed(
         trust.client
     ):  # of several with one kind of key the last loaded is used, Go's choice is the first
-        _load_pair(context, pair)
+        clientpair.load(context, pair.certificate, pair.key.reveal())
     return Context(context, ders)
 
 
@@ -142,25 +136,3 @@ def _load_authorities(context: ssl.SSLContext, ders: tuple[bytes, ...]) -> None:
                 context.load_verify_locations(cadata=der)
             except ssl.SSLError:
                 continue  # Go passes over what it cannot parse
-
-
-def _load_pair(context: ssl.SSLContext, pair: ClientPair) -> None:
-    """Load a client pair through pipes: OpenSSL reads pairs from files only, and the walk may write none."""
-    parts = (pair.certificate.encode(), pair.key.reveal().encode())
-    if any(len(part) > MAX_PAIR for part in parts):
-        raise UnusableClientPair("the client certificate or its key is too large")
-    readers: list[int] = []
-    try:
-        for part in parts:
-            reader, writer = os.pipe()
-            readers.append(reader)
-            with os.fdopen(writer, "wb") as pipe:
-                pipe.write(part)
-        certificate, key = (f"/dev/fd/{reader}" for reader in readers)
-        context.load_cert_chain(certificate, key, password="")
-    except (ssl.SSLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or type(error).__name__
-        raise UnusableClientPair(f"the client certificate and its key cannot be used together: {reason}") from error
-    finally:
-        for reader in readers:
-            os.close(reader)

@@ -27,6 +27,8 @@ class URL:
     port: int
     path: str
     query: str = ""
+    names_port: bool = False
+    """Whether the port is written out though it is the scheme's own."""
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -35,9 +37,9 @@ class URL:
 
     @property
     def authority(self) -> str:
-        """Host and, unless it is the scheme's own, port."""
+        """Host and, unless it is the scheme's own and not written out, port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == _PORTS[self.scheme] and not self.names_port else f"{host}:{self.port}"
 
     @property
     def target(self) -> str:
@@ -47,15 +49,17 @@ class URL:
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.path}"
 
-    def in_plain(self, port: int) -> URL:
-        """Return the same place in plain HTTP."""
-        return replace(self, scheme="http", port=port)
+    def in_plain(self, port: int = 0) -> URL:
+        """Return the same place in plain HTTP; a port that neither is given nor written out changes with the scheme."""
+        default = self.port == _PORTS[self.scheme] and not self.names_port
+        return replace(self, scheme="http", port=port or (_PORTS["http"] if default else self.port))
 
 
 def of_endpoint(endpoint: Endpoint, path: str, query: str = "") -> URL:
     """Return the URL of `path` below an endpoint."""
     host = endpoint.host.strip("[]").lower()
-    return URL(endpoint.scheme, host, endpoint.port, quote(f"{endpoint.path}/{path}", safe=_PATH_SAFE), query)
+    target = quote(f"{endpoint.path}/{path}", safe=_PATH_SAFE)
+    return URL(endpoint.scheme, host, endpoint.port, target, query, endpoint.names_port)
 
 
 def parse(text: str, base: URL | None = None) -> URL:
