@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import pytest
+import trustme
+from walking.certificates import pair_of
 
 from pullwhy.image import parse
 from pullwhy.runtime.crio import CrioHosts, crio_hosts
@@ -27,6 +29,7 @@ def certificate(filling: str = "a") -> str:
     return f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
 
 
+PAIR = pair_of(trustme.CA().issue_cert("client.test"))
 KEY = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
 
 
@@ -98,14 +101,14 @@ def test_certificates_are_those_of_the_first_directory_for_the_host(tree: Tree) 
         {
             **POLICY,
             f"{CERTS}/reg.example:5000/ca.crt": certificate("a"),
-            f"{CERTS}/reg.example:5000/client.cert": certificate("c"),
-            f"{CERTS}/reg.example:5000/client.key": KEY,
+            f"{CERTS}/reg.example:5000/client.cert": PAIR.certificate,
+            f"{CERTS}/reg.example:5000/client.key": PAIR.key.reveal(),
             "/etc/docker/certs.d/reg.example:5000/ca.crt": certificate("b"),
             "/etc/docker/certs.d/docker.io/ca.crt": certificate("b"),
         }
     )
     (own,) = see(fs, "reg.example:5000/a:1").endpoints
-    assert (own.ca, len(own.client)) == ((certificate("a"),), 1)
+    assert (own.ca, own.client) == ((certificate("a"),), (PAIR,))
     assert see(fs, "reg.example:5000/a:1").directory == f"{CERTS}/reg.example:5000"
     assert see(fs, "docker.io/library/a:1").endpoints[0].ca == (certificate("b"),)
 

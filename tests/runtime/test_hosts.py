@@ -4,8 +4,10 @@ import base64
 from collections.abc import Callable, Mapping
 
 import pytest
+import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from walking.certificates import pair_of
 
 from pullwhy.model import Outcome
 from pullwhy.plan import Endpoint
@@ -26,6 +28,10 @@ M1, M2, M3 = (f"http m{number}.example:5000/v2" for number in (1, 2, 3))
 def pem(label: str = "CERTIFICATE", filling: bytes = b"a") -> str:
     body = base64.b64encode(b"\x30\x01" + filling).decode()
     return f"-----BEGIN {label}-----\n{body}\n-----END {label}-----\n"
+
+
+AUTHORITY = trustme.CA()
+ONE, TWO = (pair_of(AUTHORITY.issue_cert(f"{name}.test")) for name in ("one", "two"))
 
 
 def shown(endpoint: Endpoint) -> str:
@@ -185,6 +191,52 @@ def test_a_registry_has_a_default_endpoint(registry: str, v16: str, v17: str) ->
         assert endpoint.source == "default"
 
 
+@pytest.mark.parametrize(
+    ("url", "authority"),
+    [
+        ("https://m2.example", "m2.example"),
+        ("https://m2.example:443", "m2.example:443"),
+        ("http://m2.example:80", "m2.example:80"),
+    ],
+)
+def test_requests_name_a_port_that_is_written_out(tree: Tree, url: str, authority: str) -> None:
+    fs = tree({f"{ROOT}/reg.example/hosts.toml": f'[host."{url}"]\n'})
+    assert look(fs).endpoints[0].authority == authority
+    assert default_endpoint("reg.example:443", V21).authority == "reg.example:443"
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ('[host."http://[::1]:5000"]\n' + M2_THEN.partition("\n")[2], LOST, ["http ::1:5000/v2", M2, OWN]),
+        ('[[host."http://[::1]:5000"]]\n', LOST, LOST),
+        ('SERVER = "http://m1.example:5000"\n[host."http://m2.example:5000"]\n', [M2, M1], [M2, M1]),
+        (M2_THEN + "SKIP_VERIFY = 3\n", LOST, LOST),
+        (M2_THEN + "Skip_Verify = 3\n", [M2, M3], LOST),
+    ],
+)
+def test_go_toml_1_differs_from_go_toml_2(tree: Tree, text: str, old: list[str], new: list[str]) -> None:
+    fs = tree({f"{ROOT}/reg.example/hosts.toml": text})
+    for version, expected in ((V16, old), (V17, old), (V21, new)):
+        assert [shown(endpoint) for endpoint in look(fs, version=version).endpoints] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('[host."http://m1.example:5000"]\n[[host."http://m2.example:5000"]]\n', 2),
+        ('[host]\n"http://m1.example:5000" = 1\n"http://m2.example:5000" = 2\n', 2),
+    ],
+)
+def test_containerd_1_crashes_on_several_hosts_that_are_no_tables(tree: Tree, text: str, line: int) -> None:
+    fs = tree({f"{ROOT}/reg.example/hosts.toml": text})
+    hosts = look(fs, version=V17)
+    assert hosts.endpoints == ()
+    assert (facts(hosts).decides, facts(hosts).line) == (True, line)
+    assert "crashes" in facts(hosts).why
+    assert [shown(endpoint) for endpoint in look(fs).endpoints] == LOST
+
+
 HOST_M2 = '[host."http://m2.example:5000"]\n'
 HOST_M1 = '[host."http://m1.example:5000"]\n'
 
@@ -251,20 +303,19 @@ X-Many = ["canary-2", "canary-3"]
             f"{folder}/hosts.toml": text,
             f"{folder}/ca.crt": "junk\n" + pem(filling=b"1"),
             "/etc/other.crt": pem(filling=b"2") + pem(filling=b"3"),
-            f"{folder}/c.cert": pem(filling=b"4"),
-            f"{folder}/c.key": pem("EC PRIVATE KEY", b"k"),
-            f"{folder}/both.pem": pem("PRIVATE KEY", b"l") + pem(filling=b"5"),
+            f"{folder}/c.cert": ONE.certificate,
+            f"{folder}/c.key": ONE.key.reveal(),
+            f"{folder}/both.pem": TWO.key.reveal() + TWO.certificate,
         }
     )
     endpoint = look(fs).endpoints[0]
     assert endpoint.ca == (pem(filling=b"1"), pem(filling=b"2") + pem(filling=b"3"))
-    assert [pair.certificate for pair in endpoint.client] == [pem(filling=b"4"), pem(filling=b"5")]
-    assert [pair.key.reveal() for pair in endpoint.client] == [pem("EC PRIVATE KEY", b"k"), pem("PRIVATE KEY", b"l")]
+    assert endpoint.client == (ONE, TWO)
     assert endpoint.dial_timeout == 90
     headers = [(name, value.reveal()) for name, value in endpoint.headers]
     assert headers == [("X-One", "canary-1"), ("X-Many", "canary-2"), ("X-Many", "canary-3")]
     assert "canary" not in repr(endpoint)
-    assert base64.b64encode(b"\x30\x01k").decode() not in repr(endpoint)
+    assert ONE.key.reveal().splitlines()[1] not in repr(endpoint)
     assert look(fs, version=V17).endpoints[0].dial_timeout is None
 
 
@@ -272,15 +323,15 @@ def test_certificate_files_count_where_there_is_no_hosts_toml(tree: Tree) -> Non
     folder = f"{ROOT}/reg.example"
     files = {
         f"{folder}/a.crt": pem(filling=b"1"),
-        f"{folder}/b.cert": pem(filling=b"2"),
-        f"{folder}/b.key": pem("PRIVATE KEY"),
+        f"{folder}/b.cert": ONE.certificate,
+        f"{folder}/b.key": ONE.key.reveal(),
         f"{folder}/deeper/c.crt": pem(filling=b"3"),
         f"{folder}/readme": "x",
     }
     for extra in ({}, {f"{folder}/hosts.toml": ""}):
         (endpoint,) = look(tree({**files, **extra})).endpoints
         assert endpoint.ca == (pem(filling=b"1"),)
-        assert [pair.certificate for pair in endpoint.client] == [pem(filling=b"2")]
+        assert endpoint.client == (ONE,)
         assert endpoint.source == folder
 
 
@@ -332,6 +383,12 @@ def test_referrers_is_a_capability_of_newer_releases() -> None:
         ({"reg.example/a.crt": pem(filling=b"ab")}, "reg.example/a.crt", "no certificate"),
         ({"reg.example/a.cert": pem()}, "reg.example/a.cert", "no private key"),
         ({"reg.example/a.cert": "x", "reg.example/a.key": pem("PRIVATE KEY")}, "reg.example/a.cert", "no certificate"),
+        (
+            {"reg.example/a.cert": ONE.certificate, "reg.example/a.key": TWO.key.reveal()},
+            "reg.example/a.key",
+            "do not match",
+        ),
+        ({"reg.example/a.cert": pem() + pem("PRIVATE KEY")}, "reg.example/a.cert", "cannot be used"),
         ({"reg.example/hosts.toml": None}, "reg.example/hosts.toml", "it is a directory"),
         ({"reg.example": "x"}, "reg.example/hosts.toml", "no directory"),
         ({"": "x"}, "reg.example", "no directory"),

@@ -88,21 +88,19 @@ def load(path: str, version: Version, fs: HostFS) -> Loaded:
             raise InvalidRuntimeConfig(
                 current, f"the import cannot be read: {error.why}", f"correct `imports` in {path}"
             ) from None
-        document, text = _parse(current, data)
+        document, text = _parse(current, data, version)
         merged.files = (*merged.files, current)
         _merge(merged, document, text, current, version)
         pending += _imports(document, current, version, fs)
     return merged
 
 
-def _parse(path: str, data: bytes) -> tuple[toml.Table, str]:
+def _parse(path: str, data: bytes, version: Version) -> tuple[toml.Table, str]:
     try:
-        return toml.parse(data), data.decode()
+        return toml.parse(data, go_toml_1=not version.at_least(2, 0)), data.decode()
     except toml.InvalidTOML as error:
         at = f", column {error.column}" if error.column else ""
-        raise InvalidRuntimeConfig(
-            path, f"it is no TOML: {error.why}{at}", "correct the syntax on that line", error.line
-        ) from None
+        raise InvalidRuntimeConfig(path, f"it is no TOML: {error.why}{at}", "correct that line", error.line) from None
 
 
 def _imports(document: toml.Table, path: str, version: Version, fs: HostFS) -> list[str]:

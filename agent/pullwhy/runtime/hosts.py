@@ -12,7 +12,7 @@ from pullwhy.model import Outcome, Stage
 from pullwhy.plan import ClientPair, Endpoint
 from pullwhy.runtime import pem, urls
 from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.hostsfile import HostEntry, InvalidHostsFile, parse_hosts_file
+from pullwhy.runtime.hostsfile import FatalHostsFile, HostEntry, InvalidHostsFile, parse_hosts_file
 from pullwhy.runtime.versions import Version
 from pullwhy.secret import Secret
 from pullwhy.trace import ConfigFacts, ConfigFault, StageResult
@@ -140,6 +140,7 @@ def endpoint(entry: HostEntry, registry: str, source: str, version: Version, fs:
         scheme=scheme,
         host=urls.split_port(entry.authority)[0],
         port=urls.port_number(port, scheme),
+        names_port=bool(port),
         path=entry.path,
         resolve=entry.resolve,
         pull=entry.pull,
@@ -183,6 +184,9 @@ def _load(directory: str, version: Version, fs: HostFS) -> tuple[tuple[HostEntry
         return (certificate_files(directory, fs),), directory, []
     try:
         entries = parse_hosts_file(data, directory, version)
+    except FatalHostsFile as error:
+        why = f"containerd {version} crashes as often as it reads this file, which every pull makes it do: {error.why}"
+        raise PullBlocked(ConfigFacts(ConfigFault.INVALID, path, why, error.mend, error.line, decides=True)) from None
     except InvalidHostsFile as error:
         why = f"containerd cannot use this file and goes on without it: {error.why}"
         facts = ConfigFacts(ConfigFault.INVALID, path, why, error.mend, error.line, decides=False)
@@ -234,7 +238,14 @@ def read_client(certificate: str, key: str, fs: HostFS) -> ClientPair:
         raise _blocked(
             where, "the file holds no private key in PEM form", f"put the private key of {certificate} there"
         )
-    return ClientPair("".join(block.text for block in found), Secret(secret))
+    from pullwhy import clientpair  # noqa: PLC0415 - OpenSSL, for the few who use client certificates
+
+    chain = "".join(block.text for block in found)
+    why = clientpair.fault(chain, secret)
+    if why:
+        mend = f"put the private key of {certificate} there"
+        raise _blocked(key or certificate, f"{why} (certificate {certificate})", mend)
+    return ClientPair(chain, Secret(secret))
 
 
 def _text(path: str, what: str, fs: HostFS) -> str:

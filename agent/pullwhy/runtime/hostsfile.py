@@ -29,6 +29,10 @@ class InvalidHostsFile(ValueError):
         self.line = line
 
 
+class FatalHostsFile(InvalidHostsFile):
+    """containerd 1.x crashes on the file: it sorts the hosts by their lines and takes each for a table (getSortedHosts)."""
+
+
 @dataclass(frozen=True, slots=True)
 class HostEntry:
     """One host as a configuration names it; an empty authority is the image's own registry."""
@@ -76,8 +80,10 @@ class _Place:
         return self.file.version
 
     def value(self, table: toml.Table, key: str) -> Any:
-        """Return a key's value; from 2.0 on (go-toml 2) in any case."""
-        return toml.get(table, key) if self.version.at_least(2, 0) else table.get(key)
+        """Return a key's value; also in capitals, and from 2.0 on (go-toml 2) in any case."""
+        if self.version.at_least(2, 0):
+            return toml.get(table, key)
+        return table.get(key, table.get(key.upper()))
 
     def fault(self, key: str, why: str, mend: str) -> InvalidHostsFile:
         return InvalidHostsFile(why, mend, toml.line_of(self.file.text, self.table, key) or self.line)
@@ -94,18 +100,15 @@ def parse_hosts_file(data: bytes, directory: str, version: Version) -> tuple[Hos
     if not version.at_least(2, 0):
         data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        document = toml.parse(data)
+        document = toml.parse(data, go_toml_1=not version.at_least(2, 0))
     except toml.InvalidTOML as error:
         at = f", column {error.column}" if error.column else ""
-        raise InvalidHostsFile(
-            f"it is no TOML: {error.why}{at}", "correct the syntax on that line", error.line
-        ) from None
+        raise InvalidHostsFile(f"it is no TOML: {error.why}{at}", "correct that line", error.line) from None
     text = data.decode()
     file = _File(text, toml.headers(text), directory, version)
     root = _Place(file, (), toml.line_of(text, (), "server"))
     hosts = document.get("host")
-    if hosts is not None and not (isinstance(hosts, dict) and all(isinstance(host, dict) for host in hosts.values())):
-        raise InvalidHostsFile("`host` is no table of hosts", 'write each host as [host."https://name"]')
+    _check_tables(hosts, file)
     if hosts is None and not version.at_least(2, 0):
         raise InvalidHostsFile(
             "it has no [host] table, which this containerd asks for (invalid `host` tree)",
@@ -120,6 +123,21 @@ def parse_hosts_file(data: bytes, directory: str, version: Version) -> tuple[Hos
     if server is not None and not isinstance(server, str):
         raise root.fault("server", "`server` is no text", 'write server = "https://name"')
     return (*entries, _entry(server or "", document, root))
+
+
+def _check_tables(hosts: Any, file: _File) -> None:
+    if hosts is None or (isinstance(hosts, dict) and all(isinstance(host, dict) for host in hosts.values())):
+        return
+    mend = 'write each host as [host."https://name"]'
+    if not isinstance(hosts, dict) or len(hosts) == 1 or file.version.at_least(2, 0):
+        raise InvalidHostsFile("`host` is no table of hosts", mend)
+    name = next(url for url, host in hosts.items() if not isinstance(host, dict))
+    raise FatalHostsFile(f"the host {urls.without_user_info(name)[:200]!r} is no table", mend, _mention(file, name))
+
+
+def _mention(file: _File, text: str) -> int | None:
+    """Return the first line that names a host."""
+    return next((number for number, line in enumerate(file.text.split("\n"), 1) if text and text in line), None)
 
 
 def _check_all(document: toml.Table, file: _File) -> None:

@@ -39,8 +39,21 @@ class Header:
     keys: tuple[str, ...]
 
 
-def parse(data: bytes) -> Table:
-    """Parse a file's bytes; raises InvalidTOML."""
+def parse(data: bytes, *, go_toml_1: bool = False) -> Table:
+    """Parse a file's bytes; raises InvalidTOML.
+
+    `go_toml_1` says that containerd before 2.0 reads the file, whose reader ends a table header at the first bracket, in quotes or not
+    (go-toml 1.9: lexer.go, lexInsideTableKey).
+    """
+    table = _parse(data)
+    text = data.decode()
+    for mark in (*headers(text), *headers(text, arrays=True)) if go_toml_1 else ():
+        if any(bracket in key for key in mark.keys for bracket in "[]"):
+            raise InvalidTOML("this containerd takes no bracket inside the name of a table", mark.line)
+    return table
+
+
+def _parse(data: bytes) -> Table:
     try:
         return tomllib.loads(data.decode())
     except UnicodeDecodeError as error:
