@@ -273,7 +273,7 @@ def test_a_mirror_that_fails_leads_to_the_next_endpoint(broken: Server) -> None:
 
 
 def test_hosts_without_the_capability_are_passed_over_as_the_runtime_does() -> None:
-    first, second = Server(shop().respond), Server(shop().respond)
+    first, second = Server(shop().respond), Server(Shop().respond)
     trace = over([first, second], lambda a, b: two(mirror(a, resolve=False), upstream(b)))
     assert not first.requests
     assert told(trace)[0] == "Manifest Skipped"
@@ -281,15 +281,45 @@ def test_hosts_without_the_capability_are_passed_over_as_the_runtime_does() -> N
 
     made = shop()
     digest = made.image("team/app", "1")
-    third, fourth = Server(made.respond), Server(made.respond)
+    third, fourth = Server(Shop().respond), Server(made.respond)
     image = f"registry.test/team/app@{digest}"
     over([third, fourth], lambda a, b: two(mirror(a, resolve=False), upstream(b), image))
     assert third.requests
     over(
-        [Server(made.respond), fifth := Server(made.respond)],
+        [Server(Shop().respond), fifth := Server(made.respond)],
         lambda a, b: two(mirror(a, pull=False), upstream(b), image),
     )
     assert fifth.requests
+
+
+@pytest.mark.parametrize("capability", ["resolve", "pull"])
+def test_a_host_that_was_passed_over_is_asked_for_the_content_before_the_one_that_named_it(capability: str) -> None:
+    made = shop()
+    first, second = Server(made.respond), Server(made.respond)
+    trace = over([first, second], lambda a, b: two(mirror(a, **{capability: False}), upstream(b)))
+    assert [got.method for got in second.requests] == ["HEAD"]
+    assert all("sha256:" in got.path for got in first.requests)
+    assert "Manifest Skipped" not in told(trace)
+    assert trace.results[-1].endpoint == 0
+    assert trace.results[-1].outcome is Outcome.PASSED
+
+    third, fourth = Server(Shop().respond), Server(made.respond)
+    trace = over([third, fourth], lambda a, b: two(mirror(a, **{capability: False}), upstream(b)))
+    assert third.requests
+    assert trace.results[-1].endpoint == 1
+    assert trace.results[-1].outcome is Outcome.PASSED
+
+
+def test_once_a_host_has_named_the_digest_later_ones_are_asked_by_it() -> None:
+    made = shop()
+
+    def only_the_name(got: Got) -> Answer:
+        return made.respond(got) if got.method == "HEAD" else Answer(404)
+
+    first, second = Server(only_the_name), Server(made.respond)
+    over([first, second], lambda a, b: two(mirror(a), replace(upstream(b), resolve=False)))
+    assert second.requests
+    assert all("sha256:" in got.path for got in second.requests)
 
 
 def test_a_path_of_the_endpoint_comes_before_every_request() -> None:

@@ -7,6 +7,7 @@ asks for the reason where a HEAD cannot tell it.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final
@@ -40,11 +41,20 @@ _HUB_SAYS_WHY: Final = frozenset({_UNAUTHORIZED, _NOT_FOUND, _TOO_MANY})
 """Statuses of a HEAD on Docker Hub that need no GET, which would count against the limit."""
 
 
+Earlier = Callable[[str], Awaitable[bool]]
+"""Asks the endpoints that come before for the content with a digest, and tells whether one serves it."""
+
+
+async def _nobody(_digest: str) -> bool:
+    return False
+
+
 class Registry:
     """The walk of one endpoint, once the way to it is open."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, earlier: Earlier = _nobody) -> None:
         self._client = client
+        self._earlier = earlier
         self._route = client.route
         self._clock = client.route.tools.clock
         self._plan = client.route.tools.plan
@@ -211,6 +221,9 @@ class Registry:
         )
 
     async def _content(self, reply: Reply, identity: Identity, headers: Headers) -> bool:
+        digest = _present(reply).digest
+        if digest and await self._earlier(digest):
+            return True
         if self._is_hub:
             for stage in (Stage.PLATFORM, Stage.BLOB):
                 with self._stage(stage, identity, None) as seen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from pullwhy.model import Outcome, Stage, Via
@@ -15,7 +16,7 @@ from pullwhy.probe.destinations import Destinations
 from pullwhy.probe.nameserver import Asking
 from pullwhy.probe.network import Network
 from pullwhy.probe.record import Recorder
-from pullwhy.probe.registry import Registry
+from pullwhy.probe.registry import Earlier, Registry
 from pullwhy.probe.route import Route, Tools
 from pullwhy.probe.trust import Contexts
 from pullwhy.trace import StageResult, Trace
@@ -57,15 +58,32 @@ async def walk(
 
 
 async def _endpoints(tools: Tools) -> None:
+    """Ask one endpoint after the other, until one serves the image.
+
+    Those that the runtime passes over at first are asked for the content by digest, once another one has named it: before that one if
+    they come before it, since capabilities count for the reference only (containerd 2.1: core/remotes/docker/fetcher.go).
+    """
+    waiting: list[StageResult] = []
     plan = tools.plan
+
+    async def earlier(digest: str) -> bool:
+        tools.plan = replace(plan, image=replace(plan.image, digest=digest))
+        while waiting:
+            passed_over = waiting.pop(0)
+            tools.recorder.take_back(passed_over)
+            if await _endpoint(tools, passed_over.endpoint or 0, earlier):
+                return True
+        return False
+
     for index, endpoint in enumerate(plan.endpoints[:MAX_ENDPOINTS]):
-        why = _passed_over(plan, endpoint)
+        why = _passed_over(plan, endpoint) if tools.plan is plan else ""
         if why:
             via = Via.MIRROR if endpoint.is_mirror else None
-            tools.recorder.add(
+            waiting.append(
                 StageResult(Stage.MANIFEST, endpoint.authority, Outcome.SKIPPED, detail=why, endpoint=index, via=via)
             )
-        elif await _endpoint(tools, endpoint, index):
+            tools.recorder.add(waiting[-1])
+        elif await _endpoint(tools, index, earlier):
             break
 
 
@@ -78,12 +96,13 @@ def _passed_over(plan: WalkPlan, endpoint: Endpoint) -> str:
     return ""
 
 
-async def _endpoint(tools: Tools, endpoint: Endpoint, index: int) -> bool:
+async def _endpoint(tools: Tools, index: int, earlier: Earlier) -> bool:
+    endpoint = tools.plan.endpoints[index]
     route = Route(tools, endpoint, index)
     served = False
     try:
         with tools.recorder.guard(endpoint.authority, index):
-            served = await Registry(Client(route)).walk()
+            served = await Registry(Client(route), earlier).walk()
     finally:
         route.close()
     _fill(tools.recorder, endpoint, index)
