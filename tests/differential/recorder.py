@@ -10,10 +10,10 @@ import struct
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -33,6 +33,8 @@ _GO_TO_TLS: Final = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nCo
 _REFUSED_FLAGS: Final = 0x14  # RST and ACK
 _SO_RCVBUFFORCE: Final = 33
 _SO_TIMESTAMPNS: Final = 35
+
+Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,6 +99,10 @@ class Recorder:
         for wire in self._wires:
             wire.close()
         self._network.shutdown()
+
+    def on_network(self, work: Callable[[], Result]) -> Result:
+        """Do *work* in a thread of the network that is served here."""
+        return self._network.submit(work).result()
 
     def behave(self, manners: Mapping[Place, Manner], image: Image, extra: Image | None = None) -> None:
         """Let each place have *image* as its manner says; where there is none, nobody listens. Forget who came."""

@@ -1,46 +1,17 @@
 """The endpoints that pullwhy finds in random certs.d trees are those that the real containerd contacts, one by one."""
 
 import dataclasses
-import os
-from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from differential.expected import Pull, contacts
-from differential.machine import ROOTS, Certificates, Machine
+from differential.machine import ROOTS, Machine
 from differential.recorder import shown
-from differential.trees import Tree, trees
+from differential.trees import Tree, sampled, trees
 from pullwhy.image import parse
 from pullwhy.runtime.effective import effective
-
-from lab import packages
-from lab.containerd import Settings
-from lab.packages import Components
-
-TREES = int(os.environ.get("PULLWHY_DIFFERENTIAL_TREES", "0"))
-"""How many fresh random trees, whose seed `--hypothesis-seed` sets; 0 for the same 200 every time."""
-SETTINGS = settings(
-    max_examples=TREES or 200,
-    derandomize=not TREES,
-    deadline=None,
-    database=None,
-    report_multiple_bugs=False,
-    phases=(Phase.explicit, Phase.generate, Phase.shrink),
-    suppress_health_check=list(HealthCheck),
-)
-ONE, BOTH = ROOTS[0], ":".join(ROOTS)
-NAMED = os.environ.get("PULLWHY_LAB_CONTAINERD")
-"""Where it is set, the one containerd that stands in for all."""
-OLD = {} if NAMED else {"1.6": ("1.6", BOTH, True), "1.7": ("1.7", BOTH, True)}
-NEW = "named" if NAMED else "2.1"
-WAYS = {
-    **OLD,
-    f"{NEW} local pull": ("2.1", BOTH, True),
-    f"{NEW} transfer service": ("2.1", ONE, False),
-    f"{NEW} transfer service, several roots": ("2.1", BOTH, False),
-}
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
@@ -55,25 +26,6 @@ class Counts:
     blocked: int = 0
     """Pulls that are predicted to fail before anybody is asked."""
     differences: int = 0
-
-
-@pytest.fixture(scope="module")
-def components() -> Components:
-    return packages.ensure()
-
-
-@pytest.fixture(scope="module")
-def certificates() -> Certificates:
-    return Certificates()
-
-
-@pytest.fixture(scope="module", params=WAYS)
-def machine(request: pytest.FixtureRequest, components: Components, certificates: Certificates) -> Iterator[Machine]:
-    generation, config_path, local = WAYS[request.param]
-    with Machine(
-        components, generation, Settings(config_path=config_path, use_local_image_pull=local), certificates
-    ) as made:
-        yield made
 
 
 def difference(machine: Machine, tree: Tree, by_digest: bool, counts: Counts) -> str:
@@ -99,7 +51,7 @@ def test_containerd_contacts_the_hosts_that_pullwhy_predicts(
 ) -> None:
     counts = Counts()
 
-    @SETTINGS
+    @sampled(200)
     @given(tree=trees(ROOTS), by_digest=st.booleans())
     def agree(tree: Tree, by_digest: bool) -> None:
         machine.write_tree(tree.files)

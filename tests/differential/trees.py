@@ -2,12 +2,31 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from differential.names import PLACES, REGISTRY, Manner, Place
+
+TREES = int(os.environ.get("PULLWHY_DIFFERENTIAL_TREES", "0"))
+"""How many fresh random trees, whose seed `--hypothesis-seed` sets; 0 for the same 200 every time."""
+
+
+def sampled(trees: int) -> settings:
+    """Return hypothesis' settings for a test of so many trees, the same ones each time."""
+    return settings(
+        max_examples=TREES or trees,
+        derandomize=not TREES,
+        deadline=None,
+        database=None,
+        report_multiple_bugs=False,
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+
 
 REGISTRIES = (
     *(REGISTRY, f"{REGISTRY}:5000", f"{REGISTRY}:443", f"{REGISTRY}:80", "docker.io"),
