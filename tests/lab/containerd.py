@@ -138,15 +138,8 @@ class Containerd:
 
     def load_pause(self) -> None:
         """Put the sandbox image, whose only program sleeps, into the store."""
-        self.load(self._pause(), self.settings.sandbox_image)
-
-    def pause_archive(self, path: str) -> str:
-        """Write the sandbox image, under its own name, as an archive to *path* on the node, and return that."""
-        self._namespace.write(path, self._pause().tar(self.settings.sandbox_image))
-        return path
-
-    def _pause(self) -> images.Image:
-        return images.single({"pause": self._components.pause.read_bytes()})
+        files = {"pause": self._components.pause.read_bytes()}
+        self.load(images.single(files), self.settings.sandbox_image)
 
     def ctr(self, *words: str) -> str:
         """Run containerd's own client in the namespace of Kubernetes; raises LabError."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from lab import containerd, network
 from lab.containerd import Containerd
+from lab.crictl import install_crictl
 from lab.errors import wait_for
 from lab.journald import Journal
 from lab.kubelet.control import Kubelet
@@ -57,9 +58,9 @@ class Node:
             self.containerd.start()
             if preload_sandbox:
                 self.containerd.load_pause()
-            self.kubelet = Kubelet(
-                self.namespace, compile_proto(components.cache), kubelet_settings, components.kubelet
-            )
+            descriptors = compile_proto(components.cache)
+            install_crictl(self.namespace, descriptors)
+            self.kubelet = Kubelet(self.namespace, descriptors, kubelet_settings, components.kubelet)
             self.kubelet.start()
         except BaseException:
             self.namespace.close()

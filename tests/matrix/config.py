@@ -35,7 +35,7 @@ def missing_client_key(servers: Servers, node: Node) -> PodSpec:
     registry = servers.listed("key-gone")
     node.trust(registry.place, servers.lab.authority.pem)
     folder = f"/etc/containerd/certs.d/{registry.host}"
-    node.write(f"{folder}/client.pem", servers.lab.authority.client("node").chain)
+    node.write(f"{folder}/client.pem", servers.client.chain)
     node.hosts_toml(
         registry.place,
         f'server = "https://{registry.host}"\nca = "ca.crt"\nclient = [["client.pem", "client.key"]]\n',

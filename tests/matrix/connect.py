@@ -1,6 +1,6 @@
 """Faults on the wire between node and registry."""
 
-from matrix.fault import OWN, Fault, PodSpec, answered
+from matrix.fault import OWN, Fault, PodSpec, answered, nothing
 from matrix.servers import Servers
 
 from lab import images
@@ -94,7 +94,7 @@ FAULTS = (
     Fault("port closed", refused_port, "ConnectionRefused", "Connect"),
     Fault("address refuses", refused_address, "ConnectionRefused", "Connect"),
     Fault("firewall rejects", rejecting_firewall, "ConnectionRefused", "Connect"),
-    Fault("hosts file stale", stale_hosts_entry, "ConnectionRefused", "Connect", home=OWN),
+    Fault("hosts file stale", stale_hosts_entry, "ConnectionRefused", "Connect", home=OWN, mend=nothing),
     Fault("connection blocked", blocked_connection, "ConnectionTimedOut", "Connect"),
     Fault("network unreachable", unreachable_network, "NetworkUnreachable", "Connect"),
     Fault("network prohibited", prohibited_network, "NetworkUnreachable", "Connect"),

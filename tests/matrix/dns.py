@@ -1,6 +1,8 @@
 """Faults of name resolution."""
 
-from matrix.fault import OWN, Fault, PodSpec
+from collections.abc import Mapping
+
+from matrix.fault import OWN, Fault, Make, PodSpec
 from matrix.servers import Servers
 
 from lab.node import Node
@@ -96,6 +98,17 @@ def name_servers_blocked(servers: Servers, node: Node) -> PodSpec:
     return PodSpec(f"{registry.host}/shop/web:1.0")
 
 
+def another_server(servers: Servers, node: Node) -> Mapping[str, str]:
+    """Hand the administrator a nameserver that works."""
+    del node
+    return {"WORKING_NAMESERVER": servers.lab.dns.servers[0]}
+
+
+def server(name: str, make: Make) -> Fault:
+    """Return a fault of a node's only nameserver, mended by another one in resolv.conf."""
+    return Fault(name, make, "DNSServerFailure", "DNS", home=OWN, mend=another_server)
+
+
 FAULTS = (
     Fault("name unknown", unknown_name, "DNSNameNotFound", "DNS"),
     Fault("name without an address", empty_name, "DNSNameNotFound", "DNS"),
@@ -103,9 +116,9 @@ FAULTS = (
     Fault("nameserver refuses", refusing_name_server, "DNSServerFailure", "DNS"),
     Fault("nameserver silent", silent_name_server, "DNSServerFailure", "DNS"),
     Fault("nameservers disagree", disagreeing_name_servers, "DNSNameNotFound", "DNS", factors=("NameserversDisagree",)),
-    Fault("nameserver gone", name_servers_gone, "DNSServerFailure", "DNS", home=OWN),
-    Fault("nameserver port closed", name_server_port_closed, "DNSServerFailure", "DNS", home=OWN),
-    Fault("nameserver without a route", name_server_unreachable, "DNSServerFailure", "DNS", home=OWN),
-    Fault("no nameserver listed", no_name_server, "DNSServerFailure", "DNS", home=OWN),
+    server("nameserver gone", name_servers_gone),
+    server("nameserver port closed", name_server_port_closed),
+    server("nameserver without a route", name_server_unreachable),
+    server("no nameserver listed", no_name_server),
     Fault("nameservers blocked", name_servers_blocked, "DNSServerFailure", "DNS", home=OWN),
 )

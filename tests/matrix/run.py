@@ -180,7 +180,7 @@ class Player:
         right_since: float | None = None
         while self._watcher.wait(end):
             result = Result(self._generation.name, fault, self._watcher.of(node.name, fault.pod, spec.image))
-            settled = result.right and result.confidence == fault.confidence
+            settled = result.right and result.confidence in {fault.confidence, "Proved"}
             right_since = (right_since or time.monotonic()) if settled else None
             if right_since is not None and time.monotonic() - right_since > SETTLE_SECONDS:
                 break

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from matrix.fault import OWN, Fault, Home, Make, PodSpec, answered, repository_of
+from matrix.fault import OWN, Fault, Home, Make, PodSpec, answered, nothing, repository_of
 from matrix.servers import Servers
+from matrix.tls import authority
 
 from lab.containerd import Settings
 from lab.faults import Repository, Rule, error_body
@@ -14,22 +15,33 @@ TIMED = Home("timed", settings=Settings(progress_timeout="3s"))
 VERIFIERS = "/opt/containerd/image-verifier/bin"
 
 
-def runtime_down(servers: Servers, node: Node) -> PodSpec:
-    """A pod that fails, on a node whose runtime is about to stop."""
-    return PodSpec(f"{servers.plain_for(node).host}/shop/web:none")
+def failing_pod(name: str) -> Make:
+    """Return a pod whose image fails for another reason, on a node whose runtime is about to go down."""
+
+    def make(servers: Servers, node: Node) -> PodSpec:
+        return PodSpec(servers.faulty_for(node).set(repository_of(name), "manifest-503"))
+
+    return make
 
 
 def stop_runtime(servers: Servers, node: Node) -> None:
-    """Stop the runtime."""
-    del servers
+    """Stop the runtime; the image itself is good from now on."""
+    servers.faulty.set(repository_of("stopped"), "ok")
     node.containerd.stop()
 
 
 def kill_runtime(servers: Servers, node: Node) -> None:
     """Kill the runtime, and keep it from starting again by a configuration that it cannot read."""
-    del servers
+    servers.faulty.set(repository_of("killed"), "ok")
     node.write("/etc/containerd/config.toml", "version = 3\n[plugins\n")
     node.containerd.kill()
+
+
+def good_configuration(servers: Servers, node: Node) -> Mapping[str, str]:
+    """Let the administrator mend what the runtime's log tells of."""
+    del servers
+    node.containerd.configure(node.containerd.settings)
+    return {}
 
 
 def rejecting_verifier(servers: Servers, node: Node) -> PodSpec:
@@ -68,14 +80,8 @@ def sandbox_tag_missing(servers: Servers, node: Node) -> PodSpec:
 
 def sandbox_untrusted(servers: Servers, node: Node) -> PodSpec:
     """A sandbox image at a registry whose CA the node does not trust."""
-    servers.listed("pause-ca")
+    assert servers.pausing.place.host == "pause-ca.lab.test"
     return pod_of_any_image(servers, node)
-
-
-def sandbox_archive(servers: Servers, node: Node) -> Mapping[str, str]:
-    """Hand the administrator the sandbox image as an archive."""
-    del servers
-    return {"ARCHIVE.tar": node.containerd.pause_archive("/root/pause.tar")}
 
 
 def once(status: int) -> Repository:
@@ -83,11 +89,17 @@ def once(status: int) -> Repository:
     return Repository(rules=(Rule("manifest", status=status, body=error_body("DENIED", "try again"), times=1),))
 
 
-STALLED, VIA = "PullStalled", "SandboxImage"
+STALLED, VIA, DOWN = "PullStalled", "SandboxImage", "RuntimeUnavailable"
 FAULTS = (
-    Fault("runtime stopped", runtime_down, "RuntimeUnavailable", "Runtime", home=OWN, then=stop_runtime),
+    Fault("runtime stopped", failing_pod("stopped"), DOWN, "Runtime", home=OWN, then=stop_runtime, mend=nothing),
     Fault(
-        "runtime killed and not startable", runtime_down, "RuntimeUnavailable", "Runtime", home=OWN, then=kill_runtime
+        "runtime killed and not startable",
+        failing_pod("killed"),
+        DOWN,
+        "Runtime",
+        home=OWN,
+        then=kill_runtime,
+        mend=good_configuration,
     ),
     Fault("image verifier rejects", rejecting_verifier, "SignatureRejected", "Runtime", home=OWN, generations=("2.1",)),
     Fault(
@@ -113,6 +125,7 @@ FAULTS = (
         "TLS",
         VIA,
         home=sandbox("pause-ca.lab.test"),
+        mend=authority,
     ),
     answered("manifest never answered", "manifest-hang", STALLED, "Manifest", home=HUNG),
     answered("config never answered", Repository(rules=(Rule("config", "hang"),)), STALLED, "Blob", home=HUNG),

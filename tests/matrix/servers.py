@@ -4,6 +4,7 @@ import zlib
 from functools import cached_property
 
 from lab import images
+from lab.certificates import Pair
 from lab.faultregistry import FaultRegistry
 from lab.lab import Lab
 from lab.node import Node
@@ -80,6 +81,18 @@ class Servers:
     def secured(self) -> Registry:
         """A healthy TLS registry on a port of its own, so that hosts must name it."""
         return self._with_web(self.lab.registry("tls", "secured.lab.test", port=5000))
+
+    @cached_property
+    def pausing(self) -> Registry:
+        """A good registry with a certificate of the lab's CA, which holds a sandbox image that runs."""
+        registry = self.lab.registry("tls", "pause-ca.lab.test")
+        registry.store("pause", images.single({"pause": self.lab.components.pause.read_bytes()}), "3.9")
+        return registry
+
+    @cached_property
+    def client(self) -> Pair:
+        """A client certificate of the lab's CA."""
+        return self.lab.authority.client("node")
 
     def flawed(self, flaw: str) -> Registry:
         """Return a registry with a certificate that is flawed so (lab.certificates.FLAWS)."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from matrix.fault import OWN, Fault, Make, PodSpec, answered, repository_of
+from matrix.fault import OWN, Fault, Make, PodSpec, answered, nothing, repository_of
 from matrix.servers import Servers
 
 from lab import faultimages
@@ -93,7 +93,7 @@ FAULTS = (
     Fault("disk full", full_disk, "DiskFull", "Storage", home=OWN, mend=room),
     Fault("disk full while unpacking", no_room_to_unpack, "DiskFull", "Storage", home=OWN, mend=room),
     Fault("inodes used up", failing_first("inodes"), "DiskFull", "Storage", home=OWN, then=no_inodes, mend=room),
-    Fault("content store read-only", read_only_content, "ReadOnlyFilesystem", "Storage", home=OWN),
+    Fault("content store read-only", read_only_content, "ReadOnlyFilesystem", "Storage", home=OWN, mend=nothing),
     Fault(
         "snapshots read-only",
         failing_first("snapshots"),
@@ -101,9 +101,10 @@ FAULTS = (
         "Storage",
         home=OWN,
         then=read_only_snapshots,
+        mend=nothing,
     ),
-    Fault("layer in the store empty", emptied_layer, "LocalStoreCorrupt", "Unpack"),
-    Fault("layer in the store lost", lost_layer, "LocalStoreCorrupt", "Unpack"),
+    Fault("layer in the store empty", emptied_layer, "LocalStoreCorrupt", "Unpack", mend=nothing),
+    Fault("layer in the store lost", lost_layer, "LocalStoreCorrupt", "Unpack", mend=nothing),
     answered("layer that is no gzip", "layer-not-gzip", UNPACK, "Unpack"),
     answered("layer that is no tar", "layer-broken-tar", UNPACK, "Unpack"),
     answered("layer of another diff id", "layer-wrong-diff", "ContentCorrupt", "Unpack"),

@@ -80,9 +80,8 @@ def authority(servers: Servers, node: Node) -> Mapping[str, str]:
 
 def client_pair(servers: Servers, node: Node) -> Mapping[str, str]:
     """Hand the node's administrator a client certificate that the server accepts."""
-    pair = servers.lab.authority.client("node")
-    node.write("/root/client.pem", pair.chain)
-    node.write("/root/client-key.pem", pair.key, 0o600)
+    node.write("/root/client.pem", servers.client.chain)
+    node.write("/root/client-key.pem", servers.client.key, 0o600)
     return {"CLIENT.pem": "/root/client.pem", "CLIENT-KEY.pem": "/root/client-key.pem"}
 
 

@@ -74,3 +74,13 @@ def test_a_mountinfo_that_says_read_only_fails_the_filesystem(tree: Tree) -> Non
     fs = tree({"/var/lib/containerd": None})
     (result,) = check([Place("/var/lib/containerd", "images")], fs, MOUNTS)
     assert result.outcome is Outcome.FAILED
+
+
+def test_a_read_only_mount_of_a_filesystem_that_is_writable_elsewhere_is_found(tree: Tree) -> None:
+    fs = tree({"/a/x": "", "/a/content/x": ""})
+    mounts = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 8:1 /a/content /a/content ro - ext4 /dev/sda1 rw\n"
+    results = check([Place("/a", "images"), Place("/a/content", "content store"), Place("/a/x", "images")], fs, mounts)
+    assert [(each.target, each.storage and each.storage.read_only) for each in results] == [
+        ("/a", False),
+        ("/a/content", True),
+    ]

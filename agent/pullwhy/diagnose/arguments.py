@@ -92,10 +92,19 @@ def arguments(case: Case, found: Verdict, told: Hypothesis | None) -> dict[str, 
         "provider": service_of(registry).provider,
         "service": service_of(registry).title,
     }
-    common |= access_arguments(case, found)
+    common |= access_arguments(case, found) | {"resolved_by": _resolved_by(case, found)}
     own = {key: value for key, value in found.arguments.items() if value}
     values = {key: value[:MAX_VALUE] for key, value in (common | own).items() if value}
     return dict(list(values.items())[:MAX_ARGUMENTS])
+
+
+def _resolved_by(case: Case, found: Verdict) -> str:
+    """Return where the address of the host that failed comes from (`hosts`, `dns`, `literal`), empty where that was not seen."""
+    if found.result is None or case.trace is None:
+        return ""
+    return next(
+        (each.dns.source for each in case.trace.results if each.dns and each.endpoint == found.result.endpoint), ""
+    )
 
 
 def _told_host(case: Case, found: Verdict, registry: str) -> str:

@@ -31,6 +31,7 @@ _PLACEHOLDERS: dict[str, str] = {
     "CHAIN.pem": "the file to make",
     "CONTAINER": "the container's name in the pod",
     "FILE": "the runtime's configuration file that is at fault",
+    "GOOD_FILE": "the certificate or key that belongs there, from its owner",
     "HOST": "the host that fails",
     "IMAGE": "the image as the pod names it",
     "IMAGE_BY_DIGEST": "the image with its digest instead of a tag",
@@ -42,6 +43,7 @@ _PLACEHOLDERS: dict[str, str] = {
     "REPOSITORY": "the image's name without registry and tag",
     "RUNTIME_UNIT": "the systemd unit of the container runtime, such as containerd.service",
     "SERVER.pem": "the server's own certificate",
+    "WORKING_NAMESERVER": "a nameserver that answers for this name",
 }
 _PLACEHOLDER = re.compile(rf"\b(?:{'|'.join(re.escape(word) for word in _PLACEHOLDERS)})(?![\w.])")
 
@@ -203,11 +205,37 @@ def own_hosts_toml(values: Values) -> str:
     return values.raw("hosts_toml", "path", "") if values.is_one("runtime", "containerd", "") else ""
 
 
+def _registry_table(values: Values) -> str:
+    """Return the table of config.toml that holds config_path (containerd 1.x: version 2 of the file, 2.x: version 3)."""
+    plugin = "io.containerd.cri.v1.images" if _is_new(values) else "io.containerd.grpc.v1.cri"
+    return f"[plugins.'{plugin}'.registry]"
+
+
+def _is_new(values: Values) -> bool:
+    return values.text("version").removeprefix("v").startswith("2")
+
+
 def config_path_snippet(values: Values) -> str:
     """Return the lines of config.toml that make containerd read one certs.d root (a list of roots is not split by 2.1 and later)."""
-    new = values.text("version").removeprefix("v").startswith("2")
-    plugin = "io.containerd.cri.v1.images" if new else "io.containerd.grpc.v1.cri"
-    return f"[plugins.'{plugin}'.registry]\n  config_path = '/etc/containerd/certs.d'"
+    return f"{_registry_table(values)}\n  config_path = '/etc/containerd/certs.d'"
+
+
+def set_root(values: Values, root: str = "") -> Command:
+    """Return the change of config.toml after which containerd reads one certs.d root: made in a copy that containerd itself checks."""
+    file = values.raw("config_file", "path", "/etc/containerd/config.toml")
+    new, line = quote(f"{file}.new"), f"config_path = '{root or '/etc/containerd/certs.d'}'"
+    table = _registry_table(values)
+    header = re.escape(table).replace("'", "[\"']")
+    known = f"grep --quiet '^ *config_path *=' {new}"
+    steps = (
+        f"{{ test -s {quote(file)} && cp {quote(file)} {new} || echo 'version = {3 if _is_new(values) else 2}' > {new}; }}",
+        f"sed --in-place {quote(f's#^ *config_path *=.*#  {line}#')} {new}",
+        f"{{ {known} || sed --in-place {quote(f'/^ *{header} *$/a {line}')} {new}; }}",
+        f"{{ {known} || printf '\\n%s\\n' {quote(table)} {quote(line)} >> {new}; }}",
+        f"containerd --config {new} config dump > /dev/null",
+        f"mv {new} {quote(file)}",
+    )
+    return Command(" && ".join(steps), "node", ("root",))
 
 
 def name_authority(values: Values, hosts_toml: str, file: str) -> Command:

@@ -37,6 +37,9 @@ def _dig(values: Values) -> Command:
     )
 
 
+_NONE_LISTED = "127.0.0.1"
+"""What is asked where resolv.conf lists nobody (Go 1.27: net/dnsconfig.go)."""
+
 _RESOLVER = "The runtime resolves names with the node's own resolver, not with the cluster's DNS, unless the node's resolv.conf lists that."
 
 
@@ -67,7 +70,20 @@ def _mend_nameserver(values: Values) -> Remedy:
         SOURCE_FIRST,
     )
     show = Command("cat /etc/resolv.conf", "node")
-    return Remedy("mend-nameserver", joined(text, check(values)), (_dig(values), show))
+    return Remedy("mend-nameserver", joined(text, check(values)), (_dig(values), show, *_other_nameserver(values)))
+
+
+def _other_nameserver(values: Values) -> tuple[Command, ...]:
+    """Return the change of resolv.conf to another nameserver; a resolver on the node itself has its own configuration."""
+    server = values.raw("nameserver", "address", "NAMESERVER")
+    if server.startswith("127.") and server != _NONE_LISTED:
+        return ()
+    file = "/etc/resolv.conf"
+    change = f"s/^nameserver {server.replace('.', '[.]')}$/nameserver WORKING_NAMESERVER/"
+    run = f"sed --in-place --follow-symlinks {quote(change)} {file}"
+    if server in {_NONE_LISTED, "::1"}:
+        run = f"grep --quiet ^nameserver {file} || echo nameserver WORKING_NAMESERVER >> {file}"
+    return (Command(run, "node", ("root", "no other program writes this file")),)
 
 
 def _connect_command(values: Values) -> Command:
@@ -80,9 +96,29 @@ def _restore_service(values: Values) -> Remedy:
     text = joined(
         f"Nothing listens at {values.text('host', 'that address')}, or a firewall rejects: check that the service runs there, that the port in",
         "the reference or in the runtime's configuration is right, and whether a firewall on the way answers with a reset.",
+        _HOSTS_FILE if _by_hosts_file(values) else "",
         check(values),
     )
-    return Remedy("restore-service", text, (_connect_command(values),))
+    return Remedy("restore-service", text, (_connect_command(values), *_hosts_entry(values)))
+
+
+_HOSTS_FILE = (
+    "The address comes from this node's hosts file, and from no nameserver: an entry that is out of date must go."
+)
+
+
+def _by_hosts_file(values: Values) -> bool:
+    return values.is_one("resolved_by", "hosts")
+
+
+def _hosts_entry(values: Values) -> tuple[Command, ...]:
+    """Return the change that takes the host's entry out of the hosts file, kept as a comment."""
+    if not _by_hosts_file(values):
+        return ()
+    name = _host(values).replace(".", "[.]")
+    change = quote(rf"s/^[^#]*[[:space:]]{name}\([[:space:]].*\)\?$/# &/")
+    needs = ("root", "the entry is out of date")
+    return (Command(f"sed --in-place --follow-symlinks {change} /etc/hosts", "node", needs),)
 
 
 def _allow_egress(values: Values) -> Remedy:
@@ -90,9 +126,10 @@ def _allow_egress(values: Values) -> Remedy:
         f"Allow this node's egress to {values.text('host', 'the host')}, TCP port {values.text('port', '443')}, in the firewall, security group or",
         "network policy on the way, in both directions; or, where the nodes reach the world through a proxy, give the runtime that proxy.",
         "The registry's token service and blob hosts need the same. An answer to ICMP says nothing about this port.",
+        _HOSTS_FILE if _by_hosts_file(values) else "",
         check(values),
     )
-    return Remedy("allow-egress", text, (_connect_command(values),))
+    return Remedy("allow-egress", text, (_connect_command(values), *_hosts_entry(values)))
 
 
 def _restore_route(values: Values) -> Remedy:

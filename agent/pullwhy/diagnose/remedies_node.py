@@ -1,11 +1,8 @@
-"""Remedies on the node itself: the runtime's configuration, its disks, its service and its own store."""
+"""Remedies on the node itself: the runtime's disks, its service, its own store and the sandbox image."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pullwhy.diagnose.prescription import (
-    NO_RESTART,
     SOURCE_FIRST,
     Builder,
     Command,
@@ -13,60 +10,11 @@ from pullwhy.diagnose.prescription import (
     Values,
     check,
     image,
-    is_rancher,
     joined,
-    name_authority,
-    own_hosts_toml,
     quote,
-    registries_yaml,
-    restart,
     restart_note,
     runtime_unit,
 )
-
-
-def _takes_effect_at_once(values: Values) -> bool:
-    """Whether the file is read at every pull (containerd: docs/hosts.md) and not generated at service start."""
-    file = values.raw("file", "path", "")
-    return ("/certs.d/" in file or file.endswith("hosts.toml")) and "restart" not in values.text("mend")
-
-
-def _mend_config(values: Values) -> Remedy:
-    file = values.raw("file", "path", "FILE")
-    where, mend = values.text("where", file), values.text("mend")
-    edit = Command(f"${{EDITOR:-vi}} {quote(file)}", "node", ("root",))
-    if is_rancher(values):
-        text = joined(
-            f"{where}: {values.text('config_why')}. {mend}.",
-            f"The file is generated from {registries_yaml(values)} at service start: change it there.",
-            SOURCE_FIRST,
-            restart_note(values),
-            check(values),
-        )
-        source = Command(f"${{EDITOR:-vi}} {quote(registries_yaml(values))}", "node", ("root",))
-        return Remedy("mend-config", text, (source, *restart(values)), restart_required=True, durable=False)
-    at_once = _takes_effect_at_once(values)
-    text = joined(
-        f"{where}: {values.text('config_why', 'it is not valid')}.",
-        f"{mend}." if mend else "",
-        SOURCE_FIRST,
-        NO_RESTART if at_once else restart_note(values),
-        check(values),
-    )
-    after = () if at_once else restart(values)
-    return Remedy("mend-config", text, (edit, *after), restart_required=not at_once, durable=False)
-
-
-def _make_config_effective(values: Values) -> Remedy:
-    remedy = replace(_mend_config(values), id="make-config-effective")
-    hosts_toml = own_hosts_toml(values)
-    if hosts_toml and values.holds("file", "path") and values.raw("file", "path", "").endswith(".crt"):
-        return replace(remedy, commands=(name_authority(values, hosts_toml, values.raw("file", "path", "")),))
-    if remedy.restart_required and not is_rancher(values):
-        file = values.raw("config_file", "path", "/etc/containerd/config.toml")
-        edit = Command(f"${{EDITOR:-vi}} {quote(file)}", "node", ("root", "config_path as told above"))
-        return replace(remedy, commands=(edit, *restart(values)))
-    return remedy
 
 
 def _free_space(values: Values) -> Remedy:
@@ -101,6 +49,11 @@ def _mend_mount(values: Values) -> Remedy:
     commands = (
         Command(f"findmnt --target {path}", "node"),
         Command("dmesg --level=err,warn | tail -n 50", "node", ("root",)),
+        Command(
+            f'mount --options remount,rw "$(findmnt --noheadings --output target --target {path})"',
+            "node",
+            ("root", "the disk was checked, or replaced"),
+        ),
     )
     return Remedy("mend-mount", text, commands)
 
@@ -126,11 +79,12 @@ def _restore_runtime(values: Values) -> Remedy:
     text = joined(
         "The container runtime does not answer on its socket: see why its unit is down or hangs, and mend that. An error in its configuration",
         "keeps its CRI plugin from starting, for instance certs.d together with the old mirrors settings. The image is not at fault.",
-        "Restart it only once its log says why it stopped.",
+        "Start it again once its log says why it stopped.",
     )
     commands = (
         Command(f"systemctl status {quote(unit)}", "node"),
         Command(f"journalctl --unit {quote(unit)} --since=-30min", "node", ("root",)),
+        Command(f"systemctl start {quote(unit)}", "node", ("root", "what its log tells is mended")),
         Command("crictl version", "node", ("root",)),
     )
     return Remedy("restore-runtime", text, commands)
@@ -158,8 +112,6 @@ def _provide_sandbox_image(values: Values) -> Remedy:
 
 
 BUILDERS: dict[str, Builder] = {
-    "mend-config": _mend_config,
-    "make-config-effective": _make_config_effective,
     "free-space": _free_space,
     "mend-mount": _mend_mount,
     "remove-damaged-image": _remove_damaged_image,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from pullwhy.diagnose.prescription import (
     NO_RESTART,
     SOURCE_FIRST,
@@ -20,6 +22,7 @@ from pullwhy.diagnose.prescription import (
     restart,
     restart_note,
     runtime_unit,
+    set_root,
 )
 
 
@@ -83,7 +86,7 @@ def _declare_http(values: Values) -> Remedy:
             text,
             (
                 _write_http(f"/etc/containerd/certs.d/{host}", host),
-                Command("${EDITOR:-vi} /etc/containerd/config.toml", "node", ("root", "config_path as above")),
+                set_root(values),
                 *restart(values),
             ),
             restart_required=True,
@@ -99,14 +102,20 @@ def _declare_http(values: Values) -> Remedy:
     return Remedy("declare-scheme", text, (_write_http(directory, host),), durable=False)
 
 
+def _http(host: str) -> str:
+    """Return the URL that speaks HTTP where the runtime asked so far: a host without a port was asked at that of HTTPS."""
+    return f"http://{host}" if urlsplit(f"//{host}").port else f"http://{host}:443"
+
+
 def _change_to_http(hosts_toml: str, host: str) -> Command:
     """Return the change of a hosts.toml that is there: the scheme where it names the host, else a server of its own."""
     file = quote(hosts_toml)
-    by_hand = quote(f"name http://{host} in {hosts_toml} by hand")
-    first = f'1i server = "http://{host}"'
+    by_hand = quote(f"name {_http(host)} in {hosts_toml} by hand")
+    first = f'1i server = "{_http(host)}"'
+    named = rf"s#https://{host.replace('.', '[.]')}\([^A-Za-z0-9.:-]\|$\)#{_http(host)}\1#g"
     run = (
         f"if grep --quiet {quote(f'https://{host}')} {file}; then "
-        f"sed --in-place {quote(f's|https://{host}|http://{host}|g')} {file}; "
+        f"sed --in-place {quote(named)} {file}; "
         f"elif grep --quiet '^ *server *=' {file}; then echo {by_hand}; "
         f"else sed --in-place {quote(first)} {file}; fi"
     )
@@ -114,7 +123,7 @@ def _change_to_http(hosts_toml: str, host: str) -> Command:
 
 
 def _write_http(directory: str, host: str) -> Command:
-    line = quote(f'server = "http://{host}"')
+    line = quote(f'server = "{_http(host)}"')
     file = quote(f"{directory}/hosts.toml")
     return Command(
         f"install -d -m 0755 {quote(directory)} && {{ test -s {file} || printf '%s\\n' {line} > {file}; }}",

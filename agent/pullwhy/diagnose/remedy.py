@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from pullwhy.diagnose import (
     remedies_access,
+    remedies_config,
     remedies_image,
     remedies_network,
     remedies_node,
@@ -25,6 +26,7 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
     | remedies_network.BUILDERS
     | remedies_tls.BUILDERS
     | remedies_scheme.BUILDERS
+    | remedies_config.BUILDERS
     | remedies_node.BUILDERS
 )
 """Every remedy by its id."""

@@ -26,7 +26,7 @@ from pullwhy.runtime.process import RuntimeProcess, find_process
 from pullwhy.runtime.processes import Processes, UnreadableProcess
 from pullwhy.runtime.providers import providers
 from pullwhy.runtime.resolver import RESOLV_CONF, ResolverView, read_resolver
-from pullwhy.runtime.storage import Place, check
+from pullwhy.runtime.storage import CONTENT_STORE, Place, check
 from pullwhy.runtime.trust import TrustStore, read_trust
 from pullwhy.runtime.versions import Version, parse_version
 from pullwhy.trace import StageResult
@@ -102,7 +102,8 @@ async def survey(sources: Sources, client: CRIClient | None = None) -> NodeSight
     view = replace(view, results=(*answers.results, *found.results))
     places = [Place(path, "images") for path in answers.mountpoints]
     if view.config is not None:
-        places.append(Place(view.config.root, "content store"))
+        content = f"{view.config.root.rstrip('/')}/{CONTENT_STORE}"  # it may be a mount of its own
+        places.append(Place(content if fs.kind(content) == "dir" else view.config.root, "content store"))
     mountinfo = _mountinfo(found.process, processes)
     version = kubelet_version(sources.host_root, sources.proc, kubelet)
     storage = check(places, fs, mountinfo)

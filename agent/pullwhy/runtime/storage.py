@@ -15,6 +15,8 @@ from pullwhy.trace import StageResult, StorageFacts
 NO_BYTES: Final = 1 << 20
 """Fewer free bytes are as good as none: not even a small image's blobs and metadata fit. What the image at hand needs is
 known only after its manifest, and weighed then."""
+CONTENT_STORE: Final = "io.containerd.content.v1.content"
+"""Where containerd keeps blobs, below its root (1.6 to 2.3: plugins/content/local)."""
 NO_INODES: Final = 16
 """Fewer free inodes are as good as none: unpacking makes one for every file."""
 
@@ -65,7 +67,7 @@ def check(places: Iterable[Place], fs: HostFS, mountinfo: str | None = None) -> 
     statvfs would call everything read-only. Without it statvfs is believed only where the root is not such a mount.
     """
     results: list[StageResult] = []
-    devices: set[int] = set()
+    seen: set[tuple[int, bool]] = set()
     for place in places:
         try:
             found = space(place.path, fs)
@@ -74,12 +76,12 @@ def check(places: Iterable[Place], fs: HostFS, mountinfo: str | None = None) -> 
             detail = f"its free space is not known here: {error.why}"
             results.append(StageResult(Stage.STORAGE, place.path, Outcome.SKIPPED, detail=detail))
             continue
-        if device in devices:
-            continue
-        devices.add(device)
         read_only = (
             found.read_only and str(fs.root) == "/" if mountinfo is None else mounted_read_only(place.path, mountinfo)
         )
+        if (device, read_only) in seen:  # of one filesystem, one mount may be read-only and another not
+            continue
+        seen.add((device, read_only))
         facts = StorageFacts(
             place.path,
             place.purpose,

@@ -88,6 +88,11 @@ class Runtime:
             request.auth.username, request.auth.password = credential.username, credential.password
         return str(self._call("ImageService", "PullImage", request, seconds=None).image_ref)
 
+    def remove_image(self, image: str) -> None:
+        """Remove the image with all its names from the store, as crictl rmi does; raises CriError."""
+        spec = self._message("ImageSpec", image=image)
+        self._call("ImageService", "RemoveImage", self._message("RemoveImageRequest", image=spec))
+
     def create_container(self, sandbox: str, pod: Pod, name: str, image: str) -> None:
         """Create a container of the pod, without starting it; raises CriError."""
         config = self._message(
