@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pullwhy.diagnose.document import finding_id
 from pullwhy.gotext import quote
 from pullwhy.model import CauseId, Confidence, Finding, State
 from pullwhy.node.scan import Scan
@@ -132,3 +133,28 @@ def test_recorded_sandbox_and_lost_runtime() -> None:
     causes = {(found.diagnosis.cause, found.diagnosis.via) for found in scan.findings("")}
     assert (CauseId.TAG_NOT_FOUND, "SandboxImage") in causes
     assert (CauseId.RUNTIME_UNAVAILABLE, None) in causes
+
+
+PROVIDER = (
+    f"{HEADER}plugin.go:440] Failed getting credential from external registry credential provider: error execing "
+    "credential provider plugin p for image r.example/web: exit status 1: no identity"
+)
+DENIED = (
+    'failed to pull and unpack image "r.example/web:1": failed to resolve reference "r.example/web:1": failed to authorize: '
+    "failed to fetch anonymous token: unexpected status: 401 Unauthorized"
+)
+
+
+def test_a_provider_that_the_kubelet_told_of_is_the_cause_and_the_findings_id_is_of_it() -> None:
+    [found] = findings([PROVIDER, sync("ErrImagePull", DENIED)])
+    assert (found.diagnosis.cause, found.diagnosis.confidence) == (
+        CauseId.CREDENTIAL_PROVIDER_FAILED,
+        Confidence.LIKELY,
+    )
+    assert found.id == finding_id("node-a", "r.example/web:1", CauseId.CREDENTIAL_PROVIDER_FAILED)
+    assert "no identity" in found.diagnosis.summary
+
+
+def test_a_provider_for_another_image_changes_nothing() -> None:
+    [found] = findings([PROVIDER.replace("r.example/web", "r.example/db"), sync("ErrImagePull", DENIED)])
+    assert found.diagnosis.cause is CauseId.CREDENTIALS_MISSING

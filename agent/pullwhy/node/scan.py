@@ -11,6 +11,7 @@ from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.classify import classify_failure
 from pullwhy.diagnose.document import finding_id
 from pullwhy.diagnose.judge import judge
+from pullwhy.diagnose.rules_access import provider_failure
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import (
     CauseId,
@@ -113,7 +114,7 @@ class Scan:
             if len(self._members) >= MAX_CONTAINERS:
                 return
             member = self._members[place, failure.image] = _Member(failure.image)
-        member.take(failure, self._hypothesis(failure))
+        member.take(failure, _with_hints(failure, self._hypothesis(failure)))
 
     def _hypothesis(self, failure: PullFailure) -> Hypothesis:
         key = (failure.reason, failure.message)
@@ -180,6 +181,14 @@ class Scan:
             pods=tuple(_pod(story) for story in stories if story.last.pod is not None),
             kubelet=KubeletState(latest.attempts, failure.message, latest.backoff.seconds, latest.backoff.next_try_at),
         )
+
+
+def _with_hints(failure: PullFailure, told: Hypothesis) -> Hypothesis:
+    """Take a refusal for the failure of the exec provider that the kubelet told of just before, as the judge does."""
+    refused = told.cause in {CauseId.CREDENTIALS_MISSING, CauseId.ACCESS_DENIED_OR_NOT_FOUND}
+    if not refused or provider_failure(Case(now=failure.when, failure=failure, hypothesis=told)) is None:
+        return told
+    return replace(told, cause=CauseId.CREDENTIAL_PROVIDER_FAILED)
 
 
 def _by_text(diagnosis: Diagnosis) -> Diagnosis:
