@@ -49,7 +49,9 @@ class WatchSettings:
     lookback_seconds: Seconds = 600.0
     """How far a first start looks back in the journal."""
     hang_seconds: Seconds = 300.0
-    """A pull without an end and without progress for so long is a failure."""
+    """A pull without an end and without progress for so long is a failure: the runtime wrote no content and began no layer."""
+    hang_unseen_seconds: Seconds = 1800.0
+    """The same where the runtime's store cannot be read, so that nothing shows progress."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,3 +92,9 @@ def test_configuration_to_write_keeps_its_lines() -> None:
     remedy = DOCUMENT["remedy"] | {"text": 'Write:\nconfigs:\n  "registry.example":\n    tls:\nand restart.'}
     text = explain(DOCUMENT | {"remedy": remedy})
     assert '    configs:\n      "registry.example":\n        tls:\n' in text
+
+
+def test_a_factor_is_told_with_its_meaning_and_an_unknown_one_by_its_name() -> None:
+    text = " ".join(explain({**DOCUMENT, "factors": ["RefLocked", "New\x1bFactor"]}, 200).split())
+    assert "beside RefLocked: another pull of the same content holds its lock" in text
+    assert "beside New\\x1bFactor" in text

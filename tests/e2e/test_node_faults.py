@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from subprocess import DEVNULL
 from typing import Any
 
@@ -82,10 +83,14 @@ def test_a_runtime_that_is_down(world: World) -> None:
     assert found["confidence"] == "Proved", context(found)
 
 
-def test_a_pull_that_hangs_without_a_line(world: World) -> None:
-    node = world.node("hung", watch={"hang_seconds": 3})
+def test_a_pull_that_hangs_without_a_line_and_holds_up_the_node(world: World) -> None:
+    serial = replace(FAST, serial=True)
+    node = world.node("hung", watch={"hang_seconds": 3}, kubelet=serial)
     image = world.servers.faulty_for(node).set("hung", "manifest-hang")
     node.kubelet.add_pod("pod", image)
+    world.wait("the pull", lambda: image in node.containerd.log(), log=node.name)
+    for name in ("waits-a", "waits-b"):
+        node.kubelet.add_pod(name, f"{world.servers.walled.host}/shop/{name}:none")
 
     def hung() -> list[dict[str, Any]]:
         return [found for found in world.findings("--node", node.name) if found["trace"]]
@@ -95,6 +100,11 @@ def test_a_pull_that_hangs_without_a_line(world: World) -> None:
 
     assert told(found) == ("PullStalled", "Manifest", None), context(found)
     assert found["image"] == image
+    assert "SerialPullsBlocked" in found["factors"], context(found)
+    waiting = next(fact["fact"] for fact in found["evidence"] if "no container yet" in fact["fact"])
+    assert waiting.startswith("3 pods"), waiting
+    assert all(name in waiting for name in ("waits-a", "waits-b"))
+    assert [one["cause"] for one in world.findings("--node", node.name)] == ["PullStalled"]
 
 
 def test_a_sandbox_image_that_cannot_be_pulled(world: World) -> None:

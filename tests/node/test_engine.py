@@ -2,6 +2,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from pullwhy.node.engine import IDLE, Engine, Parts
 from pullwhy.node.findings import Identity
 from pullwhy.node.incidents import Sight
 from pullwhy.node.metrics import Metrics
+from pullwhy.node.remarks import Remarks
 from pullwhy.node.state import Kept
 from pullwhy.watch.lines import LogLine
 
@@ -30,6 +32,7 @@ class Bench:
         self.investigator = FakeInvestigator(self.clock, seconds)
         self.told: list[Finding] = []
         self.metrics = Metrics()
+        self.remarks = Remarks()
         parts = Parts(
             observer=self.observer,
             investigator=self.investigator,
@@ -37,6 +40,7 @@ class Bench:
             clock=self.clock,
             metrics=self.metrics,
             chance=random.Random(1),
+            remarks=self.remarks,
             hang_after=timedelta(seconds=300),
         )
         self.engine = Engine(Identity("node-a"), parts, kept)
@@ -323,6 +327,7 @@ def test_fifteen_minutes_of_silence_end_a_finding() -> None:
 def test_a_pull_that_hangs_is_told_and_its_end_ends_it() -> None:
     async def scenario(bench: Bench) -> None:
         bench.investigator.cause = CauseId.PULL_STALLED
+        bench.observer.written = at(-60)
         bench.engine.take([runtime_line(0, f'PullImage "{IMAGE}"')])
         bench.clock.move(200)
         await bench.settle()
@@ -335,6 +340,40 @@ def test_a_pull_that_hangs_is_told_and_its_end_ends_it() -> None:
 
     bench = run(scenario)
     assert bench.states()[-1] == ("PullStalled", "Recovered")
+
+
+@pytest.mark.parametrize("serial", [True, False])
+def test_pods_that_wait_while_a_pull_hangs_are_counted_without_findings_of_their_own(serial: bool) -> None:
+    waiting = tuple(pods("a", "b", "c"))
+
+    async def scenario(bench: Bench) -> None:
+        bench.observer.written = at(-60)
+        assert bench.observer.shown
+        bench.observer.shown = replace(bench.observer.shown, starting=(WEB, *waiting))
+        bench.engine.take([runtime_line(0, f'PullImage "{IMAGE}"')])
+        bench.engine.take([sync_error(1, NOT_FOUND, waiting[2], image="registry.example/own:1")])
+        if not serial:
+            bench.engine.take([runtime_line(2, 'PullImage "registry.example/other:1"')])
+        for seconds in (301, 2):
+            bench.clock.move(seconds)
+            await bench.settle()
+
+    bench = run(scenario)
+    queue = bench.remarks.queue
+    assert queue.pods == (WEB, *waiting[:2])
+    assert queue.moves is not serial
+    named = {pod.name for finding in bench.told for pod in finding.pods}
+    assert named == {"c"}
+
+
+def test_the_runtimes_lines_about_hosts_are_kept_for_the_pull_that_was_under_way() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.engine.take([runtime_line(0, f'PullImage "{IMAGE}"')])
+        line = runtime_line(1, "trying next host after status: 503 Service Unavailable")
+        bench.engine.take([replace(line, text=f"{line.text} host=mirror.example")])
+
+    (remark,) = run(scenario).remarks.about(IMAGE, at(2))
+    assert (remark.host, remark.text, remark.is_mirror) == ("mirror.example", "answered 503 Service Unavailable", True)
 
 
 def test_an_investigation_that_breaks_is_our_fault_and_the_text_is_told() -> None:

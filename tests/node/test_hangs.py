@@ -23,9 +23,7 @@ def started(*more: RuntimeEvent) -> Hangs:
     return hangs
 
 
-def told(
-    hangs: Hangs, seconds: float, progress: float | None = None, runtime: float | None = None
-) -> list[PullFailure]:
+def told(hangs: Hangs, seconds: float, progress: float | None = -60, runtime: float | None = None) -> list[PullFailure]:
     return hangs.failures(
         at(seconds), at(progress) if progress is not None else None, at(runtime) if runtime is not None else None
     )
@@ -63,3 +61,23 @@ def test_a_restarted_runtime_has_forgotten_its_pulls() -> None:
     hangs = started()
     assert told(hangs, 400, runtime=100) == []
     assert not hangs.pulls
+
+
+def test_where_progress_cannot_be_seen_it_takes_much_longer_and_is_said() -> None:
+    hangs = started()
+    assert told(hangs, 1799, progress=None) == []
+    (failure,) = told(hangs, 1800, progress=None)
+    assert "whether data flows was not seen" in failure.message
+
+
+def test_it_tells_since_when_nothing_was_written() -> None:
+    (failure,) = told(started(), 500, progress=200)
+    assert "no progress since 08:03:20" in failure.message
+
+
+def test_a_pull_is_alone_until_another_begins() -> None:
+    hangs = started()
+    assert hangs.alone_since(IMAGE)
+    hangs.observe(RuntimeEvent(at(5), "containerd.service", RuntimeEventKind.PULL_STARTED, "registry.example/other:1"))
+    assert not hangs.alone_since(IMAGE)
+    assert not hangs.alone_since("registry.example/unknown:1")

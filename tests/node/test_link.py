@@ -1,8 +1,9 @@
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from node.fakes import WEB, at
+from node.fakes import WEB, at, pods
 
 from pullwhy.model import PodRef
 from pullwhy.node.link import RuntimeLink, as_sight
@@ -33,6 +34,13 @@ def test_the_newest_sandbox_and_container_count() -> None:
 def test_a_container_without_labels_belongs_to_its_sandboxs_pod() -> None:
     sight = as_sight((sandbox("s", at(1)),), (container("app", "s", at(2)),))
     assert sight.containers == {(WEB.uid, "app"): at(2)}
+
+
+def test_a_pod_whose_ready_sandbox_has_no_container_is_starting() -> None:
+    starts, runs, ended = pods("starts", "runs", "ended")
+    over = replace(sandbox("e", at(3), ended), ready=False)
+    sight = as_sight((sandbox("s", at(1), starts), sandbox("r", at(2), runs), over), (container("app", "r", at(4)),))
+    assert sight.starting == (starts,)
 
 
 def test_no_socket_is_no_sight_and_it_is_looked_for_again_later(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
 import asyncio
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pullwhy.node.link import RuntimeLink
@@ -24,3 +26,23 @@ def test_a_changed_configuration_is_read_again_at_the_next_look(tmp_path: Path) 
     assert seen("1") == "own/pause:1"
     assert seen("2") == "own/pause:2"
     assert not observer.cri_answered()
+
+
+def test_progress_is_the_newest_write_to_the_store_and_unknown_where_there_is_none(tmp_path: Path) -> None:
+    config = tmp_path / "etc/containerd/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('version = 2\nroot = "/data"\n')
+    sources = Sources(host_root=tmp_path, proc=tmp_path / "proc")
+    observer = NodeObserver(sources, RuntimeLink(sources))
+    asyncio.run(observer.survey())
+    assert observer.progress() is None
+    store = tmp_path / "data/io.containerd.content.v1.content"
+    snapshots = tmp_path / "data/io.containerd.snapshotter.v1.overlayfs/snapshots"
+    places = [store / "ingest", store / "blobs/sha256", snapshots, store / "ingest/0a1b/data"]
+    for place in (*places[:3], places[3].parent):
+        place.mkdir(parents=True, exist_ok=True)
+    places[3].touch()
+    for newest in places:
+        for place in places:
+            os.utime(place, (1000, 2000 if place == newest else 1000))
+        assert observer.progress() == datetime.fromtimestamp(2000, UTC), newest

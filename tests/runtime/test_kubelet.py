@@ -43,6 +43,27 @@ def test_the_runtimes_endpoint_is_the_kubelets(
     assert found.seen is bool(arguments)
 
 
+@pytest.mark.parametrize(
+    ("config", "arguments", "serial"),
+    [
+        ("kind: KubeletConfiguration\n", (), None),
+        ("serializeImagePulls: true\n", (), True),
+        ("serializeImagePulls: false\nmaxParallelImagePulls: 5\n", (), False),
+        ("maxParallelImagePulls: 5\n", (), False),
+        ("maxParallelImagePulls: 1\n", (), True),
+        ("serializeImagePulls: true\n", ("--serialize-image-pulls=false",), False),
+        ('{"serializeImagePulls": false}', (), False),
+        ('{"maxParallelImagePulls": 4}', (), False),
+        ("", ("--v=2",), True),
+        ("", (), None),
+    ],
+)
+def test_pulls_are_serial_unless_the_kubelet_is_told_otherwise(
+    tree: Tree, config: str, arguments: tuple[str, ...], serial: bool | None
+) -> None:
+    assert kubelet(tree, {"/var/lib/kubelet/config.yaml": config}, *arguments).serial_pulls is serial
+
+
 def test_without_the_kubelets_word_the_first_usual_socket_counts(tree: Tree, tmp_path: Path) -> None:
     fs = tree({"/run/k3s/containerd": None, "/run/crio/crio.sock": "no socket"})
     assert detect_endpoint(fs, Kubelet()) == ""

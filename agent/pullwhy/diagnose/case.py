@@ -8,7 +8,7 @@ from typing import Final
 
 from pullwhy.access import PullRecord
 from pullwhy.image import ImageReference
-from pullwhy.model import Hypothesis, PullFailure, Reproduction
+from pullwhy.model import CauseId, Hypothesis, PodRef, PullFailure, Reproduction
 from pullwhy.trace import Trace
 
 MESSAGE: Final = "message"
@@ -35,10 +35,42 @@ class NodeView:
     platform: str = ""
     """`os/architecture[/variant]`."""
     kubelet_version: str = ""
+    serial_pulls: bool | None = None
+    """Whether the kubelet pulls one image after the other (serializeImagePulls); None where its settings were not seen."""
+    conntrack: tuple[int, int] | None = None
+    """Entries of the connection tracking table, and how many it may have; None where there is none, or it was not seen."""
+    local_ports: tuple[int, int] | None = None
+    """First and last local port for outgoing connections."""
     runtime_answers: bool | None = None
     """Whether CRI Version was answered; None where it was not asked."""
     unseen: str = ""
     """What of the runtime's effective configuration a walk had to do without, and why, as a clause; empty where nothing that matters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeRemark:
+    """One line of the runtime's own log about a pull of this image: which host did not serve, or what it could not read."""
+
+    when: datetime
+    unit: str
+    """The unit or the file that it was read from."""
+    text: str
+    """Redacted."""
+    host: str = ""
+    """Host and port; empty where the line is about no host."""
+    cause: CauseId | None = None
+    """What the text says by itself."""
+    is_mirror: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """What waits on this node while a pull hangs."""
+
+    pods: tuple[PodRef, ...] = ()
+    """Pods with a sandbox and no container yet, that of the pull itself among them."""
+    moves: bool = True
+    """Whether the runtime began other pulls since: one after the other, they would wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +95,8 @@ class Case:
     node: NodeView = NodeView()
     later_success: bool = False
     """The runtime itself pulled the image after this failure."""
+    remarks: tuple[RuntimeRemark, ...] = ()
+    """What the runtime's own log says of the hosts that it tried for this image, oldest first."""
+    queue: Queue = Queue()
+    lines_lost: bool = False
+    """Journald dropped lines of kubelet or runtime about that time."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pullwhy.diagnose.case import MESSAGE, Case
-from pullwhy.diagnose.causes import ACCESS
+from pullwhy.diagnose.causes import ACCESS, CATALOGUE
 from pullwhy.diagnose.reading import Reading
 from pullwhy.diagnose.rules_access import access_evidence
 from pullwhy.diagnose.rules_local import configs, storage_arguments
 from pullwhy.diagnose.verdict import Verdict, status_text
-from pullwhy.model import Evidence, Outcome, Stage
+from pullwhy.model import Evidence, Factor, Outcome, Stage
 from pullwhy.redact import redact
 from pullwhy.trace import AuthResult, CertificateFacts, ConnectAttempt, NameserverAnswer, StageResult
 
@@ -26,13 +26,18 @@ _LISTED = 8
 """Nameservers, addresses and certificates shown of each."""
 
 
-def evidence(case: Case, found: Verdict, reading: Reading, notes: Iterable[str]) -> tuple[Evidence, ...]:
-    """Return the facts for the diagnosis `found`, the nearest first, at most `MAX_FACTS`."""
+def evidence(
+    case: Case, found: Verdict, reading: Reading, notes: Iterable[str], held: tuple[Factor, ...] = ()
+) -> tuple[Evidence, ...]:
+    """Return the facts for the diagnosis `found` and the factors that it `held`, the nearest first, at most `MAX_FACTS`."""
     facts = [
         *_told(case),
         *_asked_as(case, found),
         *access_evidence(case, found),
         *(_of_result(found.result) if found.result is not None else ()),
+        *_remarks(case),
+        *_waiting(case),
+        *_limits(case, held),
         *_of_symptom(reading),
         *_of_others(found, reading),
         *_local(case, found),
@@ -174,6 +179,38 @@ def _content(result: StageResult) -> list[str]:
         where = f" at {result.blob.host}" if result.blob.host else ""
         lines.append(f"{result.blob.digest}{where}: {result.blob.result.value}")
     return lines
+
+
+def _remarks(case: Case) -> Iterator[Evidence]:
+    """Tell what the runtime itself logged of each host that it tried, and of its configuration."""
+    for remark in case.remarks:
+        stage = CATALOGUE[remark.cause].stage if remark.cause is not None else Stage.RUNTIME
+        who = f"{remark.host}{' (a mirror)' if remark.is_mirror else ''}: " if remark.host else ""
+        runtime = case.node.runtime or "the runtime"
+        yield Evidence(stage, f"{runtime}'s log at {remark.when:%H:%M:%S}: {who}{remark.text}", remark.unit)
+
+
+def _waiting(case: Case) -> Iterator[Evidence]:
+    pods = case.queue.pods
+    if len(pods) < 2:  # noqa: PLR2004 - one is the pull's own
+        return
+    names = ", ".join(f"{pod.namespace}/{pod.name}" for pod in pods[:_LISTED])
+    more = f" and {len(pods) - _LISTED} more" if len(pods) > _LISTED else ""
+    fact = f"{len(pods)} pods have a sandbox and no container yet, that of this pull among them: {names}{more}"
+    yield Evidence(Stage.KUBELET, fact, "cri")
+    if case.node.serial_pulls:
+        fact = "the kubelet's settings have it pull one image at a time (serializeImagePulls)"
+        yield Evidence(Stage.KUBELET, fact, "kubelet configuration")
+
+
+def _limits(case: Case, held: tuple[Factor, ...]) -> Iterator[Evidence]:
+    table, ports = case.node.conntrack, case.node.local_ports
+    if Factor.CONNTRACK_FULL in held and table is not None:
+        fact = f"{table[0]} connections are tracked, of {table[1]} that may be"
+        yield Evidence(Stage.CONNECT, fact, "/proc/sys/net/netfilter/nf_conntrack_count")
+    if Factor.PORTS_EXHAUSTED in held and ports is not None:
+        fact = f"local ports go from {ports[0]} to {ports[1]}: {ports[1] - ports[0] + 1} connections to one address and port"
+        yield Evidence(Stage.CONNECT, fact, "/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def _of_symptom(reading: Reading) -> Iterator[Evidence]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pullwhy.diagnose.factor_texts import SENTENCES
 from pullwhy.text import printable
 
 DEFAULT_WIDTH = 100
@@ -100,12 +101,18 @@ def _heading(page: _Page, document: Mapping[str, Any]) -> None:
         ("seen", _seen(document)),
         ("state", _state(document)),
         ("scope", _scope(_mapping(document, "scope"))),
-        ("beside", ", ".join(printable(str(factor), 80) for factor in _list(document, "factors"))),
+        *(("beside", _factor(str(factor))) for factor in _list(document, "factors")),
         ("finding", _of(document, "id")),
     )
     for name, value in rows:
         if value:
             page.paragraph(f"{name:<11} {value}", "  ", " " * 14)
+
+
+def _factor(name: str) -> str:
+    """Return a factor with what it means; one of a newer release by its name alone."""
+    meaning = next((text for factor, text in SENTENCES.items() if factor == name), "")
+    return f"{name}: {meaning}" if meaning else printable(name, 80)
 
 
 def _seen(document: Mapping[str, Any]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.reading import ORDER, Reading
 from pullwhy.diagnose.rules_access import policy_defaults_to_always
-from pullwhy.diagnose.verdict import Verdict
+from pullwhy.diagnose.verdict import Verdict, host_of
 from pullwhy.model import CauseId, Factor, Outcome, Reason, Stage
 from pullwhy.trace import ConnectResult, DNSFacts, DNSResult, StageResult
 
@@ -22,6 +23,22 @@ _REGISTRY_SIDE = frozenset(range(ORDER[Stage.PROXY], ORDER[Stage.BLOB] + 1))
 
 _REF_LOCKED = " locked: unavailable"
 """containerd: another pull holds the ingest of the same content."""
+
+_ABSENCES = frozenset({CauseId.TAG_NOT_FOUND, CauseId.DIGEST_NOT_FOUND, CauseId.REPOSITORY_NOT_FOUND})
+_DROPPED = frozenset(
+    {
+        CauseId.CONNECTION_TIMED_OUT,
+        CauseId.NETWORK_UNREACHABLE,
+        CauseId.DNS_SERVER_FAILURE,
+        CauseId.TLS_HANDSHAKE_TIMED_OUT,
+        CauseId.PULL_STALLED,
+        CauseId.PROXY_FAILED,
+    }
+)
+"""What a full table looks like: packets vanish, or sending them is forbidden (EPERM)."""
+_NO_PORT = "cannot assign requested address"
+_NO_PORT_TEXT = re.compile(rf"dial tcp [0-9.]{{7,15}}:\d{{1,5}}: connect: {_NO_PORT}")
+"""Go's word for it (net: OpError) with an IPv4 address."""
 
 
 def _results(case: Case) -> tuple[StageResult, ...]:
@@ -92,12 +109,53 @@ def nearly_full(result: StageResult) -> bool:
     return bytes_low or inodes_low or result.outcome is Outcome.FAILED
 
 
-def _mirror_skipped(_case: Case, _found: Verdict, reading: Reading) -> bool:
-    return bool(reading.skipped_mirrors)
+def _mirror_skipped(case: Case, found: Verdict, reading: Reading) -> bool:
+    """Whether a mirror failed beside what decided, in the walk or in the runtime's own log; that it lacks the image is no failure."""
+    if found.cause is CauseId.MIRROR_FAILED:
+        return False
+    decided = host_of(found.result) if found.result is not None else ""
+    told = (each for each in case.remarks if each.is_mirror and each.host not in {"", decided})
+    return bool(reading.skipped_mirrors) or any(each.cause not in _ABSENCES for each in told)
 
 
 def _ref_locked(case: Case, _found: Verdict, _reading: Reading) -> bool:
-    return case.failure is not None and _REF_LOCKED in case.failure.message
+    return any(_REF_LOCKED in text for text in _texts(case))
+
+
+def _serial_pulls_blocked(case: Case, found: Verdict, _reading: Reading) -> bool:
+    """Whether other pods wait behind a pull that hangs: the kubelet pulls one by one, and the runtime began no other pull since."""
+    hangs = case.failure is not None and case.failure.reason is Reason.PULL_HANGS
+    serial = case.node.serial_pulls is not False and not case.queue.moves
+    return hangs and serial and found.cause is not CauseId.TRANSIENT and len(case.queue.pods) > 1  # its own is one
+
+
+def _conntrack_full(case: Case, found: Verdict, _reading: Reading) -> bool:
+    return found.cause in _DROPPED and full(case.node.conntrack)
+
+
+def full(table: tuple[int, int] | None) -> bool:
+    """Whether a connection tracking table has no room for another connection."""
+    return table is not None and table[0] >= table[1]
+
+
+def _ports_exhausted(case: Case, _found: Verdict, _reading: Reading) -> bool:
+    """Whether connect(2) found no local port (EADDRNOTAVAIL); of IPv6 the same may mean that there is no address at all."""
+    attempts = [attempt for result in _results(case) for attempt in result.connect]
+    seen = any(":" not in each.address and _NO_PORT in each.detail.lower() for each in attempts)
+    return seen or any(_NO_PORT_TEXT.search(text) for text in _texts(case))
+
+
+def _texts(case: Case) -> list[str]:
+    texts = [remark.text for remark in case.remarks]
+    if case.failure is not None:
+        texts.append(case.failure.message)
+    if case.reproduction is not None:
+        texts.append(case.reproduction.message)
+    return texts
+
+
+def _journal_suppressed(case: Case, found: Verdict, _reading: Reading) -> bool:
+    return case.lines_lost and found.cause is CauseId.UNDETERMINED
 
 
 TESTS: tuple[tuple[Factor, Callable[[Case, Verdict, Reading], bool]], ...] = (
@@ -111,7 +169,11 @@ TESTS: tuple[tuple[Factor, Callable[[Case, Verdict, Reading], bool]], ...] = (
     (Factor.CLOCK_SKEW, _clock_skew),
     (Factor.DISK_NEARLY_FULL, _disk_nearly_full),
     (Factor.MIRROR_SKIPPED, _mirror_skipped),
+    (Factor.SERIAL_PULLS_BLOCKED, _serial_pulls_blocked),
     (Factor.REF_LOCKED, _ref_locked),
+    (Factor.CONNTRACK_FULL, _conntrack_full),
+    (Factor.PORTS_EXHAUSTED, _ports_exhausted),
+    (Factor.JOURNAL_SUPPRESSED, _journal_suppressed),
 )
 
 

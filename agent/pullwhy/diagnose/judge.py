@@ -18,6 +18,13 @@ from pullwhy.model import Answer, CauseId, Diagnosis, Factor, RemedyRef, Retryab
 
 _PROVIDED = frozenset({CauseId.CREDENTIALS_MISSING, CauseId.CREDENTIALS_REJECTED})
 
+_HINTS: dict[Factor, str] = {
+    Factor.SERIAL_PULLS_BLOCKED: "; every other pull of this node waits behind it",
+    Factor.CONNTRACK_FULL: "; this node's connection tracking table is full",
+    Factor.PORTS_EXHAUSTED: "; this node has no local port left",
+}
+"""What changes the meaning of a summary."""
+
 
 def judge(case: Case) -> Diagnosis:
     """Return the diagnosis of `case`; total and deterministic, it raises nothing."""
@@ -32,10 +39,10 @@ def judge(case: Case) -> Diagnosis:
         stage=found.stage,
         confidence=decision.confidence,
         retryable=_retryable(case, found, values),
-        summary=summarise(cause.summary, values),
+        summary=summarise(cause.summary, values) + "".join(_HINTS.get(factor, "") for factor in held),
         remedy=RemedyRef(_remedy(found, values), values | _factor_values(held)),
         via=found.via,
-        evidence=evidence(case, found, reading, _notes(decision)),
+        evidence=evidence(case, found, reading, _notes(decision), held),
         factors=held,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pullwhy.diagnose.case import Case
-from pullwhy.diagnose.rules_local import config_explains, policy_rejects
+from pullwhy.diagnose.rules_local import config_explains, config_told, policy_rejects
 from pullwhy.diagnose.rules_registry import (
     access_refused,
     blob_fails,
@@ -179,7 +179,7 @@ def _ordinary_absence(endpoint: EndpointReading) -> bool:
 def _explained(case: Case, reading: Reading) -> Reading:
     if reading.verdict is None:
         return reading
-    behind = config_explains(case, reading.verdict)
+    behind = config_explains(case, reading.verdict) or config_told(case, reading.verdict.cause)
     if behind is None:
         return reading
     return Reading(

@@ -150,6 +150,20 @@ def config_explains(case: Case, symptom: Verdict) -> Verdict | None:
     return None
 
 
+def config_told(case: Case, symptom: CauseId) -> Verdict | None:
+    """Read the runtime's own word that it could not read a hosts.toml during this pull, which went to the default host then.
+
+    containerd 1.6 to 2.3 logs that and goes on (core/remotes/docker/config/hosts.go); it names neither file nor registry.
+    """
+    cause = CauseId.RUNTIME_CONFIG_INVALID
+    told = [remark for remark in case.remarks if remark.cause is cause]
+    if not told or symptom not in CATALOGUE[cause].explains:
+        return None
+    file = case.node.hosts_toml
+    arguments = {"where": file, "file": file, "config_why": told[-1].text, "config_hint": f": {told[-1].text}"}
+    return Verdict(cause, Stage.CONFIG, arguments=arguments)
+
+
 def _only_certificates(facts: ConfigFacts) -> bool:
     """Whether what is lost could not have changed which hosts are asked."""
     path = PurePosixPath(facts.file)

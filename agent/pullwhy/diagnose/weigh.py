@@ -18,6 +18,7 @@ from pullwhy.diagnose.reading import ORDER, Reading
 from pullwhy.diagnose.rules_access import provider_failure, provider_verdict, verification_denied
 from pullwhy.diagnose.rules_local import (
     config_decides,
+    config_told,
     invalid_reference,
     kubelet_limiter,
     never_pull,
@@ -232,6 +233,9 @@ def _text_stands(case: Case, told: Hypothesis | None, reading: Reading) -> Decis
         return None
     if reading.passed and not _beyond(case, told, reading):
         return None
+    unread = config_told(case, told.cause)
+    if unread is not None:
+        return Decision(unread, Confidence.LIKELY, (f"the text tells of {told.cause.value}, which this explains",))
     verdict = _as_told(told)
     if told.cause is CauseId.LOCAL_STORE_CORRUPT and Stage.BLOB in reading.looked:
         return Decision(verdict, Confidence.PROVED, ("the registry's own content was read without a fault",))
@@ -239,8 +243,9 @@ def _text_stands(case: Case, told: Hypothesis | None, reading: Reading) -> Decis
     factors = (Factor.CREDENTIALS_SHADOW_PUBLIC_IMAGE,) if shadowed else ()
     if reproduced(case, told.cause):
         return Decision(verdict, Confidence.PROVED, factors=factors)
-    hangs = case.failure is not None and case.failure.reason is Reason.PULL_HANGS and reading.passed
-    factors = (*factors, Factor.RUNTIME_DIFFERS) if hangs else factors
+    hangs = case.failure is not None and case.failure.reason is Reason.PULL_HANGS
+    flows = told.cause is CauseId.PULL_STALLED and (hangs or Stage.BLOB in reading.looked)
+    factors = (*factors, Factor.RUNTIME_DIFFERS) if flows and reading.passed else factors
     note = "this rests on the text alone" + (f": {reading.missing}" if reading.missing else "")
     return Decision(verdict, Confidence.LIKELY, (note,), factors)
 

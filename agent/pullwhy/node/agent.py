@@ -30,6 +30,7 @@ from pullwhy.node.metrics import CONTENT_TYPE, Metrics
 from pullwhy.node.observer import NodeObserver
 from pullwhy.node.outbox import InUse, Outbox
 from pullwhy.node.plan import Sources
+from pullwhy.node.remarks import Remarks
 from pullwhy.node.reporter import NodeStatus, Reporter
 from pullwhy.node.reproduce import Policy, Reproducer
 from pullwhy.node.state import load
@@ -146,7 +147,7 @@ class Agent:
 
     def _parts(self) -> Parts:
         settings = self._settings
-        client = self._link.client()
+        client, remarks = self._link.client(), Remarks()
         investigator = Investigator(
             self._sources,
             self._walker,
@@ -154,6 +155,7 @@ class Agent:
             client=self._link.client,
             reproducer=Reproducer(client, self._clock) if client else None,
             policy=Policy(settings.reproduce),
+            remarks=remarks,
         )
         return Parts(
             observer=self._observer,
@@ -163,7 +165,9 @@ class Agent:
             metrics=self.metrics,
             chance=random.Random(),  # noqa: S311 - spreads load, hides nothing
             walks=settings.walks,
+            remarks=remarks,
             hang_after=timedelta(seconds=settings.watch.hang_seconds),
+            hang_after_blind=timedelta(seconds=settings.watch.hang_unseen_seconds),
         )
 
     def _make_reporter(self, collector: str) -> Reporter | None:

@@ -8,7 +8,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -20,6 +20,7 @@ from pullwhy.node.incidents import BLIND_GRACE, GRACE, Closed, Incident, Sight, 
 from pullwhy.node.investigate import topic
 from pullwhy.node.investigations import Investigates, Investigations
 from pullwhy.node.metrics import Metrics
+from pullwhy.node.remarks import Remarks, queue_behind
 from pullwhy.node.schedule import Schedule
 from pullwhy.node.state import Kept
 from pullwhy.watch.cursor import Positions
@@ -76,7 +77,10 @@ class Parts:
     metrics: Metrics
     chance: random.Random
     walks: int = 2
+    remarks: Remarks = field(default_factory=Remarks)
+    """Filled here with what the runtime's log tells beside failures."""
     hang_after: timedelta = timedelta(seconds=300)
+    hang_after_blind: timedelta = timedelta(seconds=1800)
 
 
 class Engine:
@@ -88,12 +92,12 @@ class Engine:
         """Of the sources: moved by them once their lines are taken."""
         self._recogniser = Recogniser()
         self._tracker = Tracker(topic, kept.incidents)
-        self._hangs = Hangs(parts.hang_after, {pull.image: pull for pull in kept.pulls})
+        under_way = {pull.image: pull for pull in kept.pulls}
+        self._hangs = Hangs(parts.hang_after, parts.hang_after_blind, under_way)
+        parts.remarks.lines_lost = self._suppressed_lately
         self._schedule = Schedule(parts.chance, {(each.image, each.topic): each for each in kept.walked})
         self._ledger = Ledger.restore(identity, kept.records)
-        self._investigations = Investigations(
-            parts.investigator, self._publish, parts.metrics, walks=parts.walks, suppressed=self._suppressed_lately
-        )
+        self._investigations = Investigations(parts.investigator, self._publish, parts.metrics, walks=parts.walks)
         self._closing: tuple[Incident, ...] = ()
         self._told: set[Subject] = set()
         """What was told from its text alone, see `_only_tell`."""
@@ -206,6 +210,7 @@ class Engine:
 
     def _event(self, event: RuntimeEvent) -> None:
         self._hangs.observe(event)
+        self._parts.remarks.observe(event, self._hangs.images)
         if event.succeeded:
             self._close(self._tracker.pulled(event.image, event.when, alone=not self._cri_answers))
             if any(each.image == event.image for each in self._tracker.incidents):
@@ -241,6 +246,7 @@ class Engine:
         self._cri_answers = sight is not None
         grace = GRACE if self._parts.observer.cri_answered() else BLIND_GRACE
         self._close(self._tracker.reconcile(sight, self._parts.clock(), grace))
+        self._parts.remarks.queue = queue_behind(self._hangs, self._tracker.incidents, sight)
         self._say_waiting(grace)
 
     def _say_waiting(self, grace: timedelta) -> None:

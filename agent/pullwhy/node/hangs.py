@@ -29,7 +29,12 @@ class Hangs:
     """Remembers which pulls are under way; pure."""
 
     threshold: timedelta
+    """A pull without progress for so long hangs."""
+    blind: timedelta = timedelta(minutes=30)
+    """A pull without an end for so long hangs, where nothing shows whether it makes progress."""
     pulls: dict[str, Pull] = field(default_factory=dict)
+    _newest: datetime | None = None
+    """When the latest pull began."""
 
     def observe(self, event: RuntimeEvent) -> None:
         """Take a runtime's line in. A second start of one image begins anew: the runtime was restarted, or its end was lost."""
@@ -40,6 +45,17 @@ class Hangs:
             if len(self.pulls) >= MAX_PULLS:
                 self.pulls.pop(next(iter(self.pulls)))
             self.pulls[event.image] = Pull(event.image, event.unit, event.when)
+            self._newest = event.when
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images of the pulls that are under way, as the runtime names them."""
+        return tuple(self.pulls)
+
+    def alone_since(self, image: str) -> bool:
+        """Whether the runtime began no other pull after that of `image`: one after the other, they would wait."""
+        pull = self.pulls.get(image)
+        return pull is not None and (self._newest is None or self._newest <= pull.began)
 
     def overdue(self, now: datetime) -> bool:
         """Whether any pull has been under way for longer than the threshold: then it is worth to look for progress."""
@@ -58,8 +74,13 @@ class Hangs:
 
     def _failure(self, pull: Pull, now: datetime, progress: datetime | None) -> PullFailure | None:
         silent = now - max(pull.began, progress or pull.began)
-        if silent < self.threshold or (pull.told is not None and now - pull.told < REPEAT):
+        if silent < (self.threshold if progress else self.blind) or (
+            pull.told is not None and now - pull.told < REPEAT
+        ):
             return None
         self.pulls[pull.image] = Pull(pull.image, pull.unit, pull.began, now)
-        message = f"the runtime began this pull at {pull.began:%Y-%m-%dT%H:%M:%SZ}; no end and no progress since"
+        since = (
+            f"no progress since {max(pull.began, progress):%H:%M:%S}" if progress else "whether data flows was not seen"
+        )
+        message = f"the runtime began this pull at {pull.began:%Y-%m-%dT%H:%M:%SZ}; no end, and {since}"
         return PullFailure(now, pull.unit, Reason.PULL_HANGS, message, image=pull.image)

@@ -96,6 +96,8 @@ class Sight:
     """By uid: the pod and when its newest sandbox was made."""
     containers: Mapping[tuple[str, str], datetime]
     """By pod uid and container name: when the newest was made. A container exists only once its image does."""
+    starting: tuple[PodRef, ...] = ()
+    """Pods with a sandbox that is ready and no container yet: their first image is awaited, or just came."""
 
 
 @dataclass(frozen=True, slots=True)

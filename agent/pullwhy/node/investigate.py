@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from pullwhy.access import PullRecord
-from pullwhy.diagnose.case import MESSAGE, Case
+from pullwhy.diagnose.case import MESSAGE, Case, Queue
 from pullwhy.diagnose.classify import classify
 from pullwhy.diagnose.identity import credentials_sent
 from pullwhy.diagnose.judge import judge, passes
@@ -26,6 +26,7 @@ from pullwhy.model import (
     Via,
 )
 from pullwhy.node.plan import NodeSight, Sources, make_plan, survey
+from pullwhy.node.remarks import Remarks
 from pullwhy.node.reproduce import Policy, Reproducer, Situation, decide
 from pullwhy.node.view import node_view
 from pullwhy.plan import WalkPlan
@@ -84,6 +85,8 @@ class Investigator:
     """The connection to the runtime, None where there is none."""
     reproducer: Reproducer | None = None
     policy: Policy = Policy.SAFE
+    remarks: Remarks = field(default_factory=Remarks)
+    """What the runtime's log and CRI told beside the failures; whoever reads the log fills it."""
 
     def by_text(self, failure: PullFailure) -> Investigation:
         """Judge a failure by its text alone."""
@@ -137,8 +140,18 @@ class Investigator:
             reference = parse(image)
         except InvalidReference:
             reference = None
-        told = _told(failure) if failure else None
-        return Case(now=self.clock(), image=reference, image_text=image, failure=failure, hypothesis=told)
+        now = self.clock()
+        hangs = failure is not None and failure.reason is Reason.PULL_HANGS
+        return Case(
+            now=now,
+            image=reference,
+            image_text=image,
+            failure=failure,
+            hypothesis=_told(failure) if failure else None,
+            remarks=self.remarks.about(image, now) if failure else (),
+            queue=self.remarks.queue if hangs else Queue(),
+            lines_lost=failure is not None and self.remarks.lines_lost(),
+        )
 
 
 @functools.lru_cache(maxsize=128)  # the kubelet repeats itself

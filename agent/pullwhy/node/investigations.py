@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 
-from pullwhy.model import CauseId, Confidence, Factor, PullFailure
+from pullwhy.model import Confidence, PullFailure
 from pullwhy.node.findings import Judged, Subject
 from pullwhy.node.incidents import Incident
 from pullwhy.node.investigate import Investigation, with_failure, with_retry, with_success
@@ -49,8 +49,6 @@ class Investigations:
     metrics: Metrics
     walks: int = 2
     first_word: float = FIRST_WORD
-    suppressed: Callable[[], bool] = lambda: False
-    """Whether journald dropped lines lately."""
     found: dict[Subject, Investigation] = field(default_factory=dict)
     """What is not proved and may be judged again."""
     told: set[Subject] = field(default_factory=set)
@@ -154,9 +152,7 @@ class Investigations:
         self.found[subject] = found
 
     def _judged(self, subject: Subject, found: Investigation) -> Judged:
-        case, diagnosis = found.case, found.diagnosis
-        if self.suppressed() and diagnosis.cause is CauseId.UNDETERMINED:
-            diagnosis = replace(diagnosis, factors=(*diagnosis.factors, Factor.JOURNAL_SUPPRESSED))
+        case = found.case
         trace = tuple(result.line() for result in case.trace.results) if case.trace else ()
         registry = case.image.registry if case.image else ""
-        return Judged(*subject, registry, diagnosis, trace, case.reproduction)
+        return Judged(*subject, registry, found.diagnosis, trace, case.reproduction)

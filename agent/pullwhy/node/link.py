@@ -81,4 +81,6 @@ def as_sight(pods: tuple[PodSandbox, ...], containers: tuple[Container, ...]) ->
     for container in sorted(containers, key=lambda each: each.created_at):
         uid = container.labels.get(UID_LABEL) or owners.get(container.pod_id, "")
         made[uid, container.name] = container.created_at
-    return Sight(seen, made)
+    begun = {uid for uid, _ in made}
+    ready = dict.fromkeys(pod.uid for pod in pods if pod.ready and pod.uid not in begun)
+    return Sight(seen, made, tuple(seen[uid][0] for uid in ready))

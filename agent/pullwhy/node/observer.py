@@ -11,7 +11,7 @@ from pullwhy.node.incidents import Sight
 from pullwhy.node.link import RuntimeLink
 from pullwhy.node.plan import NodeSight, Sources, survey
 from pullwhy.node.view import fingerprint
-from pullwhy.runtime.hostfs import UnreadableFile
+from pullwhy.runtime.hostfs import HostFS, UnreadableFile
 
 FINGERPRINT_SECONDS: Final = 15.0
 """How long a fingerprint is believed: taking one looks at every file below certs.d."""
@@ -20,6 +20,8 @@ MAX_INGESTS: Final = 1000
 
 _INGEST: Final = "io.containerd.content.v1.content/ingest"
 """Below containerd's root: one directory a download (containerd 1.6 to 2.3: core/content/local)."""
+_BLOBS: Final = "io.containerd.content.v1.content/blobs/sha256"
+"""Where a finished download is moved to."""
 
 
 class NodeObserver:
@@ -73,24 +75,27 @@ class NodeObserver:
         return config.sandbox_image if config else ""
 
     def progress(self) -> datetime | None:
-        """Return when containerd last wrote to a download, None where that cannot be seen."""
+        """Return when containerd last wrote content or began a layer, None where its store cannot be seen."""
         config = self._sight.view.config if self._sight else None
         if self._sight is None or config is None:
             return None
-        fs, directory = self._sight.view.fs, f"{config.root}/{_INGEST}"
+        fs, ingest = self._sight.view.fs, f"{config.root}/{_INGEST}"
         try:
-            names = [entry.name for entry in fs.entries(directory)][:MAX_INGESTS]
+            downloads = [f"{ingest}/{entry.name}/data" for entry in fs.entries(ingest)][:MAX_INGESTS]
         except UnreadableFile:
             return None
-        times = []
-        for name in names:
-            try:
-                times.append(fs.mtime(f"{directory}/{name}/data"))
-            except UnreadableFile:
-                continue  # it was finished meanwhile
-        return datetime.fromtimestamp(max(times), UTC) if times else None
+        layers = f"{config.root}/io.containerd.snapshotter.v1.{config.snapshotter}/snapshots"
+        times = [_mtime(fs, path) for path in (ingest, f"{config.root}/{_BLOBS}", layers, *downloads)]
+        return max((each for each in times if each is not None), default=None)
 
     def runtime_started(self) -> datetime | None:
         """Return when the runtime's process was started."""
         process = self._sight.view.process if self._sight else None
         return process.started if process else None
+
+
+def _mtime(fs: HostFS, path: str) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(fs.mtime(path), UTC)
+    except UnreadableFile:
+        return None  # a download was finished meanwhile, or there is no such snapshotter

@@ -20,6 +20,7 @@ from pullwhy.runtime.cri import CRIClient, CRIError
 from pullwhy.runtime.distributions import by_socket
 from pullwhy.runtime.effective import CONTAINERD, Effective, RuntimeView, effective, reference_result
 from pullwhy.runtime.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.kernel import NetworkLimits, network_limits
 from pullwhy.runtime.kubelet import Kubelet, api_servers, detect_endpoint, find_kubelet
 from pullwhy.runtime.platform import node_platform
 from pullwhy.runtime.process import RuntimeProcess, find_process
@@ -68,6 +69,7 @@ class NodeSight:
     """Hosts for which the runtime's own status shows credentials."""
     kubelet_version: str = ""
     """As the kubelet told at its start; empty where that is not known."""
+    limits: NetworkLimits = NetworkLimits()  # noqa: RUF009 - it is frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ async def survey(sources: Sources, client: CRIClient | None = None) -> NodeSight
     mountinfo = _mountinfo(found.process, processes)
     version = kubelet_version(sources.host_root, sources.proc, kubelet)
     storage = check(places, fs, mountinfo)
-    return NodeSight(view, kubelet, answers.answered, storage, answers.credentials_for, version)
+    limits = network_limits(sources.proc)
+    return NodeSight(view, kubelet, answers.answered, storage, answers.credentials_for, version, limits)
 
 
 def make_plan(

@@ -59,6 +59,9 @@ def node_view(sight: NodeSight, prepared: Prepared | None) -> NodeView:
         managed_by=view.managed_by,
         platform=prepared.plan.platform if prepared and prepared.plan else "",
         kubelet_version=sight.kubelet_version,
+        serial_pulls=sight.kubelet.serial_pulls,
+        conntrack=sight.limits.conntrack,
+        local_ports=sight.limits.local_ports,
         runtime_answers=sight.runtime_answers,
         unseen=_unseen(sight, prepared),
     )

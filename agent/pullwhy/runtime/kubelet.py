@@ -39,12 +39,16 @@ SOCKETS: Final = (
 NAMES: Final = ("kubelet", "k3s-server", "k3s-agent", "k3s", "rke2", "kubelite", "k0s")
 
 _SERVER: Final = re.compile(r"^[ \t]*server:[ \t]*[\"']?([^\s\"']{1,300})", re.MULTILINE)
-_SETTING: Final = re.compile(
-    r"^(containerRuntimeEndpoint|imagePullCredentialsVerificationPolicy|[ \t]{1,8}KubeletEnsureSecretPulledImages):"
-    r"[ \t]*[\"']?([^\s\"'#]{1,300})",
-    re.MULTILINE,
+_KEYS: Final = (
+    "containerRuntimeEndpoint",
+    "imagePullCredentialsVerificationPolicy",
+    "serializeImagePulls",
+    "maxParallelImagePulls",
 )
 _VERIFIES: Final = "KubeletEnsureSecretPulledImages"
+_SETTING: Final = re.compile(
+    rf"^({'|'.join(_KEYS)}|[ \t]{{1,8}}{_VERIFIES}):[ \t]*[\"']?([^\s\"'#]{{1,300}})", re.MULTILINE
+)
 _ALLOWLISTED: Final = "NeverVerifyAllowlistedImages"
 RANCHER_PROVIDERS: Final = "/var/lib/rancher/credentialprovider"
 """Where k3s has the kubelet look unless told otherwise (k3s: pkg/cli/cmds/agent.go): config.yaml and bin."""
@@ -59,6 +63,8 @@ class Kubelet:
     """As its flag or configuration file names it, empty where neither does."""
     servers: tuple[str, ...] = ()
     """Addresses of the API server, as URLs."""
+    serial_pulls: bool | None = None
+    """Whether it pulls one image after the other; None where neither flags nor file were seen."""
     seen: bool = False
     """Whether its process was found."""
     pid: int = 0
@@ -92,6 +98,7 @@ def find_kubelet(fs: HostFS, processes: Processes) -> Kubelet:
         root=flags.flag("root-dir") or DEFAULT_ROOT,
         runtime_endpoint=flags.flag("container-runtime-endpoint") or settings.get("containerRuntimeEndpoint", ""),
         servers=tuple(dict.fromkeys(servers)),
+        serial_pulls=_serial_pulls(flags, settings) if process is not None or settings else None,
         seen=process is not None,
         provider_config=flags.flag("image-credential-provider-config"),
         provider_directory=flags.flag("image-credential-provider-bin-dir"),
@@ -210,10 +217,18 @@ def _settings(fs: HostFS, path: str) -> dict[str, str]:
 
 
 def _texts(values: dict[str, object]) -> Iterator[tuple[str, str]]:
-    for key in ("containerRuntimeEndpoint", "imagePullCredentialsVerificationPolicy", _VERIFIES):
+    for key in (*_KEYS, _VERIFIES):
         value = values.get(key)
-        if isinstance(value, str | bool):
+        if isinstance(value, str | int):
             yield key, str(value)
+
+
+def _serial_pulls(flags: Process, settings: dict[str, str]) -> bool:
+    """Read serializeImagePulls: true by default, false where several parallel pulls are allowed (kubelet 1.27: defaults.go)."""
+    told = flags.flag("serialize-image-pulls") or settings.get("serializeImagePulls", "")
+    several = settings.get("maxParallelImagePulls", "")
+    parallel = several.isdecimal() and len(several) < 6 and int(several) > 1  # noqa: PLR2004 - digits
+    return told.lower() == "true" if told else not parallel
 
 
 def _there(fs: HostFS, path: str) -> bool:
