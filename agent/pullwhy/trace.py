@@ -150,7 +150,7 @@ class HTTPFacts:
     names_client_address: bool = False
     """The error text names a client address: a registry's own firewall."""
     headers: dict[str, str] | None = None
-    """Allow-listed: retry-after, ratelimit-*, docker-ratelimit-source, date, server, content-type, docker-distribution-api-version."""
+    """Allow-listed: (x-)retry-after, (x-)ratelimit-*, docker-ratelimit-source, date, server, content-type, docker-distribution-api-version."""
     html: bool = False
     registry_api: bool = False
     """The registry API header or a registry error body was seen."""

@@ -342,22 +342,7 @@ def test_spent_quota_is_the_rate_limit_that_a_head_does_not_show() -> None:
     head = result(S.MANIFEST, http=http(200, headers=headers))
     diagnosis = judge(case(trace(passing(*UNTIL_AUTH), head), told(C.RATE_LIMITED, S.MANIFEST)))
     assert (diagnosis.cause, diagnosis.confidence) == (C.RATE_LIMITED, PROVED)
-    assert "100;w=21600" in diagnosis.summary
-
-
-@pytest.mark.parametrize(
-    ("value", "until"), [("120", "2026-11-22T10:02:00Z"), ("Sun, 22 Nov 2026 11:00:00 GMT", "2026-11-22T11:00:00Z")]
-)
-def test_retry_after_tells_until_when(value: str, until: str) -> None:
-    walk = trace(passing(*UNTIL_AUTH), manifest(429, headers={"Retry-After": value}))
-    diagnosis = judge(case(walk, told(C.RATE_LIMITED, S.MANIFEST)))
-    assert until in diagnosis.retryable.why
-
-
-@pytest.mark.parametrize("value", ["soon", "-1", "99999999999999999999", "²"])
-def test_an_absurd_retry_after_is_no_date(value: str) -> None:
-    walk = trace(passing(*UNTIL_AUTH), manifest(429, headers={"retry-after": value}))
-    assert "until" not in judge(case(walk)).remedy.arguments
+    assert diagnosis.summary.startswith("registry.example has no pulls left for this node; its limit is 100 in 6 h")
 
 
 def test_a_cloud_registry_s_provider_may_bring_fresh_credentials() -> None:

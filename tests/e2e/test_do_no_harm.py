@@ -62,6 +62,27 @@ def test_a_storm_of_pods_with_one_image_is_walked_once(world: World, node: Node)
     assert 1 <= len(asked) <= 6, Counter((one.method, one.path) for one in asked)
 
 
+def test_a_registry_that_names_a_time_to_wait_is_asked_once_for_all_its_images(world: World, node: Node) -> None:
+    limiting = world.servers.limiting
+    node.trust(limiting.place, world.lab.authority.pem)
+    images = [limiting.set(f"limited-{number}", "manifest-429-retry-after") for number in range(4)]
+    for number, image in enumerate(images):
+        node.kubelet.add_pod(f"limited-{number}", image)
+
+    def told() -> list[dict[str, object]]:
+        return [found for found in world.findings("--node", node.name) if found["image"] in images]
+
+    world.wait("a finding for each image", lambda: len(told()) == len(images), log=node.name)
+    tries = len(limiting.requests())
+    world.wait("the kubelet to try again", lambda: len(limiting.requests()) > tries)
+
+    asked = [one for one in limiting.requests() if OWN_AGENT.search(one.headers.get("user-agent", ""))]
+    assert len(asked) == 1, asked
+    assert {found["cause"] for found in told()} == {"RateLimited"}
+    assert sorted(str(found["confidence"]) for found in told()) == ["Likely", "Likely", "Likely", "Proved"]
+    assert all(found["reproduction"] is None or "rate limit" in str(found["reproduction"]) for found in told())
+
+
 def pods_of(world: World, identity: str) -> set[str]:
     return {pod["name"] for found in world.findings() if found["id"] == identity for pod in found["pods"]}
 

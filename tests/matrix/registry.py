@@ -12,6 +12,12 @@ from lab.node import Node
 THROTTLED = Home("throttled", kubelet=replace(FAST, qps=0.001, burst=1))
 
 
+def rate_limited(servers: Servers, node: Node) -> PodSpec:
+    """A registry that answers 429 and says for how long."""
+    node.trust(servers.limiting.place, servers.lab.authority.pem)
+    return PodSpec(servers.limiting.set("limited", "manifest-429-retry-after"))
+
+
 def beyond_the_kubelets_limit(servers: Servers, node: Node) -> PodSpec:
     """A kubelet that may pull once in a thousand seconds, and has."""
     registry = servers.plain_for(node)
@@ -28,7 +34,7 @@ def once_overloaded() -> Repository:
 
 ERROR, LIMITED, PORTAL = "RegistryServerError", "RateLimited", "NotARegistry"
 FAULTS = (
-    answered("rate limit", "manifest-429-retry-after", LIMITED, "Manifest"),
+    Fault("rate limit", rate_limited, LIMITED, "Manifest"),
     answered("rate limit without headers", "manifest-429", LIMITED, "Manifest"),
     answered("rate limit of the hub", "manifest-429-hub", LIMITED, "Manifest"),
     Fault("kubelet's own limit", beyond_the_kubelets_limit, "KubeletPullRateLimited", "Kubelet", home=THROTTLED),

@@ -124,10 +124,12 @@ class FakeInvestigator:
         self.at_once: list[str] = []
         self.most: dict[str, int] = {}
         self.cause, self.confidence = CauseId.TAG_NOT_FOUND, Confidence.PROVED
+        self.arguments: dict[str, str] = {}
         self.error: Exception | None = None
         self.reproduction_seconds = 0.0
 
-    def by_text(self, failure: PullFailure) -> Investigation:
+    def by_text(self, failure: PullFailure, why: str = "") -> Investigation:
+        del why
         found = self._found(failure.image, failure)
         told = found.case.hypothesis
         cause = told.cause if told else CauseId.UNDETERMINED
@@ -161,7 +163,8 @@ class FakeInvestigator:
         case = Case(
             now=self.clock(), image=parse(image), image_text=image, failure=failure, hypothesis=told, trace=Trace()
         )
-        return Investigation(case, diagnosis(self.cause, self.confidence), NODE)
+        made = diagnosis(self.cause, self.confidence)
+        return Investigation(case, replace(made, remedy=RemedyRef("remedy", self.arguments)), NODE)
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:

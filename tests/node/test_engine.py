@@ -438,3 +438,28 @@ def test_back_off_lines_are_no_attempts() -> None:
         await bench.settle()
 
     assert run(scenario).engine.kept().incidents[0].attempts == 1
+
+
+def test_a_registry_that_asks_to_wait_is_left_alone_for_all_images_until_then() -> None:
+    other, limit = "registry.example/shop/other:1", "failed to resolve image: unexpected status: 429 Too Many Requests"
+    a, *_ = pods("a")
+
+    async def scenario(bench: Bench) -> None:
+        bench.investigator.cause, bench.investigator.arguments = CauseId.RATE_LIMITED, {"until": "2026-11-22T08:20:00Z"}
+        bench.engine.take([sync_error(0, limit)])
+        await bench.settle()
+        for minutes in range(1, 20):  # the kubelet goes on trying, and ten minutes would be time for another walk
+            bench.clock.now = at(60 * minutes)
+            bench.engine.take([sync_error(60 * minutes, limit), sync_error(60 * minutes, limit, a, image=other)])
+            await bench.settle()
+        assert bench.investigator.walked == [IMAGE]
+        assert {finding.image for finding in bench.told} == {IMAGE, other}
+        bench.clock.now = at(60 * 22)
+        bench.engine.take([sync_error(60 * 22, limit), sync_error(60 * 22, limit, a, image=other)])
+        await bench.settle()
+
+    bench = run(scenario)
+    assert sorted(bench.investigator.walked[1:]) in ([IMAGE], [other], [other, IMAGE])
+    assert bench.investigator.reproduced.count(other) <= 1
+    confidences = [each.diagnosis.confidence for each in bench.told if each.image == IMAGE]
+    assert set(confidences) == {Confidence.PROVED}

@@ -77,7 +77,12 @@ SAFE = Situation(trace=walk(NOT_FOUND), now=NOW)
         (Policy.SAFE, replace(SAFE, credentials_held=("registry.example",)), "credentials for registry.example"),
         (Policy.SAFE, replace(SAFE, credentials_sent=True), "kubelet sent credentials"),
         (Policy.ALWAYS, replace(SAFE, runtime_answers=False), "does not answer"),
-        (Policy.ALWAYS, replace(SAFE, trace=walk(stage(Stage.MANIFEST, http=HTTPFacts("HEAD", "u", 429)))), "429"),
+        (
+            Policy.ALWAYS,
+            replace(SAFE, trace=walk(stage(Stage.MANIFEST, http=HTTPFacts("HEAD", "u", 429)))),
+            "rate limit",
+        ),
+        (Policy.ALWAYS, replace(SAFE, limited=True), "rate limit"),
         (Policy.ALWAYS, replace(SAFE, trace=walk(NOT_FOUND, disk(9, 50))), "nearly full"),
         (Policy.ALWAYS, replace(SAFE, trace=walk(NOT_FOUND, disk(50, 9))), "nearly full"),
         (Policy.SAFE, replace(SAFE, trace=walk(NOT_FOUND, disk(50, 50))), ""),

@@ -96,6 +96,7 @@ def test_only_listed_headers_are_kept_and_they_are_bounded() -> None:
     seen = kept(
         retry_after="120",
         ratelimit_remaining="0;w=21600",
+        x_ratelimit_reset="60",
         docker_ratelimit_source="203.0.113.7",
         set_cookie="canary",
         www_authenticate="canary",
@@ -103,7 +104,8 @@ def test_only_listed_headers_are_kept_and_they_are_bounded() -> None:
         server="x" * 5000 + "\x1b[31m",
     )
     assert seen.headers is not None
-    assert set(seen.headers) == {"retry-after", "ratelimit-remaining", "docker-ratelimit-source", "server"}
+    limits = {"retry-after", "ratelimit-remaining", "x-ratelimit-reset", "docker-ratelimit-source"}
+    assert set(seen.headers) == {*limits, "server"}
     assert len(seen.headers["server"]) <= MAX_HEADER_VALUE
     assert "canary" not in repr(seen)
     assert "\x1b" not in kept(server="a\x1b[31mb").headers["server"]  # type: ignore[index]

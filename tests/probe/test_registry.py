@@ -192,6 +192,19 @@ def test_a_realm_that_refuses_is_the_registrys_own_answer(status: int) -> None:
     assert result.http.status == status
 
 
+def test_a_token_service_that_limits_the_rate_is_not_asked_again_as_somebody_else() -> None:
+    def respond(got: Got) -> Answer:
+        if got.path == "/token":
+            return Answer(429, {"Retry-After": "60"})
+        return Answer(401, {**API, "WWW-Authenticate": f'Bearer realm="http://{got.headers["host"]}/token"'})
+
+    trace, requests = ask(respond, change=lambda plan: replace(plan, credentials=(NODE,)))
+    assert [got.path for got in requests].count("/token") == 1
+    http = failed(trace).http
+    assert http is not None
+    assert (http.status, http.headers) == (429, {"retry-after": "60"})
+
+
 @pytest.mark.parametrize(
     "answer",
     [

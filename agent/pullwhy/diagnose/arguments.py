@@ -39,6 +39,7 @@ _DEFAULTS: dict[str, str] = {
     "config_why": "see the evidence",
     "mirror_fault": "see the evidence",
     "status_text": "with an error",
+    "answered": "answers 429 Too Many Requests",
     "storage_hint": "no space is left",
     "mount_hint": "a filesystem is mounted read-only",
     "missing": "no text tells one",

@@ -85,6 +85,8 @@ class Case:
     hypothesis: Hypothesis | None = None
     """What the failure's text alone says."""
     trace: Trace | None = None
+    not_walked: str = ""
+    """Why no walk was made, where that was decided."""
     reproduction: Reproduction | None = None
     reproduction_hypothesis: Hypothesis | None = None
     """What the runtime's answer to the reproduction says."""

@@ -20,7 +20,7 @@ MAX_FACT = 500
 TELLING_SKEW = 5.0
 """Seconds below which a clock is as right as a Date header, of whole seconds and some way off, can show."""
 
-_TELLING = ("retry-after", "ratelimit-limit", "ratelimit-remaining", "ratelimit-source", "server")
+_TELLING = ("retry-after", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "ratelimit-source", "server")
 """Ends of the names of headers that tell more than the status does."""
 _LISTED = 8
 """Nameservers, addresses and certificates shown of each."""

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pullwhy.diagnose.case import Case
+from pullwhy.diagnose.limits import limit_arguments, remaining_of
 from pullwhy.diagnose.rules_local import config_explains, config_told, policy_rejects
 from pullwhy.diagnose.rules_registry import (
     access_refused,
     blob_fails,
-    limit_arguments,
     not_a_registry,
     not_found,
     odd_answer,
@@ -30,7 +30,7 @@ from pullwhy.diagnose.rules_transport import (
     proxy_fails,
     scheme_reversed,
 )
-from pullwhy.diagnose.verdict import STRONG, Results, Rule, Verdict, header
+from pullwhy.diagnose.verdict import STRONG, Results, Rule, Verdict
 from pullwhy.model import CauseId, Outcome, Stage, Via
 from pullwhy.trace import StageResult
 
@@ -106,7 +106,7 @@ class Reading:
 def read(case: Case) -> Reading:
     """Return the outcome of the walk in `case`."""
     if case.trace is None:
-        return Reading(missing="no walk was made")
+        return Reading(missing=case.not_walked or "no walk was made")
     endpoints = [_endpoint(case, results) for results in _by_endpoint(case.trace.results)]
     failures = tuple(e.failure for e in endpoints if e.failure is not None)
     serving = next((e for e in endpoints if e.serves), None)
@@ -191,13 +191,11 @@ def _explained(case: Case, reading: Reading) -> Reading:
 
 
 def _quota_spent(case: Case, serving: EndpointReading) -> Verdict | None:
-    """Read `ratelimit-remaining: 0`: the HEAD is free, the GET that follows is refused (Docker Hub)."""
+    """Read that nothing is left: the HEAD is free, the GET that follows is refused (Docker Hub)."""
     for result in serving.results:
-        remaining = header(result.http, "ratelimit-remaining").partition(";")[0].strip()
-        if remaining == "0":
-            return Verdict(
-                CauseId.RATE_LIMITED, Stage.MANIFEST, result.via, result, arguments=limit_arguments(case, result.http)
-            )
+        if remaining_of(result.http) == "0":
+            arguments = {"answered": "has no pulls left for this node", **limit_arguments(result.http, case.now)}
+            return Verdict(CauseId.RATE_LIMITED, Stage.MANIFEST, result.via, result, arguments=arguments)
     return None
 
 

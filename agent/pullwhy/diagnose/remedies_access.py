@@ -219,16 +219,23 @@ def _satisfy_policy(values: Values) -> Remedy:
 
 
 def _wait_for_rate_limit(values: Values) -> Remedy:
-    until, limit, source = values.text("until"), values.text("ratelimit_limit"), values.text("docker_ratelimit_source")
+    until, limit, limited = values.text("until"), values.text("limit"), values.text("limited")
+    by_address, by_account = limited.startswith("the source address"), limited.startswith("the account")
     text = joined(
-        f"Wait until {until}: the registry's own Retry-After."
+        f"Wait until {until}: the registry itself names that time." if until else "",
+        ""
         if until
-        else "The registry's answer names no time to wait until.",
-        f"Its headers say: limit {limit}, remaining {values.text('ratelimit_remaining', 'unknown')}." if limit else "",
-        f"The limit counts for {source}; all nodes behind one address share it." if source else "",
-        "Pull with an account of one's own, or through a pull-through cache, to keep away from the limit; spread mass restarts.",
+        else "The registry names no time to wait until: the limit fills up again as the pulls that used it up grow old.",
+        f"Its headers say: {limit}, {values.text('remaining', 'an unknown number')} left." if limit else "",
+        f"It counts for {limited}." if limited else "",
+        "All that go out through this address share it: compare it with the node's own way out." if by_address else "",
+        "Every client of that account shares it: find which pull the most." if by_account else "",
+        "To keep away from the limit, pull with an account of one's own, or through a pull-through cache, and spread mass restarts."
+        if not by_account
+        else "To keep away from the limit, pull through a pull-through cache, and spread mass restarts.",
+        "Each try counts: the kubelet's back-off is long enough, more pulls by hand only lengthen the wait.",
     )
-    return Remedy("wait-for-rate-limit", text, _secret(values))
+    return Remedy("wait-for-rate-limit", text, () if by_account else _secret(values))
 
 
 def _raise_kubelet_qps(_values: Values) -> Remedy:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-
 from pullwhy.diagnose.case import Case
+from pullwhy.diagnose.limits import limit_arguments
 from pullwhy.diagnose.registries import service_of
 from pullwhy.diagnose.verdict import (
     STRONG,
@@ -20,11 +18,9 @@ from pullwhy.diagnose.verdict import (
     verdict,
 )
 from pullwhy.model import CauseId, Outcome, Stage, Via
-from pullwhy.trace import AuthFacts, AuthResult, BlobResult, HTTPFacts, HTTPFault, Identity, StageResult
+from pullwhy.trace import AuthFacts, AuthResult, BlobResult, HTTPFault, Identity, StageResult
 
 _REGISTRY_STAGES = frozenset({Stage.AUTH, Stage.MANIFEST, Stage.PLATFORM, Stage.BLOB})
-_MAX_RETRY_AFTER = 30 * 86_400
-"""Seconds; a longer Retry-After is not believed."""
 
 HTTP_OK, HTTP_REDIRECT = 200, 300
 HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_NOT_FOUND = 401, 403, 404
@@ -35,32 +31,7 @@ def rate_limited(case: Case, failed: StageResult, _results: Results) -> Verdict 
     """Read a 429, with what its headers say about when it ends and whose limit it is."""
     if status(failed) != HTTP_TOO_MANY:
         return None
-    return verdict(CauseId.RATE_LIMITED, failed, **limit_arguments(case, failed.http))
-
-
-def limit_arguments(case: Case, http: HTTPFacts | None) -> dict[str, str]:
-    """Return the figures of the rate-limit headers, verbatim, and the end of the wait where Retry-After tells it."""
-    names = ("retry-after", "ratelimit-limit", "ratelimit-remaining", "docker-ratelimit-source")
-    found = {name.replace("-", "_"): value[:80] for name in names if (value := header(http, name))}
-    until = _until(found.get("retry_after", ""), case.now)
-    if until:
-        found |= {"until": until, "limit_hint": f"; it asks to wait until {until}"}
-    elif "ratelimit_limit" in found:
-        found["limit_hint"] = f" (limit {found['ratelimit_limit']}, remaining {found.get('ratelimit_remaining', '?')})"
-    return found
-
-
-def _until(retry_after: str, now: datetime) -> str:
-    """Return the end of a Retry-After (RFC 9110 section 10.2.3: seconds or a date), empty where it makes no sense."""
-    if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 9:  # noqa: PLR2004 - years
-        moment = now + timedelta(seconds=min(int(retry_after), _MAX_RETRY_AFTER))
-    else:
-        try:
-            moment = parsedate_to_datetime(retry_after)
-        except (ValueError, TypeError, IndexError, OverflowError):
-            return ""
-        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return verdict(CauseId.RATE_LIMITED, failed, **limit_arguments(failed.http, case.now))
 
 
 def policy_blocks(_case: Case, failed: StageResult, _results: Results) -> Verdict | None:

@@ -18,8 +18,9 @@ from pullwhy.node.findings import Identity, Judged, Ledger, Subject
 from pullwhy.node.hangs import Hangs
 from pullwhy.node.incidents import BLIND_GRACE, GRACE, Closed, Incident, Sight, Tracker
 from pullwhy.node.investigate import topic
-from pullwhy.node.investigations import Investigates, Investigations
+from pullwhy.node.investigations import HeldBack, Investigates, Investigations
 from pullwhy.node.metrics import Metrics
+from pullwhy.node.quiet import Quiet
 from pullwhy.node.remarks import Remarks, queue_behind
 from pullwhy.node.schedule import Schedule
 from pullwhy.node.state import Kept
@@ -97,7 +98,9 @@ class Engine:
         parts.remarks.lines_lost = self._suppressed_lately
         self._schedule = Schedule(parts.chance, {(each.image, each.topic): each for each in kept.walked})
         self._ledger = Ledger.restore(identity, kept.records)
-        self._investigations = Investigations(parts.investigator, self._publish, parts.metrics, walks=parts.walks)
+        self._investigations = Investigations(
+            parts.investigator, self._publish, parts.metrics, parts.clock, Quiet(parts.chance), walks=parts.walks
+        )
         self._closing: tuple[Incident, ...] = ()
         self._told: set[Subject] = set()
         """What was told from its text alone, see `_only_tell`."""
@@ -285,16 +288,18 @@ class Engine:
         task.add_done_callback(self._tasks.discard)
 
     async def _case(self, subject: Subject, incident: Incident, fingerprint: str) -> None:
-        our_fault = True
+        our_fault, until = True, None
         try:
             our_fault = (await self._investigations.investigate(incident)).our_fault
         except asyncio.CancelledError:
             self._schedule.cancelled(subject)
             raise
+        except HeldBack as held:
+            our_fault, until = False, held.until
         except Exception:  # one image's trouble is not to end the others'
             logger.exception("investigating %r failed", incident.image[:200])
             self._publish_text(incident)
-        self._schedule.ended(subject, self._parts.clock(), fingerprint, our_fault=our_fault)
+        self._schedule.ended(subject, self._parts.clock(), fingerprint, our_fault=our_fault, until=until)
         self._note()
 
     def _publish_text(self, incident: Incident) -> None:

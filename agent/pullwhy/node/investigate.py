@@ -88,9 +88,9 @@ class Investigator:
     remarks: Remarks = field(default_factory=Remarks)
     """What the runtime's log and CRI told beside the failures; whoever reads the log fills it."""
 
-    def by_text(self, failure: PullFailure) -> Investigation:
-        """Judge a failure by its text alone."""
-        return _judged(self._case(failure.image, failure))
+    def by_text(self, failure: PullFailure, why: str = "") -> Investigation:
+        """Judge a failure by its text alone; `why` there was no walk."""
+        return _judged(replace(self._case(failure.image, failure), not_walked=why))
 
     async def look(self, image: str, failure: PullFailure | None = None) -> Investigation:
         """Walk the pull path of `image` and judge what is seen, with what `failure` tells.
@@ -123,6 +123,7 @@ class Investigator:
         situation = Situation(
             trace=case.trace,
             proved=case.failure is not None and found.diagnosis.confidence is Confidence.PROVED,
+            limited=found.diagnosis.cause is CauseId.RATE_LIMITED,
             credentials_sent=credentials_sent(case),
             credentials_held=found.credentials_held,
             runtime_answers=reproducer is not None and bool(case.node.runtime_answers),

@@ -7,7 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from pullwhy.model import Confidence, PullFailure
@@ -15,6 +15,7 @@ from pullwhy.node.findings import Judged, Subject
 from pullwhy.node.incidents import Incident
 from pullwhy.node.investigate import Investigation, with_failure, with_retry, with_success
 from pullwhy.node.metrics import Metrics
+from pullwhy.node.quiet import Quiet
 
 logger = logging.getLogger(__name__)
 
@@ -30,14 +31,22 @@ MAX_WALKED: Final = 4
 class Investigates(Protocol):
     """What node.investigate.Investigator does."""
 
-    def by_text(self, failure: PullFailure) -> Investigation:
-        """Judge by the text alone."""
+    def by_text(self, failure: PullFailure, why: str = "") -> Investigation:
+        """Judge by the text alone; `why` there was no walk."""
 
     async def look(self, image: str, failure: PullFailure | None = None) -> Investigation:
         """Walk and judge."""
 
     async def reproduce(self, found: Investigation, window: timedelta) -> Investigation:
         """Ask the runtime, where that is safe."""
+
+
+class HeldBack(Exception):
+    """The registry asked to be left alone until a time that has not come."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"not asked before {until:%H:%M:%S} UTC: the registry's rate limit says so")
+        self.until = until
 
 
 @dataclass(slots=True)
@@ -47,6 +56,8 @@ class Investigations:
     investigator: Investigates
     publish: Callable[[Judged], None]
     metrics: Metrics
+    clock: Callable[[], datetime]
+    quiet: Quiet
     walks: int = 2
     first_word: float = FIRST_WORD
     found: dict[Subject, Investigation] = field(default_factory=dict)
@@ -61,12 +72,19 @@ class Investigations:
         self._slots = asyncio.Semaphore(self.walks)
 
     async def investigate(self, incident: Incident) -> Investigation:
-        """Find out why the image of `incident` fails, and publish each step that is known."""
+        """Find out why the image of `incident` fails, and publish each step that is known.
+
+        Raises HeldBack; what the text alone says is published then, unless more is known.
+        """
         failure = incident.failure()
         subject = (incident.image, incident.topic)
         first_word = asyncio.create_task(self._first_word(subject, failure))
         try:
             found = await self._look(incident, failure)
+        except HeldBack as why:
+            if subject not in self.told:
+                self._publish(subject, self.investigator.by_text(failure, str(why)), keep=False)
+            raise
         finally:
             first_word.cancel()
             await asyncio.wait([first_word])
@@ -126,11 +144,15 @@ class Investigations:
             walked = self._walked.get(incident.image)
             if walked is not None and walked.case.now >= failure.when and not walked.our_fault:
                 return with_failure(walked, failure)  # one walk serves all pods that failed before it
+            held = self.quiet.until(incident.image, self.clock())
+            if held is not None:
+                raise HeldBack(held)
             async with self._slots:
                 began = asyncio.get_running_loop().time()
                 found = await self.investigator.look(incident.image, failure)
                 self.metrics.walk_seconds.add(asyncio.get_running_loop().time() - began)
                 self.metrics.walks.add(outcome="error" if found.our_fault else "ok")
+                self.quiet.note(incident.image, found.diagnosis, found.case.trace, self.clock())
                 self._walked[incident.image] = found
                 while len(self._walked) > MAX_WALKED:
                     self._walked.pop(next(iter(self._walked)))

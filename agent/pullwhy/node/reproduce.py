@@ -49,6 +49,8 @@ class Situation:
     """The walk, with the results of what precedes it: reference, configuration, storage."""
     proved: bool = False
     """Whether the walk failed in the same way as the kubelet's pull: then a pull tells nothing new."""
+    limited: bool = False
+    """Whether the registry's rate limit is the cause."""
     credentials_sent: bool | None = None
     """Whether the kubelet's pull carried credentials, which this one would not."""
     credentials_held: tuple[str, ...] = ()
@@ -74,8 +76,8 @@ def decide(policy: Policy, situation: Situation) -> str:
         return "the runtime does not answer"
     if any(each.stage is Stage.REFERENCE and each.outcome is Outcome.FAILED for each in results):
         return "the reference is invalid: the kubelet refuses it before it asks the runtime"
-    if any(each.http is not None and each.http.status == _TOO_MANY for each in results):
-        return "the registry answers 429: another pull would count against the limit"
+    if situation.limited or any(each.http is not None and each.http.status == _TOO_MANY for each in results):
+        return "the registry's rate limit is used up: another pull would count against it"
     if _nearly_full(results):
         return "a filesystem of the runtime is nearly full"
     if situation.previous is not None and situation.now - situation.previous < situation.window:

@@ -53,11 +53,13 @@ class Schedule:
         """Take note that an investigation runs."""
         self._running.add(subject)
 
-    def ended(self, subject: Subject, now: datetime, fingerprint: str, *, our_fault: bool) -> None:
-        """Take note that an investigation ended."""
+    def ended(
+        self, subject: Subject, now: datetime, fingerprint: str, *, our_fault: bool, until: datetime | None = None
+    ) -> None:
+        """Take note that an investigation ended; where it was held back, `until` says when it may be made."""
         self._running.discard(subject)
         pause = AFTER_OUR_FAULT if our_fault else AGAIN
-        again_at = now + pause + timedelta(seconds=self.chance.uniform(0, JITTER_SECONDS))
+        again_at = until or now + pause + timedelta(seconds=self.chance.uniform(0, JITTER_SECONDS))
         self.walked[subject] = Walked(*subject, now, fingerprint, again_at)
 
     def cancelled(self, subject: Subject) -> None:

@@ -24,6 +24,7 @@ MAX_TEXT: Final = 4_096
 _ALLOWED: Final = frozenset(
     {
         "retry-after",
+        "x-retry-after",
         "docker-ratelimit-source",
         "date",
         "server",
@@ -31,7 +32,7 @@ _ALLOWED: Final = frozenset(
         "docker-distribution-api-version",
     }
 )
-_ALLOWED_PREFIX: Final = "ratelimit-"
+_ALLOWED_PREFIXES: Final = ("ratelimit-", "x-ratelimit-")
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 _XML_CODE: Final = re.compile(r"<Code>([A-Za-z0-9_.-]{1,64})</Code>")
 """Object stores answer in XML (S3, GCS, Azure)."""
@@ -68,7 +69,7 @@ def allowed_headers(answer: Answered) -> dict[str, str]:
     """Return the headers that may leave the node, bounded and printable."""
     kept: dict[str, str] = {}
     for name, value in answer.headers:
-        if name in _ALLOWED or (name.startswith(_ALLOWED_PREFIX) and len(name) <= MAX_HEADER_VALUE):
+        if name in _ALLOWED or (name.startswith(_ALLOWED_PREFIXES) and len(name) <= MAX_HEADER_VALUE):
             kept.setdefault(printable(name), printable(value, MAX_HEADER_VALUE))
     return kept
 

@@ -118,7 +118,8 @@ class Registry:
         with self._stage(Stage.AUTH, _identity(credential), started) as seen:
             headers = await meeting.headers(seen)
             if headers is None:
-                self._lost = seen.outcome is Outcome.SKIPPED or seen.auth is None
+                limited = seen.http is not None and seen.http.status == _TOO_MANY
+                self._lost = limited or seen.outcome is Outcome.SKIPPED or seen.auth is None
                 return None
             reply = await self._head(headers)
             if reply is None:
