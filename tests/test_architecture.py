@@ -21,6 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "failure",
             "model",
             "image",
+            "likeness",
             "secret",
             "text",
             "redact",

@@ -1,37 +1,13 @@
 import asyncio
-import time
+import json
 
 import pytest
 from walking.plans import failed, plan_for, walked
-from walking.server import Answer, Server
-from walking.shop import Shop, error
+from walking.server import Answer, Got, Server
+from walking.shop import API, Shop, error
 
-from pullwhy.probe.tags import MAX_SIMILAR, similar
+from pullwhy.probe.tags import MAX_PAGES
 from pullwhy.trace import ManifestFacts
-
-
-@pytest.mark.parametrize(
-    ("tag", "tags", "first"),
-    [
-        ("lattest", ["1.0", "latest", "edge"], "latest"),
-        ("1.2.33", ["1.2.3", "1.2.4", "2.0.0"], "1.2.3"),
-        ("v1.0", ["1.0", "nightly"], "1.0"),
-    ],
-)
-def test_a_typo_leads_to_the_tag_that_was_meant(tag: str, tags: list[str], first: str) -> None:
-    assert similar(tag, tags)[0] == first
-
-
-def test_unlike_tags_are_not_shown_and_like_ones_are_counted() -> None:
-    assert similar("zzz", ["latest", "1.0"]) == ()
-    assert len(similar("1.0.0", [f"1.0.{i}" for i in range(100)])) == MAX_SIMILAR
-    assert similar("", ["latest"]) == ()
-
-
-def test_likeness_is_not_sought_without_end() -> None:
-    started = time.process_time()
-    similar("ab-." * 32, ["ba.-" * 32] * 20_000)
-    assert time.process_time() - started < 1.0
 
 
 def absent(shop: Shop, image: str = "team/app:lattest") -> ManifestFacts:
@@ -88,3 +64,37 @@ def test_a_digest_is_not_looked_for_among_tags_but_its_repository_is() -> None:
     shop.image("team/app", "1")
     facts = absent(shop, "team/app@sha256:" + "0" * 64)
     assert facts == ManifestFacts(repository_answers=True)
+
+
+def paged(*pages: list[str], link: str = '</v2/team/app/tags/list?n=1000&last={last}>; rel="next"') -> Shop:
+    """Return a shop that lists its tags in pages, each of which names the next."""
+    shop = Shop()
+    shop.image("team/app", "1")
+    whole = shop.respond
+
+    def respond(got: Got) -> Answer:
+        if not got.path.endswith("/tags/list"):
+            return whole(got)
+        number = int(got.query.rpartition("last=")[2]) if "last=" in got.query else 0
+        more = {"Link": link.format(last=number + 1)} if number + 1 < len(pages) else {}
+        return Answer(200, {**API, **more}, json.dumps({"name": "team/app", "tags": pages[number]}).encode())
+
+    shop.respond = respond  # type: ignore[method-assign]
+    return shop
+
+
+def test_the_list_is_read_page_by_page_until_it_ends() -> None:
+    facts = absent(paged(["a"], ["b"], ["latest"]))
+    assert facts == ManifestFacts(tag_listed=False, similar_tags=("latest",), repository_answers=True)
+
+
+def test_no_more_pages_are_read_than_are_needed_or_allowed() -> None:
+    assert absent(paged(["a"], ["lattest"], ["latest"])).tag_listed is True
+    endless = [[f"tag-{number}"] for number in range(MAX_PAGES + 1)]
+    endless[MAX_PAGES] = ["latest"]
+    assert absent(paged(*endless)) == ManifestFacts(tag_listed=None, repository_answers=True)
+
+
+@pytest.mark.parametrize("link", ["<https://elsewhere.example/v2/x/tags/list>", "<//[>", "nonsense"])
+def test_no_page_is_read_elsewhere(link: str) -> None:
+    assert absent(paged(["a"], ["latest"], link=link)) == ManifestFacts(tag_listed=None, repository_answers=True)

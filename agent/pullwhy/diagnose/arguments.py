@@ -90,6 +90,7 @@ def arguments(case: Case, found: Verdict, told: Hypothesis | None) -> dict[str, 
         "runtime_unit": case.node.runtime_unit,
         "platform": case.node.platform,
         "wanted": case.node.platform,
+        "similar_repositories": ", ".join(case.similar_repositories),
         "provider": service_of(registry).provider,
         "service": service_of(registry).title,
     }

@@ -97,6 +97,8 @@ class Case:
     node: NodeView = NodeView()
     later_success: bool = False
     """The runtime itself pulled the image after this failure."""
+    similar_repositories: tuple[str, ...] = ()
+    """Repositories of the same registry of which this node has images, spelled like this one."""
     remarks: tuple[RuntimeRemark, ...] = ()
     """What the runtime's own log says of the hosts that it tried for this image, oldest first."""
     queue: Queue = Queue()

@@ -139,6 +139,12 @@ def image(values: Values, placeholder: str = "IMAGE") -> str:
     return values.shell("image", "image", placeholder)
 
 
+def similar_names(values: Values) -> str:
+    """Return the repositories that the node has images of and that are spelled alike, as a sentence; empty where there are none."""
+    similar = values.text("similar_repositories")
+    return f"This node has images of names spelled like it, the likest first: {similar}." if similar else ""
+
+
 def check(values: Values) -> str:
     """Return how to see that it works."""
     return f"Afterwards `pullwhy diagnose {image(values)}` on the node shows whether it works."

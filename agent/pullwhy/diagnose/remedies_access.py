@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from pullwhy.diagnose.prescription import SOURCE_FIRST, Builder, Command, Remedy, Values, check, joined, quote
+from pullwhy.diagnose.prescription import (
+    SOURCE_FIRST,
+    Builder,
+    Command,
+    Remedy,
+    Values,
+    check,
+    joined,
+    quote,
+    similar_names,
+)
 
 _HUB_KEY = "https://index.docker.io/v1/"
 """The key under which the kubelet looks up Docker Hub (kubelet 1.24 to 1.36: pkg/credentialprovider/keyring.go)."""
@@ -189,7 +199,9 @@ def _settle_access(values: Values) -> Remedy:
         _near_miss(values),
         f"{service} gives the same answer for a repository that does not exist and for one that is closed. Two checks settle it:",
         "whether the name is spelled right (somebody who may read it can list its tags), and whether the pod's credentials, if any,",
-        "may pull it. Then correct the name where the workload is defined, or give the workload a pull secret under the key",
+        "may pull it.",
+        similar_names(values),
+        "Then correct the name where the workload is defined, or give the workload a pull secret under the key",
         f"{server_key(values)}.",
         _NAMESPACED,
     )

@@ -11,6 +11,7 @@ from pullwhy.diagnose.prescription import (
     image,
     joined,
     quote,
+    similar_names,
 )
 
 _OWNER = (
@@ -50,7 +51,7 @@ def _correct_tag(values: Values) -> Remedy:
         "The reference names no tag, so that `latest` was assumed, and there is none: name a tag." if assumed else "",
         "A reference without a tag means `latest`." if values.is_one("tag", "latest") and not assumed else "",
         f"Correct the tag where the workload is defined, or push {tag}.",
-        f"Tags that are spelled alike and exist: {similar}." if similar else "",
+        f"Tags that are spelled like it and exist, the likest first: {similar}." if similar else "",
         "If it did exist, look at the registry's retention rules.",
         "If the registry hides what it forbids behind 404, check the right to pull as well.",
     )
@@ -72,6 +73,7 @@ def _correct_digest(values: Values) -> Remedy:
 def _correct_repository(values: Values) -> Remedy:
     text = joined(
         f"Correct the name {values.text('repository')} where the workload is defined, or create and push it.",
+        similar_names(values),
         "A project may have moved to another registry. Where a mirror answers for the registry, the mirror may lack it.",
         "A 404 shows absence only for whoever asked: check the right to pull if the repository is known to exist.",
     )

@@ -25,6 +25,7 @@ from pullwhy.model import (
     Reproduction,
     Via,
 )
+from pullwhy.node.neighbours import DOUBTS_THE_NAME, similar_repositories
 from pullwhy.node.plan import NodeSight, Sources, make_plan, survey
 from pullwhy.node.remarks import Remarks
 from pullwhy.node.reproduce import Policy, Reproducer, Situation, decide
@@ -111,7 +112,11 @@ class Investigator:
             image_present=None if present is None else bool(present),
             pull_record=_record(sight, image, present),
         )
-        return Investigation(case, judge(case), sight, prepared.credentials_held)
+        diagnosis = judge(case)
+        if diagnosis.cause in DOUBTS_THE_NAME and case.image is not None:
+            case = replace(case, similar_repositories=await similar_repositories(client, case.image))
+            diagnosis = judge(case)
+        return Investigation(case, diagnosis, sight, prepared.credentials_held)
 
     async def reproduce(self, found: Investigation, window: timedelta = timedelta(0)) -> Investigation:
         """Ask the runtime itself where that is safe and tells something; say why where it is not asked.

@@ -211,13 +211,12 @@ class Registry:
 
     async def _absent(self, identity: Identity, headers: Headers) -> ManifestFacts:
         """Look for the tag in the list of tags; suggestions are made of what everybody may list."""
-        image = self._image
-        found = await tags.look(
-            self._client, self._client.repository, "" if image.digest else image.tag, (*self._own, *headers)
-        )
+        image, anyone = self._image, identity is Identity.ANONYMOUS
+        tag, pages = ("", 1) if image.digest else (image.tag, tags.MAX_PAGES if anyone else 1)
+        found = await tags.look(self._client, self._client.repository, tag, (*self._own, *headers), pages)
         return ManifestFacts(
             tag_listed=None if image.digest else found.listed,
-            similar_tags=found.similar if identity is Identity.ANONYMOUS else (),
+            similar_tags=found.similar if anyone else (),
             repository_answers=found.repository_answers,
         )
 
