@@ -16,7 +16,7 @@ NARROWEST = 40
 
 _MAX_LINE = 1200
 """Characters of one value."""
-_SNIPPET_LINE = 100
+SNIPPET_LINE = 100
 """Characters below which a line of a remedy that looks like configuration is shown as it is."""
 _PODS_SHOWN = 20
 _MARKS = {"Passed": "OK", "Failed": "FAIL", "Skipped": "skip", "Error": "?"}
@@ -193,7 +193,7 @@ def _remedy(page: _Page, remedy: Mapping[str, Any]) -> None:
         return
     page.title("What to do")
     for line in str(remedy.get("text") or "").split("\n")[:40]:
-        if len(line) < _SNIPPET_LINE and (line.startswith((" ", "[")) or line.endswith(":")):
+        if len(line) < SNIPPET_LINE and (line.startswith((" ", "[")) or line.endswith(":")):
             page.verbatim(f"    {printable(line, _MAX_LINE)}")
         else:
             page.paragraph(printable(line, 4 * _MAX_LINE))
