@@ -63,7 +63,7 @@ def test_a_storm_of_pods_with_one_image_is_walked_once(world: World, node: Node)
 
 
 def test_a_registry_that_names_a_time_to_wait_is_asked_once_for_all_its_images(world: World, node: Node) -> None:
-    limiting = world.servers.limiting
+    limiting = world.servers.listed("limiting")
     node.trust(limiting.place, world.lab.authority.pem)
     images = [limiting.set(f"limited-{number}", "manifest-429-retry-after") for number in range(4)]
     for number, image in enumerate(images):

@@ -82,6 +82,15 @@ def ipv6_preferred(servers: Servers, node: Node) -> PodSpec:
     return PodSpec("both.lab.test/shop/web:1.0")
 
 
+def local_ports_exhausted(servers: Servers, node: Node) -> PodSpec:
+    """A node with four local ports, each of which holds a connection to the registry."""
+    place = servers.spoken("silent").place
+    few = "echo 40000 40003 > /proc/sys/net/ipv4/ip_local_port_range"
+    hold = f"for n in 1 2 3 4; do exec {{fd}}<>/dev/tcp/{place.addresses[0]}/{place.port} || exit 1; done"
+    node.run(["bash", "-c", f"{few}; {hold}; sleep infinity <&- >/dev/null 2>&1 &"])
+    return PodSpec(f"{place.authority}/shop/web:1.0")
+
+
 def registry_away(servers: Servers, node: Node) -> PodSpec:
     """Policy Always, the image is on the node, and nothing listens at its registry."""
     image = f"{servers.closed_for('away.lab.test').authority}/shop/web:1.0"
@@ -107,6 +116,14 @@ FAULTS = (
         "Connect",
         home=OWN,
         factors=("IPv6NoRoute",),
+    ),
+    Fault(
+        "no local port left",
+        local_ports_exhausted,
+        "NetworkUnreachable",
+        "Connect",
+        home=OWN,
+        factors=("PortsExhausted",),
     ),
     Fault("registry away", registry_away, "ConnectionRefused", "Connect", factors=("PolicyAlwaysImagePresent",)),
     answered("connection cut at the manifest", "manifest-reset", "ConnectionReset", "Manifest"),

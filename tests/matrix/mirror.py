@@ -36,6 +36,19 @@ def lacking_mirror(servers: Servers, node: Node) -> PodSpec:
     return mirrored(servers, node, "lacking", "manifest-404")
 
 
+def passed_over_mirror(servers: Servers, node: Node) -> PodSpec:
+    """A mirror that is away, before a registry that answers and lacks the tag: what the mirror did decides nothing."""
+    registry, mirror = servers.listed("behind"), servers.closed_for("mirror-passed.lab.test")
+    repository = repository_of("passed over")
+    registry.set(repository, "manifest-404")
+    node.write("/etc/containerd/registry-ca.crt", servers.lab.authority.pem)
+    node.hosts_toml(
+        registry.place,
+        f'server = "https://{registry.host}"\nca = "/etc/containerd/registry-ca.crt"\n\n[host."https://{mirror.authority}"]\n',
+    )
+    return PodSpec(f"{registry.host}/{repository}:1")
+
+
 def dead_hosts(servers: Servers, node: Node) -> PodSpec:
     """A mirror and a registry that are both away."""
     registry, mirror = servers.closed_for("upstream-dead.lab.test"), servers.closed_for("mirror-dead.lab.test")
@@ -57,6 +70,13 @@ FAULTS = (
     Fault("mirror forbids", forbidding_mirror, "MirrorFailed", "Config", via="Mirror"),
     Fault("mirror fails", failing_mirror, "MirrorFailed", "Config", via="Mirror"),
     Fault("mirror lacks the image", lacking_mirror, "ConnectionRefused", "Connect"),
+    Fault(
+        "tag missing behind a mirror that is away",
+        passed_over_mirror,
+        "TagNotFound",
+        "Manifest",
+        factors=("MirrorSkipped",),
+    ),
     Fault("mirror and registry away", dead_hosts, "ConnectionRefused", "Connect"),
     Fault("mirror in place of the registry away", mirror_only, "ConnectionRefused", "Connect", via="Mirror"),
 )

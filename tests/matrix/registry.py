@@ -2,20 +2,28 @@
 
 from dataclasses import replace
 
-from matrix.fault import FAST, Fault, Home, PodSpec, answered
+from matrix.fault import FAST, Fault, Home, PodSpec, answered, repository_of
 from matrix.servers import Servers
 
 from lab.errors import wait_for
-from lab.faults import Repository, Rule, error_body
+from lab.faults import Repository, Rule, error_body, own_token
 from lab.node import Node
 
 THROTTLED = Home("throttled", kubelet=replace(FAST, qps=0.001, burst=1))
 
 
 def rate_limited(servers: Servers, node: Node) -> PodSpec:
-    """A registry that answers 429 and says for how long."""
-    node.trust(servers.limiting.place, servers.lab.authority.pem)
-    return PodSpec(servers.limiting.set("limited", "manifest-429-retry-after"))
+    """A registry that answers 429 and says for how long: the node then asks it nothing more, so it is one of its own."""
+    registry, repository = servers.listed("limiting"), repository_of("rate limit")
+    node.trust(registry.place, servers.lab.authority.pem)
+    return PodSpec(registry.set(repository, "manifest-429-retry-after"))
+
+
+def tokens_limited(servers: Servers, node: Node) -> PodSpec:
+    """A registry whose own token service answers 429."""
+    registry = servers.faulty_for(node)
+    limit = own_token(registry.host, status=429, body=error_body("TOOMANYREQUESTS", "too many requests"))
+    return PodSpec(registry.set(repository_of("tokens limited"), limit))
 
 
 def beyond_the_kubelets_limit(servers: Servers, node: Node) -> PodSpec:
@@ -35,6 +43,7 @@ def once_overloaded() -> Repository:
 ERROR, LIMITED, PORTAL = "RegistryServerError", "RateLimited", "NotARegistry"
 FAULTS = (
     Fault("rate limit", rate_limited, LIMITED, "Manifest"),
+    Fault("rate limit of the token service", tokens_limited, LIMITED, "Auth", "TokenHost"),
     answered("rate limit without headers", "manifest-429", LIMITED, "Manifest"),
     answered("rate limit of the hub", "manifest-429-hub", LIMITED, "Manifest"),
     Fault("kubelet's own limit", beyond_the_kubelets_limit, "KubeletPullRateLimited", "Kubelet", home=THROTTLED),

@@ -145,11 +145,6 @@ class Servers:
         return self.faulty
 
     @cached_property
-    def limiting(self) -> FaultRegistry:
-        """Another of the kind, which names a time to wait until: a node then asks nothing of it, for whichever image."""
-        return self.lab.fault_registry("limiting.lab.test")
-
-    @cached_property
     def closed(self) -> Place:
         """A host on which nothing listens."""
         return self.lab.place("closed.lab.test", 443)
