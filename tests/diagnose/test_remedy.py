@@ -296,3 +296,18 @@ def test_https_is_declared_for_this_host_alone(tmp_path: Path) -> None:
     found = tomllib.loads((directory / "hosts.toml").read_text())
     assert found["server"] == "https://registry.example:5000"
     assert list(found["host"]) == others
+
+
+@pytest.mark.parametrize("remedy", ["find-the-stall", "look-further", "rebuild-layer"])
+@pytest.mark.parametrize(
+    ("arguments", "reads"),
+    [
+        ({"runtime": "containerd"}, "journalctl --unit containerd.service"),
+        ({"runtime": "containerd", "manager": "k3s"}, "/var/lib/rancher/k3s/agent/containerd/containerd.log"),
+        ({"runtime": "containerd", "manager": "rke2"}, "/var/lib/rancher/rke2/agent/containerd/containerd.log"),
+        ({"runtime": "cri-o"}, "journalctl --unit crio.service"),
+    ],
+)
+def test_the_runtimes_log_is_read_where_it_is(remedy: str, arguments: dict[str, str], reads: str) -> None:
+    runs = [command.run for command in render(RemedyRef(remedy, arguments)).commands]
+    assert any(reads in run for run in runs), runs

@@ -9,7 +9,7 @@ import pytest
 
 from pullwhy.diagnose.document import finding_id
 from pullwhy.gotext import quote
-from pullwhy.model import CauseId, Confidence, Finding, State
+from pullwhy.model import CauseId, Confidence, Factor, Finding, State
 from pullwhy.node.scan import Scan
 from pullwhy.watch.lines import LogLine
 from pullwhy.watch.logtext import read_log
@@ -101,6 +101,23 @@ def test_what_only_the_runtime_tells_is_told_without_pods() -> None:
     assert (found.image, found.diagnosis.cause, found.pods) == ("r.example/web:1", CauseId.TAG_NOT_FOUND, ())
     [found] = findings([runtime, sync("ErrImagePull", ABSENT)])
     assert len(found.pods) == 1
+
+
+PULL = 'time="x" level=info msg="PullImage \\"r.example/web:1\\""'
+NEXT = 'time="x" level=info msg="trying next host after status: 503 Service Unavailable" host=mirror.example'
+UNREAD = 'time="x" level=error msg="failed to decode hosts.toml" error="invalid `host` tree"'
+
+
+def test_what_the_runtime_logged_of_its_hosts_is_evidence() -> None:
+    [found] = findings([PULL, NEXT, failed(REFUSED)])
+    assert found.diagnosis.cause is CauseId.CONNECTION_REFUSED
+    assert Factor.MIRROR_SKIPPED in found.diagnosis.factors
+    assert any("mirror.example (a mirror): answered 503" in fact.fact for fact in found.diagnosis.evidence)
+
+
+def test_a_file_that_the_runtime_could_not_read_is_one_finding_whatever_the_default_host_says() -> None:
+    [found] = findings([PULL, UNREAD, failed(REFUSED), failed("http: server gave HTTP response to HTTPS client")])
+    assert (found.diagnosis.cause, found.state) == (CauseId.RUNTIME_CONFIG_INVALID, State.ACTIVE)
 
 
 def test_a_quiet_log_has_no_findings() -> None:

@@ -183,6 +183,15 @@ def restart_note(values: Values) -> str:
     return "Drain the node first: containers keep running over the restart, but pulls in flight fail."
 
 
+def runtime_log(values: Values, pattern: str) -> Command:
+    """Return how to read the runtime's own log; k3s and rke2 write their containerd's to a file (docs.rke2.io: reference/logging)."""
+    if is_rancher(values):
+        manager = "rke2" if values.is_one("manager", "rke2") else "k3s"
+        file = f"/var/lib/rancher/{manager}/agent/containerd/containerd.log"
+        return Command(f"grep --extended-regexp {quote(pattern)} {file} | tail --lines=50", "node", ("root",))
+    return Command(f"journalctl --unit {quote(runtime_unit(values))} --since=-1h --grep={quote(pattern)}", "node")
+
+
 def registries_yaml(values: Values) -> str:
     """Return the file from which k3s and rke2 generate the runtime's configuration at service start."""
     return f"/etc/rancher/{'rke2' if values.is_one('manager', 'rke2') else 'k3s'}/registries.yaml"

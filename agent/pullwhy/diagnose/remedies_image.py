@@ -11,6 +11,7 @@ from pullwhy.diagnose.prescription import (
     image,
     joined,
     quote,
+    runtime_log,
     similar_names,
 )
 
@@ -158,8 +159,7 @@ def _rebuild_layer(values: Values) -> Remedy:
         "If it fails on nodes of one kind only, look at the snapshotter and its filesystem there (extended attributes, user id maps,",
         "overlay support), and at the runtime's own log for the file that it stopped at.",
     )
-    log = f"journalctl --unit {quote(values.raw('runtime_unit', 'name', 'RUNTIME_UNIT'))} --since=-1h --grep=extract"
-    return Remedy("rebuild-layer", text, (Command(log, "node"),))
+    return Remedy("rebuild-layer", text, (runtime_log(values, "extract"),))
 
 
 def _sign_image(values: Values) -> Remedy:

@@ -16,6 +16,7 @@ from pullwhy.diagnose.prescription import (
     registries_yaml,
     restart,
     restart_note,
+    runtime_log,
     runtime_unit,
 )
 
@@ -169,10 +170,7 @@ def _find_the_stall(values: Values) -> Remedy:
     mtu = Command(
         f"ip route get {quote(values.raw('address', 'host', 'ADDRESS'))}", "node", ("ADDRESS: the host's address",)
     )
-    log = Command(
-        f"journalctl --unit {quote(runtime_unit(values))} --since=-1h --grep='no progress|trying next host'", "node"
-    )
-    return Remedy("find-the-stall", text, (mtu, log))
+    return Remedy("find-the-stall", text, (mtu, runtime_log(values, "no progress|trying next host")))
 
 
 def _mend_proxy(values: Values) -> Remedy:
@@ -266,16 +264,13 @@ def _look_further(values: Values) -> Remedy:
         "Run the walk on the node with all details, see what pullwhy can and cannot see there, and read the runtime's own log, which",
         "names each host that it tried.",
     )
-    log = (
-        f"journalctl --unit {quote(runtime_unit(values))} --since=-1h --grep='PullImage|trying next host|fetch failed'"
-    )
     return Remedy(
         "look-further",
         text,
         (
             Command(f"pullwhy diagnose {image} --output wide", "node", ("root",)),
             Command("pullwhy doctor", "node", ("root",)),
-            Command(log, "node"),
+            runtime_log(values, "PullImage|trying next host|fetch failed"),
         ),
     )
 

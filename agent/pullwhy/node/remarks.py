@@ -56,6 +56,10 @@ class Remarks:
     """Whether journald dropped lines lately."""
     _kept: deque[_Kept] = field(default_factory=lambda: deque(maxlen=MAX_KEPT))
 
+    def __bool__(self) -> bool:
+        """Whether anything is kept."""
+        return bool(self._kept)
+
     def observe(self, event: RuntimeEvent, under_way: Collection[str]) -> None:
         """Take a line in; `under_way` are the images that the runtime was pulling when it wrote it."""
         if event.kind in _KINDS:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from pullwhy.diagnose.case import Case
+from pullwhy.diagnose.case import Case, RuntimeRemark
 from pullwhy.diagnose.classify import classify_failure
 from pullwhy.diagnose.document import finding_id
 from pullwhy.diagnose.judge import judge
@@ -26,6 +26,8 @@ from pullwhy.model import (
     State,
 )
 from pullwhy.node.backoff import NO_BACKOFF, Backoff, advance
+from pullwhy.node.hangs import Hangs
+from pullwhy.node.remarks import Remarks
 from pullwhy.watch.failures import Recogniser, RuntimeEvent, RuntimeEventKind
 from pullwhy.watch.lines import LogLine
 
@@ -45,6 +47,8 @@ class _Story:
     last: PullFailure
     attempts: int = 0
     backoff: Backoff = NO_BACKOFF
+    remarks: tuple[RuntimeRemark, ...] = ()
+    """What the runtime logged about single hosts before the last line."""
 
 
 @dataclass(slots=True)
@@ -54,10 +58,11 @@ class _Member:
     image: str = ""
     stories: dict[CauseId, _Story] = field(default_factory=dict)
 
-    def take(self, failure: PullFailure, hypothesis: Hypothesis) -> None:
+    def take(self, failure: PullFailure, hypothesis: Hypothesis, remarks: tuple[RuntimeRemark, ...]) -> None:
         story = self.stories.pop(hypothesis.cause, None) or _Story(hypothesis, failure, failure)
         story.last = failure
         story.hypothesis = hypothesis
+        story.remarks = remarks or story.remarks
         if failure.reason is not Reason.IMAGE_PULL_BACK_OFF:
             story.attempts += 1
             story.backoff = advance(story.backoff, failure.reason, failure.when)
@@ -79,6 +84,8 @@ class Scan:
         self._members: dict[tuple[Place, str], _Member] = {}
         self._runtime: dict[str, list[PullFailure]] = {}
         self._pulled: dict[str, datetime] = {}
+        self._hangs = Hangs(timedelta(0))
+        self._remarks = Remarks()
         self._hypotheses: dict[tuple[Reason, str], Hypothesis] = {}
 
     def take(self, lines: Iterable[LogLine]) -> None:
@@ -88,8 +95,8 @@ class Scan:
             for found in self._recogniser.feed(line):
                 if isinstance(found, PullFailure):
                     self._failed(found)
-                elif isinstance(found, RuntimeEvent) and found.kind is RuntimeEventKind.PULL_ENDED and found.image:
-                    self._ended(found)
+                elif isinstance(found, RuntimeEvent):
+                    self._event(found)
 
     def findings(self, node: str) -> list[Finding]:
         """Return one finding for each image and cause, the latest first.
@@ -104,7 +111,9 @@ class Scan:
             for cause in member.causes():
                 groups.setdefault((image, cause), []).append((place, member))
         found = [self._finding(node, image, cause, members) for (image, cause), members in groups.items()]
-        return sorted(found, key=lambda finding: (finding.last_seen, finding.id), reverse=True)
+        ordered = sorted(found, key=lambda finding: (finding.last_seen, finding.id))
+        # What the runtime's own lines explain may be one cause behind two texts: the latest stands.
+        return list(reversed({finding.id: finding for finding in ordered}.values()))
 
     def _failed(self, failure: PullFailure) -> None:
         pod = failure.pod
@@ -114,7 +123,8 @@ class Scan:
             if len(self._members) >= MAX_CONTAINERS:
                 return
             member = self._members[place, failure.image] = _Member(failure.image)
-        member.take(failure, _with_hints(failure, self._hypothesis(failure)))
+        remarks = self._remarks.about(failure.image, failure.when) if self._remarks else ()
+        member.take(failure, _with_hints(failure, self._hypothesis(failure)), remarks)
 
     def _hypothesis(self, failure: PullFailure) -> Hypothesis:
         key = (failure.reason, failure.message)
@@ -124,6 +134,12 @@ class Scan:
                 self._hypotheses.clear()
             found = self._hypotheses[key] = classify_failure(failure)
         return found
+
+    def _event(self, event: RuntimeEvent) -> None:
+        self._hangs.observe(event)
+        self._remarks.observe(event, self._hangs.images)
+        if event.kind is RuntimeEventKind.PULL_ENDED and event.image:
+            self._ended(event)
 
     def _ended(self, event: RuntimeEvent) -> None:
         image = _normal(event.image)
@@ -161,18 +177,20 @@ class Scan:
             image_text=image,
             failure=failure,
             hypothesis=replace(latest.hypothesis, image=image),
+            remarks=latest.remarks,
         )
         active = [member for _, member in members if member.causes()[-1] is cause]
         state, resolved = (State.ACTIVE, None) if active else (State.SUPERSEDED, latest.last.when)
         pulled = self._pulled.get(_normal(image)) if image else None
         if pulled is not None and pulled >= failure.when:
             state, resolved = State.RECOVERED, pulled
+        diagnosis = _by_text(judge(case))
         return Finding(
-            id=finding_id(node, image, cause),
+            id=finding_id(node, image, diagnosis.cause),
             node=node,
             image=image,
             registry=reference.registry if reference else latest.hypothesis.registry,
-            diagnosis=_by_text(judge(case)),
+            diagnosis=diagnosis,
             first_seen=min(story.first.when for story in stories),
             last_seen=failure.when,
             count=max(1, sum(story.attempts for story in stories)),
