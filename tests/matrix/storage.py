@@ -37,6 +37,14 @@ def failing_first(name: str) -> Make:
     return make
 
 
+def nearly_full_disk(servers: Servers, node: Node) -> PodSpec:
+    """A disk with three percent left, which nobody needs: the registry lacks the tag."""
+    node.run(["sh", "-c", "head --bytes=64M /dev/zero > /var/lib/containerd/filler"])
+    used = int(node.run(["df", "--output=used", "--block-size=1K", "/var/lib/containerd"]).stdout.split()[-1])
+    node.containerd.limit_disk(size=f"{used * 100 // 97}k")
+    return PodSpec(f"{servers.plain_for(node).host}/shop/web:none")
+
+
 def no_inodes(servers: Servers, node: Node) -> None:
     """Let the disk have room and no inodes."""
     used = int(node.run(["df", "--output=iused", "/var/lib/containerd"]).stdout.split()[-1])
@@ -92,6 +100,7 @@ UNPACK = "UnpackFailed"
 FAULTS = (
     Fault("disk full", full_disk, "DiskFull", "Storage", home=OWN, mend=room),
     Fault("disk full while unpacking", no_room_to_unpack, "DiskFull", "Storage", home=OWN, mend=room),
+    Fault("disk nearly full", nearly_full_disk, "TagNotFound", "Manifest", home=OWN, factors=("DiskNearlyFull",)),
     Fault("inodes used up", failing_first("inodes"), "DiskFull", "Storage", home=OWN, then=no_inodes, mend=room),
     Fault("content store read-only", read_only_content, "ReadOnlyFilesystem", "Storage", home=OWN, mend=nothing),
     Fault(
