@@ -311,3 +311,42 @@ def test_https_is_declared_for_this_host_alone(tmp_path: Path) -> None:
 def test_the_runtimes_log_is_read_where_it_is(remedy: str, arguments: dict[str, str], reads: str) -> None:
     runs = [command.run for command in render(RemedyRef(remedy, arguments)).commands]
     assert any(reads in run for run in runs), runs
+
+
+CRIO = {"runtime": "cri-o", "runtime_unit": "crio.service"}
+
+
+@pytest.mark.parametrize("name", sorted(BUILDERS))
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_no_remedy_for_crio_names_what_is_containerds(name: str, variant: dict[str, str]) -> None:
+    told = BASE | {"file": "/etc/containers/registries.conf"} | CRIO | variant
+    remedy = render(RemedyRef(name, {key: value for key, value in told.items() if "containerd" not in value}))
+    commands = " ".join(command.run for command in remedy.commands)
+    for word in ("hosts.toml", "HOSTS_TOML", "config.toml", "/etc/containerd", "ctr ", "containerd.service"):
+        assert word not in commands
+
+
+def test_crio_is_reloaded_for_registries_conf_and_left_alone_for_what_it_reads_at_every_pull() -> None:
+    def mend(file: str, mend: str = "correct it") -> Remedy:
+        return render(RemedyRef("mend-config", BASE | CRIO | {"file": file, "where": file, "mend": mend}))
+
+    drop_in = mend("/etc/containers/registries.conf.d/50-mirror.conf")
+    assert [command.run for command in drop_in.commands][1:] == ["systemctl reload crio.service"]
+    assert not drop_in.restart_required
+    for file in ("/etc/containers/policy.json", "/etc/docker/certs.d/registry.example/ca.crt"):
+        assert len(mend(file).commands) == 1
+    assert mend("/etc/crio/crio.conf").restart_required
+
+
+def test_a_short_name_is_qualified_in_the_workload_and_no_file_is_edited() -> None:
+    told = {"file": "/etc/containers/registries.conf", "mend": "name the registry in the workload's image"}
+    remedy = render(RemedyRef("mend-config", BASE | CRIO | told))
+    assert [command.where for command in remedy.commands] == ["workstation"]
+
+
+@pytest.mark.parametrize("given", [{}, {"via": "Mirror", "host": "mirror.example"}])
+def test_crio_takes_an_authority_for_the_host_that_is_asked(given: dict[str, str]) -> None:
+    (command,) = render(RemedyRef("trust-authority", BASE | CRIO | given)).commands
+    assert f"/etc/containers/certs.d/{given.get('host', 'registry.example:5000')}/ca.crt" in command.run
+    (kept,) = render(RemedyRef("trust-authority", BASE | CRIO | given | {"certs_d": "/etc/docker/certs.d"})).commands
+    assert "/etc/docker/certs.d/" in kept.run

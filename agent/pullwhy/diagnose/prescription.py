@@ -132,6 +132,8 @@ SOURCE_FIRST = (
     "on managed and immutable nodes edits by hand vanish. On the node itself it is a stopgap."
 )
 NO_RESTART = "The runtime reads this at every pull: nothing needs a restart."
+RELOAD = "CRI-O keeps what it read of registries.conf until it is reloaded, which ends no pull and no container."
+REGISTRIES_CONF = "/etc/containers/registries.conf"
 
 
 def image(values: Values, placeholder: str = "IMAGE") -> str:
@@ -192,6 +194,28 @@ def runtime_log(values: Values, pattern: str) -> Command:
     return Command(f"journalctl --unit {quote(runtime_unit(values))} --since=-1h --grep={quote(pattern)}", "node")
 
 
+def is_crio(values: Values) -> bool:
+    """Whether the runtime is CRI-O, whose registries are in registries.conf."""
+    return values.is_one("runtime", "cri-o")
+
+
+def reload(values: Values) -> Command:
+    """Return the reload after which CRI-O goes by its changed registries.conf."""
+    return Command(f"systemctl reload {quote(runtime_unit(values))}", "node", ("root",))
+
+
+def load_archive(values: Values, what: str) -> Command:
+    """Return how `ARCHIVE.tar`, told to be `what`, gets into the runtime's own store."""
+    if is_crio(values):
+        target = "containers-storage:" + values.raw("image", "image", "IMAGE")
+        run = f"skopeo copy docker-archive:ARCHIVE.tar {quote(target)}"
+    elif values.is_one("runtime", "docker"):
+        run = "docker load --input ARCHIVE.tar"
+    else:
+        run = "ctr --namespace k8s.io images import ARCHIVE.tar"
+    return Command(run, "node", ("root", f"ARCHIVE.tar: {what}"))
+
+
 def registries_yaml(values: Values) -> str:
     """Return the file from which k3s and rke2 generate the runtime's configuration at service start."""
     return f"/etc/rancher/{'rke2' if values.is_one('manager', 'rke2') else 'k3s'}/registries.yaml"
@@ -203,16 +227,20 @@ def is_rancher(values: Values) -> bool:
 
 
 def host_directory(values: Values) -> str:
-    """Return this registry's directory below the certs.d root that the runtime reads, not quoted; empty where none is known."""
-    if values.is_one("runtime", "docker"):
-        root = "/etc/docker/certs.d"
-    elif values.is_one("runtime", "cri-o"):
-        root = "/etc/containers/certs.d"
-    elif values.holds("certs_d", "path"):
+    """Return the failing host's directory below the certs.d root that the runtime reads, not quoted; empty where none is known.
+
+    containerd goes by the image's registry, its mirrors included; CRI-O and dockerd by the host that is asked.
+    """
+    by_host = values.is_one("runtime", "cri-o", "docker")
+    if values.holds("certs_d", "path"):
         root = values.raw("certs_d", "path", "")
+    elif by_host:
+        root = "/etc/docker/certs.d" if values.is_one("runtime", "docker") else "/etc/containers/certs.d"
     else:
         return ""
-    return f"{root.rstrip('/')}/{values.raw('registry', 'host', 'REGISTRY')}"
+    registry = values.raw("registry", "host", "REGISTRY")
+    name = values.raw("host", "host", "HOST") if by_host and values.is_one("via", "Mirror") else registry
+    return f"{root.rstrip('/')}/{name}"
 
 
 def own_hosts_toml(values: Values) -> str:

@@ -10,6 +10,7 @@ from pullwhy.diagnose.prescription import (
     Values,
     check,
     joined,
+    load_archive,
     quote,
     similar_names,
 )
@@ -102,9 +103,7 @@ def _sandbox_credentials(values: Values) -> Remedy:
         "it on the node with the node image.",
         SOURCE_FIRST,
     )
-    preload = Command(
-        "ctr --namespace k8s.io images import ARCHIVE.tar", "node", ("root", "ARCHIVE.tar: the sandbox image")
-    )
+    preload = load_archive(values, "the sandbox image")
     return Remedy("add-credentials", joined(text, check(values)), (preload,), durable=False)
 
 

@@ -7,18 +7,22 @@ from typing import Final
 
 from pullwhy.diagnose.prescription import (
     NO_RESTART,
+    REGISTRIES_CONF,
+    RELOAD,
     SOURCE_FIRST,
     Builder,
     Command,
     Remedy,
     Values,
     check,
+    is_crio,
     is_rancher,
     joined,
     name_authority,
     own_hosts_toml,
     quote,
     registries_yaml,
+    reload,
     restart,
     restart_note,
     set_root,
@@ -30,12 +34,31 @@ _CERTIFICATES: Final = (".crt", ".pem", ".cert", ".key")
 def _takes_effect_at_once(values: Values) -> bool:
     """Whether the file is read at every pull (containerd: docs/hosts.md) and not generated at service start."""
     file = values.raw("file", "path", "")
-    return ("/certs.d/" in file or file.endswith("hosts.toml")) and "restart" not in values.text("mend")
+    at_each_pull = ("/certs.d/" in file, file.endswith(("hosts.toml", "policy.json", "auth.json")))
+    return any(at_each_pull) and "restart" not in values.text("mend")
+
+
+def _is_of_registries_conf(values: Values) -> bool:
+    return is_crio(values) and REGISTRIES_CONF.rpartition("/")[2] in values.raw("file", "path", "")
+
+
+def _qualify_image(values: Values) -> Remedy:
+    """Return what helps a short name: the workload names the registry, and the node's files stay as strict as they are."""
+    text = joined(
+        f"{values.text('where')}: {values.text('config_why')}. {values.text('mend')}.",
+        "Name the registry in every image of the workload, init containers too, where the workload is defined.",
+        check(values),
+    )
+    pod, namespace = values.shell("pod", "name", "POD"), values.shell("namespace", "name", "NAMESPACE")
+    owner = f"kubectl --namespace {namespace} get pod {pod} --output jsonpath='{{.metadata.ownerReferences}}'"
+    return Remedy("mend-config", text, (Command(owner, "workstation"),))
 
 
 def _mend_config(values: Values) -> Remedy:
     file = values.raw("file", "path", "FILE")
     where, mend = values.text("where", file), values.text("mend")
+    if _is_of_registries_conf(values) and "workload" in mend:
+        return _qualify_image(values)
     if is_rancher(values):
         text = joined(
             f"{where}: {values.text('config_why')}. {mend}.",
@@ -46,15 +69,12 @@ def _mend_config(values: Values) -> Remedy:
         )
         source = Command(f"${{EDITOR:-vi}} {quote(registries_yaml(values))}", "node", ("root",))
         return Remedy("mend-config", text, (source, *restart(values)), restart_required=True, durable=False)
-    at_once = _takes_effect_at_once(values)
-    text = joined(
-        f"{where}: {values.text('config_why', 'it is not valid')}.",
-        f"{mend}." if mend else "",
-        SOURCE_FIRST,
-        NO_RESTART if at_once else restart_note(values),
-        check(values),
-    )
-    after = () if at_once else restart(values)
+    reloads = _is_of_registries_conf(values)
+    at_once = _takes_effect_at_once(values) or reloads
+    effect = RELOAD if reloads else NO_RESTART if at_once else restart_note(values)
+    told = f"{where}: {values.text('config_why', 'it is not valid')}."
+    text = joined(told, f"{mend}." if mend else "", SOURCE_FIRST, effect, check(values))
+    after = (reload(values),) if reloads else () if at_once else restart(values)
     return Remedy("mend-config", text, (_change(file), *after), restart_required=not at_once, durable=False)
 
 
@@ -69,7 +89,7 @@ def _change(file: str) -> Command:
 def _make_config_effective(values: Values) -> Remedy:
     remedy = replace(_mend_config(values), id="make-config-effective")
     file, hosts_toml = values.raw("file", "path", ""), own_hosts_toml(values)
-    if is_rancher(values):
+    if is_rancher(values) or not values.is_one("runtime", "containerd", ""):
         return remedy
     if hosts_toml and file.endswith(".crt") and file.rpartition("/")[0] == hosts_toml.rpartition("/")[0]:
         return replace(remedy, commands=(name_authority(values, hosts_toml, file),))

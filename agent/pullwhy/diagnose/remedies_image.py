@@ -10,6 +10,7 @@ from pullwhy.diagnose.prescription import (
     check,
     image,
     joined,
+    load_archive,
     quote,
     runtime_log,
     similar_names,
@@ -117,14 +118,8 @@ def _preload_image(values: Values) -> Remedy:
         "changing imagePullPolicy where it is defined. The archive must hold the image under exactly this name.",
         "Images that nothing uses are candidates of the kubelet's image garbage collection.",
     )
-    if values.is_one("runtime", "cri-o"):
-        load = f"skopeo copy docker-archive:ARCHIVE.tar {quote('containers-storage:' + values.raw('image', 'image', 'IMAGE'))}"
-    elif values.is_one("runtime", "docker"):
-        load = "docker load --input ARCHIVE.tar"
-    else:
-        load = "ctr --namespace k8s.io images import ARCHIVE.tar"
-    needs = ("root", "ARCHIVE.tar: the image, saved under this name")
-    return Remedy("preload-image", text, (Command(load, "node", needs),), durable=False)
+    load = load_archive(values, "the image, saved under this name")
+    return Remedy("preload-image", text, (load,), durable=False)
 
 
 def _push_again(values: Values) -> Remedy:

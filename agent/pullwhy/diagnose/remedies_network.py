@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from pullwhy.diagnose.prescription import (
     NO_RESTART,
+    REGISTRIES_CONF,
+    RELOAD,
     SOURCE_FIRST,
     Builder,
     Command,
     Remedy,
     Values,
     check,
+    is_crio,
     is_rancher,
     joined,
     quote,
     registries_yaml,
+    reload,
     restart,
     restart_note,
     runtime_log,
@@ -170,7 +174,8 @@ def _find_the_stall(values: Values) -> Remedy:
     mtu = Command(
         f"ip route get {quote(values.raw('address', 'host', 'ADDRESS'))}", "node", ("ADDRESS: the host's address",)
     )
-    return Remedy("find-the-stall", text, (mtu, runtime_log(values, "no progress|trying next host")))
+    sought = "image pull progress|Trying to access" if is_crio(values) else "no progress|trying next host"
+    return Remedy("find-the-stall", text, (mtu, runtime_log(values, sought)))
 
 
 def _mend_proxy(values: Values) -> Remedy:
@@ -202,6 +207,8 @@ def _mend_mirror(values: Values) -> Remedy:
         "or decides what the registry would say. If it is meant no longer, take it out of the runtime's configuration for this registry.",
         f"That is generated from {registries_yaml(values)} at service start: change it there."
         if rancher
+        else RELOAD
+        if is_crio(values)
         else NO_RESTART,
         SOURCE_FIRST,
         restart_note(values) if rancher else "",
@@ -210,6 +217,9 @@ def _mend_mirror(values: Values) -> Remedy:
     if rancher:
         show = Command(f"cat {quote(registries_yaml(values))}", "node", ("root",))
         return Remedy("mend-mirror", text, (show, *restart(values)), restart_required=True)
+    if is_crio(values):
+        shown = f"cat {REGISTRIES_CONF} {REGISTRIES_CONF}.d/*.conf"
+        return Remedy("mend-mirror", text, (Command(shown, "node"), reload(values)))
     file = values.raw("hosts_toml", "path", "HOSTS_TOML")
     return Remedy(
         "mend-mirror", text, (Command(f"cat {quote(file)}", "node", ("HOSTS_TOML: the registry's hosts.toml",)),)

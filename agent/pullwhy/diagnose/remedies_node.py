@@ -10,8 +10,11 @@ from pullwhy.diagnose.prescription import (
     Values,
     check,
     image,
+    is_crio,
     joined,
+    load_archive,
     quote,
+    reload,
     restart_note,
     runtime_unit,
 )
@@ -78,8 +81,8 @@ def _restore_runtime(values: Values) -> Remedy:
     unit = runtime_unit(values)
     text = joined(
         "The container runtime does not answer on its socket: see why its unit is down or hangs, and mend that. An error in its configuration",
-        "keeps its CRI plugin from starting, for instance certs.d together with the old mirrors settings. The image is not at fault.",
-        "Start it again once its log says why it stopped.",
+        "keeps it from starting; containerd starts without its CRI plugin then, as for certs.d together with the old mirrors settings. The",
+        "image is not at fault. Start it again once its log says why it stopped.",
     )
     commands = (
         Command(f"systemctl status {quote(unit)}", "node"),
@@ -91,9 +94,9 @@ def _restore_runtime(values: Values) -> Remedy:
 
 
 def _provide_sandbox_image(values: Values) -> Remedy:
-    if values.is_one("runtime", "cri-o"):
-        setting = "pause_image in crio.conf"
-    elif values.text("version").removeprefix("v").startswith("2"):
+    if is_crio(values):
+        return _provide_pause_image(values)
+    if values.text("version").removeprefix("v").startswith("2"):
         setting = "pinned_images.sandbox of the plugin io.containerd.cri.v1.images"
     else:
         setting = "sandbox_image of the plugin io.containerd.grpc.v1.cri"
@@ -105,10 +108,25 @@ def _provide_sandbox_image(values: Values) -> Remedy:
         restart_note(values),
         check(values),
     )
-    preload = Command(
-        "ctr --namespace k8s.io images import ARCHIVE.tar", "node", ("root", "ARCHIVE.tar: the sandbox image")
-    )
+    preload = load_archive(values, "the sandbox image")
     return Remedy("provide-sandbox-image", text, (preload,), restart_required=True, durable=False)
+
+
+def _provide_pause_image(values: Values) -> Remedy:
+    text = joined(
+        f"No new pod starts on this node until the sandbox image {values.text('image')} is there. CRI-O names it (pause_image), not the pod: name",
+        "one that this node can pull, serve that registry through a mirror, or put the image on the node with the node image; CRI-O keeps",
+        "garbage collection from it. Its credentials are those of pause_image_auth_file, not the kubelet's. A reload of CRI-O is enough.",
+        SOURCE_FIRST,
+        check(values),
+    )
+    lines = f"""'[crio.image]' {quote('pause_image = "PAUSE_IMAGE"')}"""
+    name = Command(
+        f"printf '%s\\n' {lines} > /etc/crio/crio.conf.d/99-pause-image.conf",
+        "node",
+        ("root", "PAUSE_IMAGE: an image that this node can pull, with its registry"),
+    )
+    return Remedy("provide-sandbox-image", text, (name, reload(values)), durable=False)
 
 
 BUILDERS: dict[str, Builder] = {

@@ -28,6 +28,11 @@ from pullwhy.diagnose.prescription import (
 
 def _declare_scheme(values: Values) -> Remedy:
     host = values.raw("host", "host", values.raw("registry", "host", "REGISTRY"))
+    if values.is_one("scheme", "https") and values.is_one("runtime", "cri-o", "docker"):
+        text = joined(
+            f"{values.text('host', 'The host')} speaks HTTPS, which the runtime tries first of all.", check(values)
+        )
+        return Remedy("declare-scheme", text)
     if values.is_one("scheme", "https"):
         file = own_hosts_toml(values) or "HOSTS_TOML"
         text = joined(
@@ -68,7 +73,8 @@ def _declare_http(values: Values) -> Remedy:
     if values.is_one("runtime", "cri-o", "docker"):
         text = joined(
             lead,
-            f"That is a setting of {runtime_unit(values)} for all its users; this registry is better given TLS.",
+            f"That is a setting of {runtime_unit(values)} for all its users, and with it no certificate of this host is checked either; this",
+            "registry is better given TLS.",
             check(values),
         )
         return Remedy("declare-scheme", text)

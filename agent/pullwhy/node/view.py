@@ -52,7 +52,8 @@ def node_view(sight: NodeSight, prepared: Prepared | None) -> NodeView:
     return NodeView(
         runtime=view.name,
         version=str(view.version) if view.version.known else "",
-        certs_d=view.certs_d,
+        # The first directory of a host hides those of other roots (CRI-O), so that one that is there is kept to.
+        certs_d=directory.rpartition("/")[0] if directory and not view.config else view.certs_d,
         hosts_toml=hosts_toml,
         config_file=view.config.file if view.config else "",
         runtime_unit=unit_of(process.pid) if process else "",

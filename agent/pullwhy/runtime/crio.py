@@ -84,7 +84,8 @@ class _Node:
             self._fs, process.config_file if process else "", process.config_directory if process else ""
         )
         self.notes += map(faulty, (*settings.problems, *settings.ignored(self._version, image.registry)))
-        registries = read_registries(self._fs)
+        # Seen in the library of CRI-O 1.26 and 1.32 and gone in that of 1.36; taken for gone with insecure_registries.
+        registries = read_registries(self._fs, keeps_slash=not self._version.at_least(1, 35))
         self._note_changed(registries, settings)
         auth = read_auth_files(self._fs, settings.global_auth_file, registries.helpers)
         self._auth = auth = replace(auth, unknown=auth.unknown or bool(settings.problems))

@@ -77,13 +77,18 @@ class Registries:
         )
 
 
-def read_registries(fs: HostFS) -> Registries:
-    """Read the files that CRI-O reads; raises UnusableRegistries, and UnreadableFile for one that only it may read."""
+def read_registries(fs: HostFS, *, keeps_slash: bool = False) -> Registries:
+    """Read the files that CRI-O reads; raises UnusableRegistries, and UnreadableFile for one that only it may read.
+
+    `keeps_slash`: see parse_registries_file.
+    """
     own = bool(fs.kind(USER))
     main, directories = (USER, [f"{USER}.d"]) if own else (SYSTEM, [f"{SYSTEM}.d", f"{USER}.d"])
-    found = _merged(Registries(), main, fs, drop_in=False) if fs.kind(main) else Registries()
-    for path in (path for directory in directories for path in _drop_ins(directory, fs)):
-        found = _merged(found, path, fs, drop_in=True)
+    found = Registries()
+    paths = [(main, False)] if fs.kind(main) else []
+    paths += [(path, True) for directory in directories for path in _drop_ins(directory, fs)]
+    for path, drop_in in paths:
+        found = _merged(found, path, fs, drop_in=drop_in, keeps_slash=keeps_slash)
     return found
 
 
@@ -126,6 +131,8 @@ def _rewritten(image: ImageReference, place: Location, registry: Registry) -> Im
 def _unusable(registry: Registry, place: Location, why: str) -> UnusableRegistries:
     why = f"for images of {registry.prefix} the location {place.location[:120]!r} makes no reference: {why}"
     mend = "write it as host[:port][/path], such as docker.io/library for Docker Hub's own images"
+    if place.location.endswith("/"):
+        mend = "take the slash from its end, which this CRI-O does not do by itself"
     return UnusableRegistries(ConfigFacts(ConfigFault.INVALID, registry.file, why, mend, registry.line))
 
 
@@ -140,10 +147,10 @@ def _drop_ins(directory: str, fs: HostFS) -> tuple[str, ...]:
     )
 
 
-def _merged(found: Registries, path: str, fs: HostFS, *, drop_in: bool) -> Registries:
+def _merged(found: Registries, path: str, fs: HostFS, *, drop_in: bool, keeps_slash: bool) -> Registries:
     """Return what was found with what a later file says: tables by prefix, aliases by name, lists as a whole."""
     try:
-        file = parse_registries_file(fs.read(path), path, drop_in=drop_in)
+        file = parse_registries_file(fs.read(path), path, drop_in=drop_in, keeps_slash=keeps_slash)
     except InvalidRegistriesFile as error:
         why = f"CRI-O cannot use this file: {error.why}"
         raise UnusableRegistries(ConfigFacts(ConfigFault.INVALID, path, why, error.mend, error.line)) from None

@@ -1,7 +1,7 @@
 """Parses one registries.conf into its tables, or says why CRI-O refuses it.
 
-Source: go.podman.io/image 5.39 (containers/image 5.23 alike but for what is said below), pkg/sysregistriesv2, checked against
-what skopeo with either contacts. Every check is the library's own: what it accepts, however odd, is accepted here.
+Source: go.podman.io/image 5.39 and containers/image 5.23, pkg/sysregistriesv2, checked against what skopeo with either contacts.
+Every check is the library's own: what it accepts, however odd, is accepted here.
 """
 
 from __future__ import annotations
@@ -24,8 +24,12 @@ _AS_TABLE: Final = "write each registry as [[registry]], and its mirrors as [[re
 _NO_SCHEME: Final = "write host[:port][/path] without a scheme"
 
 
-def parse_registries_file(data: bytes, path: str, *, drop_in: bool = False) -> RegistriesFile:
+def parse_registries_file(
+    data: bytes, path: str, *, drop_in: bool = False, keeps_slash: bool = False
+) -> RegistriesFile:
     """Return what a registries.conf says; `drop_in` for one of registries.conf.d, which may not be of the old form.
+
+    `keeps_slash`: whether a slash at the end of a mirror's location stays there, as in containers/image up to 5.34 at least.
 
     Raises InvalidRegistriesFile where the library refuses the file.
     """
@@ -36,12 +40,13 @@ def parse_registries_file(data: bytes, path: str, *, drop_in: bool = False) -> R
         raise InvalidRegistriesFile(
             f"it is no TOML: {error.why}{at}", "correct the syntax on that line", error.line
         ) from None
-    return _File(document, data.decode(), path).read(drop_in=drop_in)
+    return _File(document, data.decode(), path, keeps_slash=keeps_slash).read(drop_in=drop_in)
 
 
 class _File:
-    def __init__(self, document: toml.Table, text: str, path: str) -> None:
+    def __init__(self, document: toml.Table, text: str, path: str, *, keeps_slash: bool) -> None:
         self._document = document
+        self._keeps_slash = keeps_slash
         self._text = text
         self._path = path
         self._lines = [mark.line for mark in toml.headers(text, arrays=True) if mark.keys == ("registry",)]
@@ -150,7 +155,8 @@ class _File:
         if wanted and wanted not in list(PullFrom):
             why = f"its mirror {location[:80]!r} has the unknown pull-from-mirror {wanted[:40]!r}"
             raise place.fault(why, f"use one of {', '.join(PullFrom)}")
-        return Location(location, place.truth("insecure"), PullFrom(wanted or "all"))
+        written = place.text("location") if self._keeps_slash else location
+        return Location(written, place.truth("insecure"), PullFrom(wanted or "all"))
 
     def _location(self, text: str, line: int | None) -> str:
         trimmed = text.rstrip("/")
