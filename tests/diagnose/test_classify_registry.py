@@ -170,6 +170,12 @@ CASES: list[tuple[str, C, Stage, Via | None]] = [
         Stage.CONFIG,
         None,
     ),
+    (
+        "short name mode is enforcing, but image name web:1 returns ambiguous list",
+        C.RUNTIME_CONFIG_INVALID,
+        Stage.CONFIG,
+        None,
+    ),
     # docker
     (
         daemon("manifest for r.example:5000/shop/web:1 not found: manifest unknown"),

@@ -79,6 +79,16 @@ def test_insecure_means_no_verification_and_then_plain_http_on_its_own_port(tree
     assert see(fs, "reg.example:5000/a:1").endpoints[0].http_port == 5000
 
 
+def test_a_slash_at_the_end_of_a_mirror_fails_every_pull_before_the_library_took_it_away(tree: Tree) -> None:
+    fs = tree({**POLICY, REGISTRIES: registry("m.example/cache/")})
+    assert asked(see(fs))[0] == "https://m.example/v2/cache/a/b"
+    old = see(fs, version="1.32.4")
+    assert asked(old) == []
+    (fault,) = facts(old)
+    assert (fault.file, fault.line, fault.decides) == (REGISTRIES, 1, True)
+    assert "slash" in fault.mend
+
+
 def test_a_blocked_registry_decides_where_nothing_else_is_left(tree: Tree) -> None:
     found = see(tree({**POLICY, REGISTRIES: registry(settings="blocked = true\n")}))
     assert asked(found) == []

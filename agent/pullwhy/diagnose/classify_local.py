@@ -46,6 +46,7 @@ KUBELET: Final[tuple[Rule, ...]] = (
         C.RUNTIME_CONFIG_INVALID,
         C.INVALID_IMAGE_REFERENCE,
         sure=r"short-name [^\n]{0,300}(?:did not resolve|resolution enforced|cannot)|no unqualified-search registries"
+        r"|short name mode is enforcing, but"  # CRI-O from 1.34 on
         r"|no registries configured while trying to pull",
         stage=Stage.CONFIG,
     ),

@@ -187,9 +187,11 @@ CONNECT: Final[tuple[Rule, ...]] = (
 # containerd 1.7 and later: image_pull.go; the kubelet's and dockershim's deadlines; gRPC's own words
 STALLED: Final[tuple[Rule, ...]] = (
     rule(
+        # CRI-O waits and asks again where a registry says 429, until the kubelet's deadline (go.podman.io/image: docker_client.go)
         "no progress or deadline",
         C.PULL_STALLED,
         C.CONNECTION_TIMED_OUT,
+        C.RATE_LIMITED,
         sure=r"[Cc]ancel pulling image",
         likely=r"because of no progress|context canceled|[Dd]eadline ?[Ee]xceeded|operation timeout|[Tt]imed out|[Tt]imeout exceeded"
         r"|i/o timeout|code = Cancell?ed|Stream removed|RST_STREAM",
