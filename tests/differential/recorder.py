@@ -217,6 +217,8 @@ class Recorder:
         path = target.partition("?")[0]
         status = {"denied": "401 Unauthorized", "broken": "500 Internal Server Error"}.get(manner.answer, "")
         blob = None if status else self._blob(manner, method, path)
+        if path == "/v2/" and not status:
+            status = "200 OK"
         if blob is None:
             return f"HTTP/1.1 {status or '404 Not Found'}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
         head = (

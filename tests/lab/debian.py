@@ -19,6 +19,7 @@ class Offer:
 
     package: str
     version: str
+    suite: str = ""
 
 
 def command(argv: Sequence[str], *, cwd: Path | None = None, seconds: float = 600) -> str:
@@ -86,7 +87,17 @@ class Archive:
         """Return the versions of *package* that the suites have; raises LabError when apt fails."""
         text = command(["apt-cache", *self._options(), "madison", package])
         rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
-        return [Offer(row[0], row[1]) for row in rows if len(row) > 1 and row[0] == package]
+        return [
+            Offer(row[0], row[1], row[2].split()[1].partition("/")[0])
+            for row in rows
+            if len(row) > 2 and row[0] == package
+        ]
+
+    def depends(self, offer: Offer) -> list[str]:
+        """Return the names of the packages that *offer* depends on, of alternatives the first; raises LabError."""
+        text = command(["apt-cache", *self._options(), "show", f"{offer.package}={offer.version}"])
+        field = next((line for line in text.splitlines() if line.startswith("Depends:")), "Depends:")
+        return [part.split()[0].partition(":")[0] for part in field.removeprefix("Depends:").split(",") if part.strip()]
 
     def unpack(self, offer: Offer, into: Path) -> None:
         """Download *offer* and unpack it to the new folder *into*, running none of its scripts; raises LabError."""

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from lab.debian import Archive, Offer, command
@@ -62,11 +62,11 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(named) if named else Path.home() / ".cache" / "pullwhy-lab"
 
 
-def version(binary: Path) -> str:
-    """Return the version that *binary* prints with --version; raises LabError."""
-    match = _VERSION.search(command([str(binary), "--version"], seconds=20))
+def version(*words: str | Path) -> str:
+    """Return the version that a program prints with --version; raises LabError."""
+    match = _VERSION.search(command([*map(str, words), "--version"], seconds=20))
     if match is None:
-        raise LabError(f"{binary} --version prints no version")
+        raise LabError(f"{words[-1]} --version prints no version")
     return match[1]
 
 
@@ -87,6 +87,13 @@ def ensure(environment: Mapping[str, str] = os.environ) -> Components:
             replaced=bool(environment.get("PULLWHY_LAB_CONTAINERD")),
             kubelet=_named(environment.get("PULLWHY_LAB_KUBELET"), "PULLWHY_LAB_KUBELET"),
         )
+
+
+def unpacked(cache: Path, package: str, suite: str) -> Path:
+    """Return the folder with the files of *package* as *suite* has it, unpacked beside the system; raises LabError."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / "lock"):
+        return _unpacked(cache, package, f"in {suite}", lambda offer: offer.suite == suite)
 
 
 def _install_tools() -> None:
@@ -125,31 +132,35 @@ def _component(cache: Path, package: str, binary: str, named: str | None, pick: 
     override = _named(named, variable)
     if override is not None:
         return override
+    return _unpacked(cache, package, pick, lambda offer: bool(re.fullmatch(pick, offer.version))) / binary
+
+
+def _unpacked(cache: Path, package: str, wanted: str, fits: Callable[[Offer], bool]) -> Path:
     register = cache / "unpacked.json"
     folders: dict[str, str] = json.loads(register.read_text(encoding="utf-8")) if register.exists() else {}
-    key = f"{package} {pick}"
-    if key in folders and (cache / folders[key] / binary).exists():
-        return cache / folders[key] / binary
-    offer = _choose(cache, package, pick)
+    key = f"{package} {wanted}"
+    if key in folders and (cache / folders[key]).exists():
+        return cache / folders[key]
+    offer = _choose(cache, package, wanted, fits)
     folder = f"{package}-{offer.version.replace('~', '_')}"
     if not (cache / folder).exists():
         print(f"lab: unpacking {package} {offer.version}", flush=True)
         Archive(cache / "apt").unpack(offer, cache / folder)
     folders[key] = folder
     register.write_text(json.dumps(folders, indent=1), encoding="utf-8")
-    return cache / folder / binary
+    return cache / folder
 
 
-def _choose(cache: Path, package: str, pick: str) -> Offer:
+def _choose(cache: Path, package: str, wanted: str, fits: Callable[[Offer], bool]) -> Offer:
     archive = Archive(cache / "apt")
     if not (cache / "apt" / "sources.list").exists() or not archive.offers(package):
         print(f"lab: reading the package lists of {', '.join(SUITES)}", flush=True)
         archive.update(SUITES)
     offers = archive.offers(package)
-    fitting = [offer for offer in offers if re.fullmatch(pick, offer.version)]
+    fitting = [offer for offer in offers if fits(offer)]
     if not fitting:
         listed = ", ".join(sorted({offer.version for offer in offers})) or "none"
-        raise LabError(f"no suite of {', '.join(SUITES)} offers {package} {pick}; offered: {listed}")
+        raise LabError(f"no suite of {', '.join(SUITES)} offers {package} {wanted}; offered: {listed}")
     # madison lists the newest suite first; the oldest that fits is the one that needs the least of the system.
     return fitting[-1]
 

@@ -217,6 +217,7 @@ def _endpoint(image: ImageReference, source: Source) -> Endpoint:
         scheme="https",
         host=host,
         port=urls.port_number(port, "https"),
+        names_port=bool(port),
         repository=image.repository,
         is_mirror=source.is_mirror,
         source=source.registry.source if source.registry is not None else "default",

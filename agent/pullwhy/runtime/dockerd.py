@@ -120,6 +120,7 @@ def _endpoint(address: urls.Address, image: ImageReference, settings: DaemonSett
         scheme=address.scheme,
         host=host,
         port=urls.port_number(port, address.scheme),
+        names_port=bool(port),
         path=f"{urls.clean_path(address.path)}/v2",
         repository=image.repository,
         is_mirror=mirror,
