@@ -107,3 +107,13 @@ def test_cause_stage_and_via(text: str, cause: C, stage: Stage, via: Via | None)
     assert found is not None
     assert (found.cause, found.stage, found.via) == (cause, stage, via)
     assert cause not in found.alternatives
+
+
+def test_content_of_a_type_that_no_image_has_is_an_unsupported_manifest() -> None:
+    text = (
+        'failed to pull and unpack image "reg.example/a:1": failed to copy: httpReadSeeker: failed open: could not fetch '
+        f"content descriptor sha256:{'a' * 64} (application/vnd.example.unknown+json) from remote: not found"
+    )
+    found = classify(text)
+    assert found is not None
+    assert found.cause is C.MANIFEST_UNSUPPORTED

@@ -197,6 +197,10 @@ ROWS: dict[str, Row] = {
     "local store": (
         case(trace(passing(*ALL)), told(C.LOCAL_STORE_CORRUPT, S.UNPACK)), C.LOCAL_STORE_CORRUPT, S.UNPACK, PROVED, NO, "remove-damaged-image",
     ),
+    "local store by its own digests": (
+        case(trace([*passing(*ALL), failed(S.UNPACK, endpoint=None)]), told(C.CONTENT_CORRUPT, S.UNPACK)),
+        C.LOCAL_STORE_CORRUPT, S.UNPACK, PROVED, NO, "remove-damaged-image",
+    ),
     "runtime": (
         case(hypothesis=told(C.RUNTIME_UNAVAILABLE, S.RUNTIME), node=replace(NODE, runtime_answers=False)),
         C.RUNTIME_UNAVAILABLE, S.RUNTIME, PROVED, MAYBE, "restore-runtime",

@@ -89,6 +89,7 @@ def test_plain_http_on_the_port_of_https_keeps_that_port(tmp_path: Path) -> None
     changed(tmp_path, "declare-scheme", NEW | {"certs_d": str(tmp_path), "scheme": "http"})
     written = tomllib.loads((tmp_path / "registry.example" / "hosts.toml").read_text())
     assert written["server"] == "http://registry.example:443"
+    assert list(written["host"]) == ["http://registry.example:443"]  # 1.6 goes on without a file that has no host
 
 
 @pytest.mark.parametrize(

@@ -126,9 +126,10 @@ class Lab:
         return FaultRegistry(self._faults, place, how)
 
     def requests(self, host: str) -> list[Request]:
-        """Return what the registry *host* received so far, and after it what all hosts of the fault registry did."""
+        """Return what the registry *host* received so far, and what other hosts were asked on its behalf (tokens, content)."""
         own = [one for registry in self._registries if registry.host == host for one in registry.requests()]
-        faulty = self._faults.requests() if self._faults is not None else []
+        asked = self._faults.requests() if self._faults is not None else []
+        faulty = [one for one in asked if host in {one.host, f"{one.host}:5000"} or not one.path.startswith("/v2/")]
         return own + [Request(one.client, one.method, one.path, 0, one.headers.get("user-agent", "")) for one in faulty]
 
     def node(

@@ -51,7 +51,7 @@ FAULTS = (
     answered("layer refused with 401", "layer-401", GONE, "Blob"),
     answered("layer refused with 403", "layer-403", GONE, "Blob"),
     answered("config missing", "config-404", GONE, "Blob"),
-    answered("manifest of the platform missing", "index-child-missing", GONE, "Manifest"),
+    answered("manifest of the platform missing", "index-child-missing", GONE, "Blob"),
     answered("layer limited", "layer-429", "RateLimited", "Blob"),
     answered("layer's server fails", "layer-500", "RegistryServerError", "Blob"),
     answered("config altered", "config-corrupt", CORRUPT, "Blob"),

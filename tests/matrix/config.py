@@ -8,6 +8,7 @@ from matrix.servers import Servers
 from matrix.tls import authority, client_pair
 
 from lab.containerd import Settings
+from lab.faultregistry import FaultRegistry
 from lab.node import Node
 
 TWO_ROOTS = "/etc/containerd/certs.d:/etc/docker/certs.d"
@@ -15,17 +16,22 @@ UNREAD = Home("unread", settings=Settings(config_path=None), private=True)
 ROOTS = Home("two-roots", settings=Settings(config_path=TWO_ROOTS), private=True)
 
 
+def _host(registry: FaultRegistry, settings: str) -> str:
+    """Return a hosts.toml with a table for the registry itself, which 1.6 asks for."""
+    return f'server = "https://{registry.host}"\n\n[host."https://{registry.host}"]\n  {settings}\n'
+
+
 def unreadable_ca(servers: Servers, node: Node) -> PodSpec:
     """A hosts.toml that names a CA file which is not there."""
     registry = servers.listed("ca-gone")
-    node.hosts_toml(registry.place, f'server = "https://{registry.host}"\nca = "missing-ca.crt"\n')
+    node.hosts_toml(registry.place, _host(registry, 'ca = "missing-ca.crt"'))
     return PodSpec(f"{registry.host}/shop/web:1.0")
 
 
 def garbled_ca(servers: Servers, node: Node) -> PodSpec:
     """A hosts.toml that names a CA file which holds no certificate."""
     registry = servers.listed("ca-garbled")
-    node.hosts_toml(registry.place, f'server = "https://{registry.host}"\nca = "ca.crt"\n')
+    node.hosts_toml(registry.place, _host(registry, 'ca = "ca.crt"'))
     node.write(f"/etc/containerd/certs.d/{registry.host}/ca.crt", "<html>not found</html>\n")
     return PodSpec(f"{registry.host}/shop/web:1.0")
 
@@ -38,7 +44,7 @@ def missing_client_key(servers: Servers, node: Node) -> PodSpec:
     node.write(f"{folder}/client.pem", servers.client.chain)
     node.hosts_toml(
         registry.place,
-        f'server = "https://{registry.host}"\nca = "ca.crt"\nclient = [["client.pem", "client.key"]]\n',
+        _host(registry, 'ca = "ca.crt"\n  client = [["client.pem", "client.key"]]'),
     )
     return PodSpec(f"{registry.host}/shop/web:1.0")
 
@@ -61,7 +67,7 @@ def hidden_authority(servers: Servers, node: Node) -> PodSpec:
     """A ca.crt beside a hosts.toml that does not name it."""
     registry = servers.listed("hidden")
     node.trust(registry.place, servers.lab.authority.pem)
-    node.hosts_toml(registry.place, f'server = "https://{registry.host}"\n')
+    node.hosts_toml(registry.place, _host(registry, 'capabilities = ["pull", "resolve"]'))
     return PodSpec(f"{registry.host}/shop/web:1.0")
 
 

@@ -46,5 +46,5 @@ FAULTS = (
     answered("manifest of an unknown type", "manifest-unknown-type", UNSUPPORTED, "Manifest"),
     answered("manifest that is no JSON", "manifest-no-json", UNSUPPORTED, "Manifest"),
     answered("layer encrypted", "layer-encrypted", UNSUPPORTED, "Manifest"),
-    answered("manifest altered", "manifest-corrupt", "ContentCorrupt", "Manifest"),
+    answered("manifest altered", "manifest-corrupt", "ContentCorrupt", "Blob"),
 )

@@ -58,5 +58,5 @@ FAULTS = (
     answered("redirects in a circle", "manifest-redirect-loop", ERROR, "Manifest"),
     answered("login page", "manifest-login-page", PORTAL, "Manifest"),
     answered("page for 404", "manifest-404-html", PORTAL, "Manifest"),
-    answered("page for 403", "manifest-403-html", PORTAL, "Manifest"),
+    answered("page for 403", "manifest-403-html", PORTAL, "Auth"),
 )

@@ -141,5 +141,5 @@ FAULTS = (
         home=TIMED,
         generations=TIMING_OUT,
     ),
-    answered("answer that passes by", once(403), "Transient", "Manifest"),
+    answered("answer that passes by", once(403), "Transient", "Auth"),
 )

@@ -61,7 +61,7 @@ def told_http(servers: Servers, node: Node) -> PodSpec:
     """A registry with TLS of which the node's hosts.toml says that it speaks HTTP; the system trusts its CA."""
     registry = servers.secured
     trust_system(node, registry.authority.pem)
-    node.hosts_toml(registry.place, f'server = "http://{registry.host}"\n')
+    node.hosts_toml(registry.place, f'server = "http://{registry.host}"\n\n[host."http://{registry.host}"]\n')
     return PodSpec(f"{registry.host}/shop/web:1.0")
 
 

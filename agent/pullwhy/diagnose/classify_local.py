@@ -198,7 +198,8 @@ MANIFEST: Final[tuple[Rule, ...]] = (
         "manifest or media type",
         C.MANIFEST_UNSUPPORTED,
         C.CONTENT_CORRUPT,
-        sure=r"schema 1 image manifests|manifest\.v1\+(?:prettyjws|json)[^\n]{0,60}(?:not supported|no longer|from remote)"
+        sure=r"could not fetch content descriptor \S{1,200} \((?!application/vnd\.(?:oci|docker)\.|text/html)[^)\n]{1,200}\) from remote"
+        r"|schema 1 image manifests|manifest\.v1\+(?:prettyjws|json)[^\n]{0,60}(?:not supported|no longer|from remote)"
         r"|unsupported media ?type:? application/vnd\.|reference for unknown type: |invalid rootfs in image config|mismatched image rootfs"
         r"|initializing image from source docker://",
         likely=r"unsupported (?:media ?type|manifest|schema)|(?:unknown|unrecognized) (?:manifest|media ?type)|media type \S{1,200} is no longer"

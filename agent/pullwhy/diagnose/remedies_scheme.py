@@ -113,6 +113,11 @@ def _http(host: str) -> str:
     return f"http://{host}" if urlsplit(f"//{host}").port else f"http://{host}:443"
 
 
+def _table(host: str) -> str:
+    """Return the host's own table of a hosts.toml, quoted: containerd 1.6 goes on without a file that has no table of a host."""
+    return quote(f'[host."{_http(host)}"]')
+
+
 def _change_to_http(hosts_toml: str, host: str) -> Command:
     """Return the change of a hosts.toml that is there: the scheme where it names the host, else a server of its own."""
     file = quote(hosts_toml)
@@ -123,16 +128,16 @@ def _change_to_http(hosts_toml: str, host: str) -> Command:
         f"if grep --quiet {quote(f'https://{host}')} {file}; then "
         f"sed --in-place {quote(named)} {file}; "
         f"elif grep --quiet '^ *server *=' {file}; then echo {by_hand}; "
-        f"else sed --in-place {quote(first)} {file}; fi"
+        f"else sed --in-place {quote(first)} {file}; grep --quiet '^ *.host[.]' {file} || printf '%s\\n' {_table(host)} >> {file}; fi"
     )
     return Command(run, "node", ("root",))
 
 
 def _write_http(directory: str, host: str) -> Command:
-    line = quote(f'server = "{_http(host)}"')
+    lines = f"""{quote(f'server = "{_http(host)}"')} '' {_table(host)}"""
     file = quote(f"{directory}/hosts.toml")
     return Command(
-        f"install -d -m 0755 {quote(directory)} && {{ test -s {file} || printf '%s\\n' {line} > {file}; }}",
+        f"install -d -m 0755 {quote(directory)} && {{ test -s {file} || printf '%s\\n' {lines} > {file}; }}",
         "node",
         ("root",),
     )

@@ -105,6 +105,15 @@ def signature_rejected(case: Case) -> Verdict | None:
     return Verdict(CauseId.SIGNATURE_REJECTED, Stage.RUNTIME)
 
 
+def store_damaged(case: Case) -> Verdict | None:
+    """Read a local copy of the image's content that is not what its digest says, where unpacking is what failed."""
+    if case.hypothesis is None or case.hypothesis.stage is not Stage.UNPACK:
+        return None
+    results = case.trace.results if case.trace is not None else ()
+    hit = next((r for r in results if r.stage is Stage.UNPACK and r.outcome is Outcome.FAILED), None)
+    return Verdict(CauseId.LOCAL_STORE_CORRUPT, Stage.UNPACK, None, hit) if hit is not None else None
+
+
 def runtime_down(case: Case) -> Verdict | None:
     """Read a runtime that does not answer CRI at all."""
     told = case.hypothesis.cause if case.hypothesis is not None else CauseId.UNDETERMINED

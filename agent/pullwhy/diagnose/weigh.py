@@ -26,6 +26,7 @@ from pullwhy.diagnose.rules_local import (
     signature_rejected,
     space_lacks,
     storage_fails,
+    store_damaged,
 )
 from pullwhy.diagnose.verdict import Verdict
 from pullwhy.model import Answer, CauseId, Confidence, Factor, Hypothesis, Reason, Stage, Via
@@ -131,7 +132,13 @@ def _succeeded_since(case: Case, told: Hypothesis | None, _reading: Reading) -> 
 def _local_fact(case: Case, _told: Hypothesis | None, _reading: Reading) -> Decision | None:
     """Take what is true on this node, whoever else is asked."""
     rules = (
-        *(invalid_reference, never_pull, kubelet_limiter, signature_rejected, runtime_down, config_decides),
+        invalid_reference,
+        never_pull,
+        kubelet_limiter,
+        signature_rejected,
+        runtime_down,
+        config_decides,
+        store_damaged,
         verification_denied,
     )
     for rule in rules:

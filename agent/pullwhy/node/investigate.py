@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from pullwhy.model import (
     PullFailure,
     Reason,
     Reproduction,
+    Stage,
     Via,
 )
 from pullwhy.node.neighbours import DOUBTS_THE_NAME, similar_repositories
@@ -32,9 +34,10 @@ from pullwhy.node.reproduce import Policy, Reproducer, Situation, decide
 from pullwhy.node.view import node_view
 from pullwhy.plan import WalkPlan
 from pullwhy.redact import redact
+from pullwhy.runtime.contentstore import damaged
 from pullwhy.runtime.cri import CRIClient, CRIError
 from pullwhy.runtime.pullrecords import pull_record
-from pullwhy.trace import Trace
+from pullwhy.trace import StageResult, Trace
 
 _REASONS: Final = {
     CauseId.IMAGE_NEVER_PULL: Reason.ERR_IMAGE_NEVER_PULL,
@@ -103,12 +106,13 @@ class Investigator:
         sight = await survey(self.sources, client)
         prepared = make_plan(image, sight, self.sources, local_addresses_allowed=True)
         trace = await self.walks.walk(prepared.plan) if prepared.plan else Trace()
+        held = await asyncio.to_thread(_damaged, case, trace, sight)
         present = await _present(client, image) if prepared.image else None
         case = replace(
             case,
             failure=_of_whom(failure, prepared.credentials_held) if failure else None,
             node=node_view(sight, prepared),
-            trace=replace(trace, results=(*prepared.results, *trace.results)),
+            trace=replace(trace, results=(*prepared.results, *trace.results, *held)),
             image_present=None if present is None else bool(present),
             pull_record=_record(sight, image, present),
         )
@@ -233,6 +237,14 @@ def with_failure(found: Investigation, failure: PullFailure) -> Investigation:
 def with_success(found: Investigation) -> Investigation:
     """Judge again after the runtime itself pulled the image."""
     return _judged(replace(found.case, later_success=True), found)
+
+
+def _damaged(case: Case, trace: Trace, sight: NodeSight) -> tuple[StageResult, ...]:
+    """Look whether the runtime's own copies of what the walk read are whole, where a layer could not be unpacked."""
+    told, config = case.hypothesis, sight.view.config
+    if told is None or told.stage is not Stage.UNPACK or config is None:
+        return ()
+    return damaged(config.root, (each.target for each in trace.results if each.stage is Stage.BLOB), sight.view.fs)
 
 
 def _of_whom(failure: PullFailure, credentials_held: tuple[str, ...]) -> PullFailure:

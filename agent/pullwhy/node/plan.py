@@ -15,6 +15,7 @@ from pullwhy.model import Outcome, Stage
 from pullwhy.node.kubeletversion import kubelet_version
 from pullwhy.plan import Credential, Endpoint, Timeouts, WalkPlan
 from pullwhy.runtime.containerd import read_config, with_status
+from pullwhy.runtime.contentstore import CONTENT_STORE
 from pullwhy.runtime.credentials import InvalidCredentials, Match, node_credentials, supplied_credentials
 from pullwhy.runtime.cri import CRIClient, CRIError
 from pullwhy.runtime.distributions import by_socket
@@ -27,7 +28,7 @@ from pullwhy.runtime.process import RuntimeProcess, find_process
 from pullwhy.runtime.processes import Processes, UnreadableProcess
 from pullwhy.runtime.providers import providers
 from pullwhy.runtime.resolver import RESOLV_CONF, ResolverView, read_resolver
-from pullwhy.runtime.storage import CONTENT_STORE, Place, check
+from pullwhy.runtime.storage import Place, check
 from pullwhy.runtime.trust import TrustStore, read_trust
 from pullwhy.runtime.versions import Version, parse_version
 from pullwhy.trace import StageResult

@@ -15,8 +15,6 @@ from pullwhy.trace import StageResult, StorageFacts
 NO_BYTES: Final = 1 << 20
 """Fewer free bytes are as good as none: not even a small image's blobs and metadata fit. What the image at hand needs is
 known only after its manifest, and weighed then."""
-CONTENT_STORE: Final = "io.containerd.content.v1.content"
-"""Where containerd keeps blobs, below its root (1.6 to 2.3: plugins/content/local)."""
 NO_INODES: Final = 16
 """Fewer free inodes are as good as none: unpacking makes one for every file."""
 
