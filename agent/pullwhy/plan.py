@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from pullwhy.image import ImageReference
 from pullwhy.secret import Secret
@@ -59,6 +60,36 @@ class Endpoint:
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 80 if self.scheme == "http" else 443
         return host if self.port == default and not self.names_port else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class GoBuild:
+    """How the runtime was built: what its Go accepts and how it resolves names depend on it."""
+
+    minor: int = 0
+    """24 for Go 1.24; 0 where it is not known, which counts as a current one."""
+    cgo: bool | None = None
+    """Whether libc may be asked for names: built with cgo and without the tag netgo; None where it is not known."""
+    debug: tuple[tuple[str, str], ...] = ()
+    """GODEBUG settings in force, the environment's over the build's own defaults."""
+
+    @property
+    def known(self) -> bool:
+        """Whether the version is known."""
+        return self.minor > 0
+
+    def since(self, minor: int, debug: str = "") -> bool:
+        """Tell whether a change of Go 1.`minor` is in force: GODEBUG may bring the old way back, as `debug` spells it (`x=1`)."""
+        name, _, old = debug.partition("=")
+        return (not self.known or self.minor >= minor) and not (debug and self.setting(name) == old)
+
+    def setting(self, name: str) -> str:
+        """Return a GODEBUG setting, empty where it is unset."""
+        return next((value for key, value in reversed(self.debug) if key == name), "")
+
+
+CURRENT: Final = GoBuild()
+"""A current Go, of which nothing else is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +171,5 @@ class WalkPlan:
     forbidden_addresses: tuple[str, ...] = ()
     """Networks never dialled, beside link-local and metadata addresses: the API server's."""
     probe_blobs: bool = True
+    go: GoBuild = CURRENT
+    """The runtime's own Go."""

@@ -13,7 +13,7 @@ from pullwhy.access import CredentialFacts
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import Outcome, Stage
 from pullwhy.node.kubeletversion import kubelet_version
-from pullwhy.plan import Credential, Endpoint, Timeouts, WalkPlan
+from pullwhy.plan import CURRENT, Credential, Endpoint, Timeouts, WalkPlan
 from pullwhy.runtime.containerd import read_config, with_status
 from pullwhy.runtime.contentstore import CONTENT_STORE
 from pullwhy.runtime.credentials import InvalidCredentials, Match, node_credentials, supplied_credentials
@@ -169,6 +169,7 @@ def make_plan(
         local_addresses_allowed=local_addresses_allowed,
         trusted_hosts=_trusted(found),
         forbidden_addresses=api_servers(sight.kubelet.servers, sources.service_host),
+        go=view.process.build if view.process is not None else CURRENT,
     )
     return Prepared(image, plan, results, found)
 

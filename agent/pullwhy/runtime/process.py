@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Final
 
 from pullwhy.model import Outcome, Stage
-from pullwhy.plan import Proxies
+from pullwhy.plan import CURRENT, GoBuild, Proxies
+from pullwhy.runtime.gobuild import read_build
 from pullwhy.runtime.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.processes import Process, Processes, UnreadableProcess
 from pullwhy.secret import Secret
@@ -20,13 +21,13 @@ CONNECT_SECONDS: Final = 2.0
 
 _VARIABLES: Final = (
     *("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "GODEBUG"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeProcess:
-    """What the runtime was started with. Of its environment only proxies and trust are kept."""
+    """What the runtime was started with. Of its environment only proxies, trust and Go's own settings are kept."""
 
     pid: int
     name: str
@@ -41,6 +42,7 @@ class RuntimeProcess:
     ssl_cert_file: str = ""
     ssl_cert_dir: str = ""
     started: datetime | None = None
+    build: GoBuild = CURRENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,5 +120,14 @@ def _inspect(process: Process, processes: Processes) -> ProcessView:
         ssl_cert_file=variables.get("SSL_CERT_FILE", ""),
         ssl_cert_dir=variables.get("SSL_CERT_DIR", ""),
         started=processes.started(process.pid),
+        build=_build(process, processes, variables.get("GODEBUG", "")),
     )
     return ProcessView(found, results)
+
+
+def _build(process: Process, processes: Processes, environment: str) -> GoBuild:
+    try:
+        with processes.program(process.pid) as file:
+            return read_build(file, environment)
+    except UnreadableProcess:
+        return CURRENT

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from pullwhy.cgroup import in_pod
 
@@ -108,6 +108,14 @@ class Processes:
         try:
             with path.open("rb") as file:
                 return file.read(MAX_BYTES)
+        except OSError as error:
+            raise UnreadableProcess(str(path), error.errno or errno.EIO) from None
+
+    def program(self, pid: int) -> BinaryIO:
+        """Open the program that a process runs, even where its file was replaced since; raises UnreadableProcess."""
+        path = self.proc / str(pid) / "exe"
+        try:
+            return path.open("rb")
         except OSError as error:
             raise UnreadableProcess(str(path), error.errno or errno.EIO) from None
 
