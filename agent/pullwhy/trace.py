@@ -97,11 +97,12 @@ class TLSFault(enum.StrEnum):
     TIMED_OUT = "timed out"
     PLAIN_HTTP = "plain HTTP"
     RESET = "reset"
+    UNACCEPTABLE = "certificate not acceptable"  # to Go's verifier, whatever is trusted
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """One certificate of the chain that the server sent, leaf first."""
+    """One certificate of the chain that the server sent, leaf first; or the trusted one that is at fault, behind them."""
 
     subject: str
     issuer: str
@@ -110,6 +111,7 @@ class CertificateFacts:
     names: tuple[str, ...] = ()
     self_signed: bool = False
     sha256: str = ""
+    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

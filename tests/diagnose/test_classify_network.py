@@ -57,6 +57,30 @@ CASES: list[tuple[str, C, Stage, Via | None]] = [
         None,
     ),
     (head("x509: certificate is valid for a.example, not r.example"), C.CERTIFICATE_NAME_MISMATCH, Stage.TLS, None),
+    (
+        head("tls: failed to parse certificate from server: x509: negative serial number"),
+        C.TLS_HANDSHAKE_FAILED,
+        Stage.TLS,
+        None,
+    ),
+    (
+        head(
+            'x509: certificate signed by unknown authority (possibly because of "x509: cannot verify signature: insecure'
+            ' algorithm SHA1-RSA" while trying to verify candidate authority certificate "corp root")'
+        ),
+        C.TLS_HANDSHAKE_FAILED,
+        Stage.TLS,
+        None,
+    ),
+    (
+        head(
+            'x509: certificate signed by unknown authority (possibly because of "x509: ECDSA verification failure" while'
+            ' trying to verify candidate authority certificate "corp root")'
+        ),
+        C.CERTIFICATE_UNTRUSTED,
+        Stage.TLS,
+        None,
+    ),
     (head("remote error: tls: certificate required"), C.CLIENT_CERTIFICATE_REQUIRED, Stage.TLS, None),
     (head("remote error: tls: protocol version not supported"), C.TLS_HANDSHAKE_FAILED, Stage.TLS, None),
     (head("tls: first record does not look like a TLS handshake"), C.TLS_HANDSHAKE_FAILED, Stage.TLS, None),

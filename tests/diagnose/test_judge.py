@@ -253,6 +253,7 @@ for _fault, _cause, _answer, _remedy in (
     (TLSFault.NAME_MISMATCH, C.CERTIFICATE_NAME_MISMATCH, NO, "match-certificate-name"),
     (TLSFault.CLIENT_CERTIFICATE_REQUIRED, C.CLIENT_CERTIFICATE_REQUIRED, NO, "give-client-certificate"),
     (TLSFault.HANDSHAKE_FAILED, C.TLS_HANDSHAKE_FAILED, NO, "mend-tls"),
+    (TLSFault.UNACCEPTABLE, C.TLS_HANDSHAKE_FAILED, NO, "mend-tls"),
     (TLSFault.TIMED_OUT, C.TLS_HANDSHAKE_TIMED_OUT, MAYBE, "find-the-silent-middlebox"),
     (TLSFault.PLAIN_HTTP, C.PLAIN_HTTP_REGISTRY, NO, "declare-scheme"),
 ):
@@ -283,3 +284,10 @@ def test_the_platform_that_was_looked_for_is_named_where_it_is_known() -> None:
     assert "has no variant for the platform linux/amd64; it has linux/arm64" in asked.summary
     told_only = judge(case(hypothesis=told(CauseId.PLATFORM_NOT_AVAILABLE, Stage.PLATFORM)))
     assert told_only.summary.endswith("has no variant for this node's platform")
+
+
+def test_a_certificate_that_go_does_not_take_is_to_be_issued_anew_and_no_node_is_to_trust_it() -> None:
+    remedy = render(judge(case(trace(passing(Stage.DNS, Stage.CONNECT), tls(TLSFault.UNACCEPTABLE)))).remedy)
+    assert "anew" in remedy.text
+    assert "cures" in remedy.text
+    assert not any("ca.crt" in command.run for command in remedy.commands)

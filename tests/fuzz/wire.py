@@ -17,9 +17,10 @@ from pullwhy.diagnose.codec import InvalidDocument
 from pullwhy.image import parse as parse_image
 from pullwhy.model import Outcome
 from pullwhy.node.pipe import HEADER, BrokenFrame, PlanFrame, TraceFrame, decode, encode
-from pullwhy.plan import Credential, Endpoint, Resolver, WalkPlan
-from pullwhy.probe.chain import chain_fault
+from pullwhy.plan import Credential, Endpoint, GoBuild, Resolver, WalkPlan
+from pullwhy.probe.chain import trust_fault
 from pullwhy.probe.challenge import MAX_CHALLENGES, parse
+from pullwhy.probe.gochain import Roots, refusal
 from pullwhy.probe.manifests import OCI_INDEX, OCI_MANIFEST, UnsupportedManifest
 from pullwhy.probe.manifests import parse as parse_manifest
 from pullwhy.probe.trust import Contexts
@@ -108,9 +109,10 @@ def manifest(data: bytes) -> None:
 
 def certificate(data: bytes) -> None:
     """Read a chain that a server sent, and say what is wrong with it."""
-    chain = read_chain(data.split(CUT)[:10])
-    for code in (2, 10, 18, 20, 62):
-        chain_fault(chain, "registry.example", code, NOW, ())
+    sent = data.split(CUT)[:10]
+    trust_fault(read_chain(sent), ())
+    for go in (GoBuild(19), GoBuild()):
+        refusal(sent, "registry.example", Roots.of(sent[1:]), NOW, go)
 
 
 def plan_pipe(data: bytes) -> None:

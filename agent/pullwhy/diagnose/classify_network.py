@@ -89,6 +89,15 @@ TLS: Final[tuple[Rule, ...]] = (
         stage=Stage.TLS,
     ),
     rule(
+        # What is wrong is in the certificates: no trust of a node cures it.
+        "certificate that Go does not take",
+        C.TLS_HANDSHAKE_FAILED,
+        C.CERTIFICATE_UNTRUSTED,
+        likely=r"failed to parse certificate from server|insecure algorithm (?:MD|SHA1|ECDSA-SHA1)|cannot sign this kind of certificate"
+        r"|unhandled critical extension|incompatible key usage|not authorized to sign|too many intermediates|-bit keys are insecure",
+        stage=Stage.TLS,
+    ),
+    rule(
         "certificate authority",
         C.CERTIFICATE_UNTRUSTED,
         C.CERTIFICATE_CHAIN_INCOMPLETE,

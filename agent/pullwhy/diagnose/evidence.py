@@ -130,7 +130,8 @@ def _certificate(index: int, certificate: CertificateFacts, faulty: int | None) 
     names = f", names {', '.join(certificate.names[:4])}" if index == 0 and certificate.names else ""
     dates = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
     issuer = "itself" if certificate.self_signed else certificate.issuer
-    return f"sent certificate {index}: {certificate.subject}, issued by {issuer}, valid {dates}{names}{mark}"
+    lead = f"sent certificate {index}" if certificate.sent else "trusted certificate"
+    return f"{lead}: {certificate.subject}, issued by {issuer}, valid {dates}{names}{mark}"
 
 
 def _http(result: StageResult) -> list[str]:

@@ -192,7 +192,21 @@ def _give_client_certificate(values: Values) -> Remedy:
     return Remedy("give-client-certificate", text, commands, restart_required=restarts, durable=False)
 
 
+def _reissue(values: Values) -> Remedy:
+    text = joined(
+        f"Issue {values.text('subject', 'the certificate')} anew: {values.text('detail', 'Go does not take it')}. It is the certificate itself",
+        "that is not right, so that no trust on a node cures it; and OpenSSL, curl or a browser may take it, so that they prove nothing.",
+        "Go wants subject alternative names, signatures with SHA-256 or better, a positive serial number, RSA keys of 1024 bits or more,",
+        "serverAuth among the extended usages where there are any, and of each authority basicConstraints CA:TRUE and, where it has key usages,",
+        "keyCertSign.",
+        check(values),
+    )
+    return Remedy("mend-tls", text, (_show_chain(values),))
+
+
 def _mend_tls(values: Values) -> Remedy:
+    if values.is_one("certificate_fault", "yes"):
+        return _reissue(values)
     text = joined(
         f"Both sides cannot agree on TLS ({values.text('detail', 'see the evidence')}): runtimes speak TLS 1.2 and later. Bring the server or the",
         "load balancer before it up to date; where a middlebox rewrites or blocks the handshake, exempt this host from it.",

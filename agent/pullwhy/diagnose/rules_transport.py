@@ -37,6 +37,7 @@ _TLS_CAUSES: dict[TLSFault, CauseId] = {
     TLSFault.TIMED_OUT: CauseId.TLS_HANDSHAKE_TIMED_OUT,
     TLSFault.PLAIN_HTTP: CauseId.PLAIN_HTTP_REGISTRY,
     TLSFault.RESET: CauseId.CONNECTION_RESET,
+    TLSFault.UNACCEPTABLE: CauseId.TLS_HANDSHAKE_FAILED,
 }
 
 
@@ -130,6 +131,9 @@ def handshake_fails(_case: Case, failed: StageResult, _results: Results) -> Verd
             "not_before": certificate.not_before.strftime("%Y-%m-%d %H:%M UTC"),
             "names": ", ".join(certificate.names[:8]) or certificate.subject,
         }
+    if fault is TLSFault.UNACCEPTABLE:
+        told = failed.tls.error if failed.tls is not None else ""
+        arguments |= {"certificate_fault": "yes", "detail": f"Go, in which the runtime is written, says {told}"}
     if cause is CauseId.PLAIN_HTTP_REGISTRY:
         arguments |= {
             "scheme": "http",

@@ -1,20 +1,13 @@
-"""Says which certificate of a refused chain is at fault, and how, in the order in which Go's verifier would find it."""
+"""Tells a chain whose intermediate is missing from one whose authority is not trusted."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
-from pullwhy.probe.destinations import parse_address
 from pullwhy.probe.x509 import Certificate
-from pullwhy.trace import CertificateFacts, TLSFault
-
-# OpenSSL 3: x509_vfy.h
-_NOT_YET_VALID: Final = 9
-_EXPIRED: Final = 10
-_NAME_CODES: Final = frozenset({62, 64})
+from pullwhy.trace import TLSFault
 
 _ISSUED_UNDER: Final = {
     "let's encrypt": "internet security research group",
@@ -43,55 +36,7 @@ class ChainFault:
     faulty: int | None
 
 
-def chain_fault(
-    chain: tuple[Certificate, ...], host: str, code: int, now: datetime, trusted: tuple[Certificate, ...]
-) -> ChainFault:
-    """Return the fault of a chain that OpenSSL refused with `code`.
-
-    OpenSSL builds the chain first; Go first looks at the leaf's dates and names (Go 1.27: crypto/x509/verify.go), and its word is
-    what the kubelet prints. So the leaf is looked at here in Go's order before OpenSSL's code decides.
-    """
-    if not chain:
-        return ChainFault(_from_code(code), None)
-    leaf = chain[0].facts
-    dated = _date_fault(leaf, now)
-    if dated is not None:
-        return ChainFault(dated, 0)
-    if code in _NAME_CODES or not matches(host, leaf.names):
-        return ChainFault(TLSFault.NAME_MISMATCH, 0)
-    if code in (_EXPIRED, _NOT_YET_VALID):
-        faulty = next((i for i, one in enumerate(chain) if _date_fault(one.facts, now) is not None), None)
-        return ChainFault(_from_code(code), faulty)
-    return _trust_fault(chain, trusted)
-
-
-def _from_code(code: int) -> TLSFault:
-    if code == _EXPIRED:
-        return TLSFault.EXPIRED
-    if code == _NOT_YET_VALID:
-        return TLSFault.NOT_YET_VALID
-    return TLSFault.NAME_MISMATCH if code in _NAME_CODES else TLSFault.UNTRUSTED
-
-
-def _date_fault(facts: CertificateFacts, now: datetime) -> TLSFault | None:
-    if facts.not_before == facts.not_after:
-        return None  # unreadable
-    if now > facts.not_after:
-        return TLSFault.EXPIRED
-    return TLSFault.NOT_YET_VALID if now < facts.not_before else None
-
-
-def matches(host: str, names: tuple[str, ...]) -> bool:
-    """Tell whether a certificate's names cover `host` (RFC 6125; a wildcard stands for one whole first label)."""
-    address = parse_address(host)
-    if address is not None:
-        return any(parse_address(name) == address for name in names)
-    wanted = host.rstrip(".").lower()
-    _, _, parent = wanted.partition(".")
-    return any(name.rstrip(".").lower() in (wanted, f"*.{parent}") for name in names)
-
-
-def _trust_fault(chain: tuple[Certificate, ...], trusted: tuple[Certificate, ...]) -> ChainFault:
+def trust_fault(chain: tuple[Certificate, ...], trusted: tuple[Certificate, ...]) -> ChainFault:
     """Tell a missing intermediate from an untrusted authority.
 
     Where the last certificate that the leaf leads to is not self-signed, and its issuer is neither sent nor trusted, the missing

@@ -19,7 +19,7 @@ from pullwhy.probe.network import Network, Stream
 from pullwhy.probe.noproxy import InvalidProxy, ProxyAddress, proxy_for
 from pullwhy.probe.proxy import tunnel
 from pullwhy.probe.record import Observation, Recorder
-from pullwhy.probe.tls import HandshakeFailed, TLSStream, handshake
+from pullwhy.probe.tls import HandshakeFailed, OnlyOpenSSLRefuses, TLSStream, handshake
 from pullwhy.probe.trust import Contexts, Trust
 from pullwhy.probe.url import URL, of_endpoint
 from pullwhy.trace import ConnectResult, DNSFacts, HTTPFacts, StageResult, TLSFacts, TLSFault
@@ -74,6 +74,8 @@ class Route:
         self.index = index
         self.plain = False
         """Whether the runtime's fallback to plain HTTP was taken."""
+        self._judged_by_go: set[str] = set()
+        """Hosts whose chain OpenSSL refuses and Go takes."""
         self._resolved: set[str] = set()
         self._streams: list[Stream] = []
 
@@ -183,7 +185,10 @@ class Route:
         stream = await self._reach(proxy.host, proxy.port, Origin.NODE, Via.PROXY)
         if stream is not None and proxy.scheme == "https":
             trust = Trust.of(self.endpoint, self.tools.plan.system_trust, own_host=False)
+            judged = proxy.host in self._judged_by_go
             opened = await self._shake(stream, proxy.host, proxy.authority, trust, Via.PROXY)
+            if opened is None and not judged and proxy.host in self._judged_by_go:
+                return await self._through(proxy, hop)
             stream = opened[0] if opened else None
         if stream is None:
             return None
@@ -214,10 +219,12 @@ class Route:
         if hop.url.scheme == "http":
             return Opened(Connection(stream), proxy)
         own = hop.url.host == of_endpoint(self.endpoint, "").host
+        judged = hop.url.host in self._judged_by_go
         trust = Trust.of(self.endpoint, self.tools.plan.system_trust, own_host=own)
         shaken = await self._shake(stream, hop.url.host, hop.url.authority, trust, hop.via, self._may_fall_back(hop))
         if shaken is None:
-            return await self.open(hop) if hop.url != self.sent_to(hop) else None
+            again = hop.url != self.sent_to(hop) or (not judged and hop.url.host in self._judged_by_go)
+            return await self.open(hop) if again else None
         secure, result = shaken
         return Opened(Connection(secure), proxy, result)
 
@@ -230,10 +237,15 @@ class Route:
         secure: TLSStream | None = None
         with self._stage(Stage.TLS, authority, via) as seen:
             try:
-                context = self.tools.contexts.get(trust)
+                context = self.tools.contexts.get(replace(trust, openssl=host not in self._judged_by_go))
                 timeout = self.tools.plan.timeouts.handshake
-                secure = await handshake(stream, host, context, timeout, self.tools.clock)
+                secure = await handshake(stream, host, context, timeout, self.tools.clock, self.tools.plan.go)
                 seen.tls = secure.facts
+            except OnlyOpenSSLRefuses as error:
+                self._judged_by_go.add(host)
+                seen.skipped(
+                    f"{error}; the runtime's Go takes the certificate, so that it is asked once more by Go's rules"
+                )
             except UnusableClientPair as error:
                 seen.tls = TLSFacts(host, TLSFault.CLIENT_CERTIFICATE_REQUIRED, error=str(error))
                 seen.failed(str(error))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
-from pullwhy.probe.chain import chain_fault
+from pullwhy.plan import CURRENT, GoBuild
+from pullwhy.probe.chain import trust_fault
 from pullwhy.probe.clock import Clock
+from pullwhy.probe.gochain import refusal
 from pullwhy.probe.network import READ_SIZE, Stream, StreamReset, StreamTimedOut
 from pullwhy.probe.trust import Context
-from pullwhy.probe.x509 import read_chain
+from pullwhy.probe.x509 import read, read_chain
 from pullwhy.text import printable
 from pullwhy.trace import TLSFacts, TLSFault
 
@@ -34,21 +37,36 @@ class HandshakeFailed(Exception):
         self.facts = facts
 
 
-async def handshake(stream: Stream, host: str, context: Context, within: float, clock: Clock) -> TLSStream:
-    """Make the handshake for `host` over `stream`; raises HandshakeFailed."""
+class OnlyOpenSSLRefuses(Exception):
+    """OpenSSL refused a chain that Go takes; the text says why. The handshake must be made again without OpenSSL's verdict."""
+
+
+async def handshake(
+    stream: Stream, host: str, context: Context, within: float, clock: Clock, go: GoBuild = CURRENT
+) -> TLSStream:
+    """Make the handshake for `host` over `stream` and judge the chain as a runtime built as `go` does.
+
+    Raises HandshakeFailed, OnlyOpenSSLRefuses.
+    """
     session = _Session(stream, host, context)
     deadline = clock.monotonic() + within
     try:
         while not await _advance(session, deadline - clock.monotonic(), within):
             pass
     except ssl.SSLCertVerificationError as error:
-        raise HandshakeFailed(_refused(session, error, clock.now())) from error
+        refused = _refused(session, clock.now(), go)
+        if refused is None:
+            raise OnlyOpenSSLRefuses(f"OpenSSL says: {printable(error.verify_message, 200)}") from error
+        raise HandshakeFailed(refused) from error
     except (ssl.SSLError, OSError) as error:
         raise HandshakeFailed(_broken(session, error)) from error
     except StreamReset as error:
         raise HandshakeFailed(session.facts(TLSFault.RESET, f"{error} in the handshake")) from error
     except StreamTimedOut as error:
         raise HandshakeFailed(session.facts(TLSFault.TIMED_OUT, str(error))) from error
+    refused = _refused(session, clock.now(), go)
+    if refused is not None:
+        raise HandshakeFailed(refused)
     return TLSStream(session, clock)
 
 
@@ -101,17 +119,21 @@ class _Session:
         return TLSFacts(self.host, fault, self.object.version() or "", error=printable(error, 300))
 
 
-def _refused(session: _Session, error: ssl.SSLCertVerificationError, now: datetime) -> TLSFacts:
-    chain = read_chain(sent_chain(session.object))
-    found = chain_fault(chain, session.host, error.verify_code, now, session.context.authorities())
-    return TLSFacts(
-        session.host,
-        found.fault,
-        session.object.version() or "",
-        tuple(certificate.facts for certificate in chain),
-        found.faulty,
-        printable(f"OpenSSL says: {error.verify_message}", 300),
-    )
+def _refused(session: _Session, now: datetime, go: GoBuild) -> TLSFacts | None:
+    """Return why Go refuses the chain that was sent, None where it takes it."""
+    sent = sent_chain(session.object)
+    context = session.context
+    found = refusal(sent, session.host, context.roots(), now, go, verify=context.verify)
+    if found is None:
+        return None
+    chain, fault, at = read_chain(sent), found.fault, found.at
+    if fault is TLSFault.UNTRUSTED and at is None:
+        untrusted = trust_fault(chain, context.authorities())
+        fault, at = untrusted.fault, untrusted.faulty
+    facts = tuple(certificate.facts for certificate in chain)
+    if found.authority:
+        facts, at = (*facts, replace(read(found.authority).facts, sent=False)), len(facts)
+    return TLSFacts(session.host, fault, session.object.version() or "", facts, at, printable(found.text, 300))
 
 
 def sent_chain(session: ssl.SSLObject) -> list[bytes]:

@@ -17,6 +17,7 @@ from typing import Final
 
 from pullwhy import clientpair
 from pullwhy.plan import ClientPair, Endpoint
+from pullwhy.probe.gochain import Roots
 from pullwhy.probe.x509 import Certificate, read
 
 MAX_CONTEXTS: Final = 8
@@ -41,6 +42,8 @@ class Trust:
     """PEM texts."""
     client: tuple[ClientPair, ...] = ()
     verify: bool = True
+    openssl: bool = True
+    """False where OpenSSL refuses what Go takes: then Go's rules alone judge the chain."""
 
     @classmethod
     def of(cls, endpoint: Endpoint, system: str, *, own_host: bool) -> Trust:
@@ -58,7 +61,17 @@ class Context:
 
     ssl: ssl.SSLContext
     ders: tuple[bytes, ...]
+    verify: bool = True
+    """Whether the chain is judged at all."""
+    openssl: bool = True
     _authorities: tuple[Certificate, ...] | None = None
+    _roots: Roots | None = None
+
+    def roots(self) -> Roots:
+        """Return the trusted authorities as Go's verifier looks them up."""
+        if self._roots is None:
+            self._roots = Roots.of(self.ders)
+        return self._roots
 
     def authorities(self) -> tuple[Certificate, ...]:
         """Return the trusted authorities."""
@@ -86,7 +99,7 @@ class Contexts:
 
 
 def _key(trust: Trust) -> bytes:
-    digest = hashlib.sha256(b"verify" if trust.verify else b"")
+    digest = hashlib.sha256(bytes((trust.verify, trust.openssl)))
     for text in (*trust.authorities, "", *(part for p in trust.client for part in (p.certificate, p.key.reveal()))):
         digest.update(len(text).to_bytes(8, "big") + text.encode("utf-8", "replace"))
     return digest.digest()
@@ -95,12 +108,13 @@ def _key(trust: Trust) -> bytes:
 def _build(trust: Trust) -> Context:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_SUITES)
+    # Go's own rules judge small keys where OpenSSL is not asked.
+    context.set_ciphers(_SUITES if trust.openssl else _SUITES.replace("SECLEVEL=1", "SECLEVEL=0"))
     context.set_alpn_protocols(["http/1.1"])
     context.hostname_checks_common_name = False  # Go ignores the common name since 1.15
     # Every certificate in Go's pool is an anchor, an intermediate too.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    if not trust.verify:
+    if not (trust.verify and trust.openssl):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     ders = certificates("\n".join(trust.authorities))
@@ -109,7 +123,7 @@ def _build(trust: Trust) -> Context:
         trust.client
     ):  # of several with one kind of key the last loaded is used, Go's choice is the first
         clientpair.load(context, pair.certificate, pair.key.reveal())
-    return Context(context, ders)
+    return Context(context, ders, trust.verify, trust.openssl)
 
 
 def certificates(pem: str) -> tuple[bytes, ...]:
