@@ -93,8 +93,23 @@ CURRENT: Final = GoBuild()
 
 
 @dataclass(frozen=True, slots=True)
+class LookupStep:
+    """One source of names in the resolver's order (nsswitch.conf)."""
+
+    source: str
+    """`files`, `dns`, `resolve` (systemd-resolved), or another that the walk cannot ask."""
+    stops: tuple[str, ...] = ()
+    """Outcomes at which the search ends without a name: `notfound`, `unavail`, `tryagain`."""
+
+
+STUBS: Final = frozenset({"127.0.0.53", "127.0.0.54"})
+"""Where systemd-resolved listens on the node (systemd-resolved.service(8))."""
+FILES_DNS: Final = (LookupStep("files"), LookupStep("dns"))
+
+
+@dataclass(frozen=True, slots=True)
 class Resolver:
-    """The node's resolver settings, as Go's resolver reads them (Go 1.27: net/dnsconfig_unix.go)."""
+    """The node's resolver settings, as the runtime's own resolver reads them (Go 1.27: net/dnsconfig_unix.go, net/conf.go)."""
 
     nameservers: tuple[str, ...] = ("127.0.0.1", "::1")
     search: tuple[str, ...] = ()
@@ -105,8 +120,14 @@ class Resolver:
     use_tcp: bool = False
     hosts: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """The hosts file: address and names, in file order."""
-    files_first: bool = True
-    """Whether the hosts file comes before DNS (nsswitch)."""
+    steps: tuple[LookupStep, ...] = FILES_DNS
+    """Where names are looked up, in order."""
+    libc: bool = False
+    """Whether the runtime asks libc for names; else Go asks by itself."""
+    mdns: bool = False
+    """Whether libc asks for names below `.local` by multicast, which the walk does not."""
+    upstreams: tuple[str, ...] = ()
+    """The nameservers behind systemd-resolved, where names go through it."""
     source: str = "/etc/resolv.conf"
 
 

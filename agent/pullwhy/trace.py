@@ -44,6 +44,8 @@ class NameserverAnswer:
     addresses: tuple[str, ...] = ()
     seconds: float = 0.0
     detail: str = ""
+    upstream: bool = False
+    """One of those that systemd-resolved asks, asked to tell its faults from theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class DNSFacts:
     addresses: tuple[str, ...]
     answers: tuple[NameserverAnswer, ...] = ()
     decisive: NameserverAnswer | None = None
-    """The answer at which Go's resolver stops (Go 1.27: net/dnsclient_unix.go), None for literal and hosts."""
+    """The answer at which the resolver stops (Go 1.27: net/dnsclient_unix.go), None for literal and hosts."""
     search_domain: str = ""
     """The search suffix that made the decisive name, empty for the name as written."""
 
@@ -82,6 +84,8 @@ class ConnectAttempt:
     result: ConnectResult
     seconds: float
     detail: str = ""
+    used: bool = False
+    """The connection that the runtime would go on with."""
 
 
 class TLSFault(enum.StrEnum):

@@ -34,16 +34,19 @@ from diagnose.builders import (
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.judge import judge
 from pullwhy.diagnose.remedy import BUILDERS, render
-from pullwhy.model import Answer, CauseId, Confidence, Reason, Stage, Via
+from pullwhy.model import Answer, CauseId, Confidence, Outcome, Reason, Stage, Via
 from pullwhy.trace import (
     AuthResult,
     BlobResult,
     ConfigFault,
     ConnectResult,
+    DNSFacts,
     DNSResult,
     HTTPFault,
     Identity,
     ManifestFacts,
+    NameserverAnswer,
+    StageResult,
     TLSFault,
 )
 
@@ -291,3 +294,21 @@ def test_a_certificate_that_go_does_not_take_is_to_be_issued_anew_and_no_node_is
     assert "anew" in remedy.text
     assert "cures" in remedy.text
     assert not any("ca.crt" in command.run for command in remedy.commands)
+
+
+def behind_resolved(answer: DNSResult, stub: DNSResult = DNSResult.SERVFAIL) -> Case:
+    """A lookup at which systemd-resolved fails, and what the nameserver behind it says."""
+    decisive = NameserverAnswer("127.0.0.53", "reg.example.", stub)
+    upstream = NameserverAnswer("10.0.0.53", "reg.example.", answer, upstream=True)
+    facts = DNSFacts("reg.example", "dns", (), (decisive, upstream), decisive)
+    return case(trace(StageResult(S.DNS, "reg.example", Outcome.FAILED, endpoint=0, dns=facts)))
+
+
+def test_resolved_itself_is_told_from_the_nameservers_behind_it() -> None:
+    own = judge(behind_resolved(DNSResult.ANSWERED))
+    assert own.cause is C.DNS_SERVER_FAILURE
+    assert "10.0.0.53, which systemd-resolved asks, says: answered" in own.summary
+    assert "resolvectl" in " ".join(command.run for command in render(own.remedy).commands)
+    upstream = render(judge(behind_resolved(DNSResult.TIMED_OUT)).remedy)
+    assert "10.0.0.53" in upstream.text
+    assert "resolvectl" not in " ".join(command.run for command in upstream.commands)

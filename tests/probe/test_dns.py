@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from walking.network import FakeClock, FakeNetwork, FakeStream
 
-from pullwhy.plan import Resolver
+from pullwhy.plan import LookupStep, Resolver
 from pullwhy.probe.dns import MAX_NAMES, candidates, resolve
 from pullwhy.probe.nameserver import MAX_ADDRESSES, Asking
 from pullwhy.probe.network import ConnectFailed
@@ -53,6 +53,7 @@ def resolved(host: str, resolver: Resolver, network: FakeNetwork) -> DNSFacts:
     return asyncio.run(resolve(host, resolver, asking(network, tcp=resolver.use_tcp)))
 
 
+DNS_FILES = (LookupStep("dns"), LookupStep("files"))
 ONE = Resolver(nameservers=("192.0.2.1",))
 TWO = Resolver(nameservers=("192.0.2.1", "192.0.2.2"))
 
@@ -68,8 +69,46 @@ def test_the_hosts_file_comes_first_unless_the_node_says_otherwise() -> None:
     network = FakeNetwork(datagrams={"192.0.2.1": zone({"reg.test.": ["10.0.0.1"]})})
     listed = replace(ONE, hosts=(("10.9.9.9", ("Reg.Test", "other")), ("fd00::9", ("reg.test",))))
     assert resolved("reg.test", listed, network) == DNSFacts("reg.test", "hosts", ("10.9.9.9", "fd00::9"))
-    assert resolved("reg.test", replace(listed, files_first=False), network).addresses == ("10.0.0.1",)
-    assert resolved("other", replace(listed, files_first=False), network).source == "hosts"
+    assert resolved("reg.test", replace(listed, steps=DNS_FILES), network).addresses == ("10.0.0.1",)
+    assert resolved("other", replace(listed, steps=DNS_FILES), network).source == "hosts"
+
+
+def test_a_criterion_ends_the_search() -> None:
+    network = FakeNetwork(datagrams={"192.0.2.1": zone({"reg.test.": ["10.0.0.1"]})})
+    strict = replace(ONE, steps=(LookupStep("files", ("notfound",)), LookupStep("dns")))
+    assert resolved("reg.test", strict, network) == DNSFacts("reg.test", "hosts", ())
+    unknown = replace(ONE, steps=(LookupStep("ldap", ("notfound",)), LookupStep("dns")))
+    assert resolved("reg.test", unknown, network).addresses == ("10.0.0.1",)
+    denied = replace(
+        ONE, steps=(LookupStep("dns", ("notfound",)), LookupStep("files")), hosts=(("10.9.9.9", ("no.test",)),)
+    )
+    assert resolved("no.test", denied, network).addresses == ()
+
+
+RESOLVED = (LookupStep("resolve", ("notfound", "tryagain")), LookupStep("files"), LookupStep("dns"))
+BEHIND = replace(ONE, steps=RESOLVED, upstreams=("192.0.2.9",), libc=True)
+
+
+def test_the_nameservers_behind_resolved_are_asked_where_it_does_not_answer() -> None:
+    upstream = zone({"reg.test.": ["10.0.0.1"]})
+    for stub, asked in ((zone({"reg.test.": dns.rcode.SERVFAIL}), True), (zone({"reg.test.": ["10.0.0.2"]}), False)):
+        network = FakeNetwork(datagrams={"127.0.0.53": stub, "192.0.2.9": upstream})
+        facts = resolved("reg.test", BEHIND, network)
+        assert facts.addresses == (() if asked else ("10.0.0.2",))
+        assert [answer.server for answer in facts.answers if answer.upstream] == (["192.0.2.9"] if asked else [])
+
+
+def test_resolved_without_a_stub_is_stood_in_for_by_its_nameservers_and_reads_the_hosts_file() -> None:
+    network = FakeNetwork(
+        datagrams={
+            "127.0.0.53": ConnectFailed(ConnectResult.REFUSED, "refused"),
+            "192.0.2.9": zone({"reg.test.": ["10.0.0.1"]}),
+        }
+    )
+    assert resolved("reg.test", BEHIND, network).addresses == ("10.0.0.1",)
+    assert resolved("no.test", BEHIND, network).addresses == ()
+    listed = replace(BEHIND, hosts=(("10.9.9.9", ("reg.test",)),))
+    assert resolved("reg.test", listed, FakeNetwork()).addresses == ("10.9.9.9",)
 
 
 def test_both_families_are_asked_for_and_taken_together() -> None:

@@ -5,9 +5,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pullwhy.model import Outcome
-from pullwhy.plan import Resolver
+from pullwhy.plan import GoBuild, Resolver
 from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.resolver import ResolverView, read_resolver
+from pullwhy.runtime.resolver import RESOLVED, UPSTREAMS, ResolverView, read_resolver
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
 CONF = "/etc/resolv.conf"
@@ -54,11 +54,11 @@ def test_the_nodes_own_domain_is_searched_where_nothing_is_set(tree: Tree) -> No
     ("text", "said"),
     [
         ("nameserver 10.0.0.1\n", []),
-        ("name", [f"{CONF}", f"{CONF}"]),
+        ("name", [CONF, "/etc/nsswitch.conf"]),
         ("nameserver\nnameserver 10.0.0.1\n", [f"{CONF}:1"]),
         ("nameserver 10.0.0.300\nnameserver 10.0.0.1\n", [f"{CONF}:1"]),
         ("nameserver 10.0.0.1\n" * 4, [f"{CONF}:4"]),
-        ("nameserver 10.0.0.1\noptions frobnicate\n", [CONF]),
+        ("nameserver 10.0.0.1\noptions frobnicate\n", ["/etc/nsswitch.conf"]),
     ],
 )
 def test_half_written_files_are_used_and_said(tree: Tree, text: str, said: list[str]) -> None:
@@ -83,20 +83,68 @@ def test_the_hosts_file_keeps_its_order(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize(
-    ("nsswitch", "files_first", "said"),
+    ("nsswitch", "steps", "libc"),
     [
-        ("hosts: files dns\n", True, False),
-        ("hosts: dns files\n", False, False),
-        ("passwd: files\nhosts:\tfiles mdns4_minimal [NOTFOUND=return] dns myhostname\n", True, False),
-        ("hosts: mymachines resolve [!UNAVAIL=return] files dns\n", True, True),
-        ("hosts: dns\n", False, False),
-        ("#hosts: dns files\n", True, False),
+        ("hosts: files dns\n", "files dns", False),
+        ("hosts: dns files\n", "dns files", False),
+        ("passwd: files\nhosts:\tfiles mdns4_minimal [NOTFOUND=return] dns myhostname\n", "files dns", False),
+        ("hosts: files dns [NOTFOUND=return]\n", "files dns", False),
+        ("hosts: files [NOTFOUND=continue] dns\n", "files dns", False),
+        ("hosts: files [NOTFOUND=return] dns\n", "files dns", False),  # the last criterion counts for nothing
+        ("hosts: files [NOTFOUND=return UNAVAIL=continue] dns\n", "files:notfound dns", True),
+        ("hosts: files[!SUCCESS=return]dns\n", "files:notfound,unavail,tryagain dns", True),
+        ("hosts: mymachines resolve [!UNAVAIL=return] files dns\n", "mymachines files dns", True),
+        ("hosts: files ldap dns\n", "files ldap dns", True),
+        ("hosts: dns\n", "dns", False),
+        ("hosts: files myhostname\n", "files", False),
+        ("#hosts: dns files\n", "files dns", False),
+        ("hosts:\n", "files dns", False),
     ],
 )
-def test_nsswitch_sets_the_order(tree: Tree, nsswitch: str, files_first: bool, said: bool) -> None:
+def test_nsswitch_sets_the_order_and_who_looks(tree: Tree, nsswitch: str, steps: str, libc: bool) -> None:
     view = read(tree, "nameserver 10.0.0.1\n", **{"nsswitch.conf": nsswitch})
-    assert view.resolver.files_first is files_first
-    assert bool(view.results) is said
+    assert shown(view) == steps
+    assert view.resolver.libc is libc
+    assert bool(view.results) is libc
+
+
+def shown(view: ResolverView) -> str:
+    return " ".join(":".join(filter(None, (one.source, ",".join(one.stops)))) for one in view.resolver.steps)
+
+
+RESOLVE = "hosts: resolve [!UNAVAIL=return] files dns\n"
+
+
+def test_a_build_without_cgo_looks_by_itself_whatever_nsswitch_says(tree: Tree) -> None:
+    fs = tree({CONF: "nameserver 10.0.0.1\noptions frobnicate\n", "/etc/nsswitch.conf": RESOLVE})
+    for go in (GoBuild(24, cgo=False), GoBuild(24, True, (("netdns", "go"),))):
+        view = read_resolver(fs, go=go)
+        assert (shown(view), view.resolver.libc) == ("files dns", False)
+        assert "by itself" in view.results[0].detail
+    assert read_resolver(tree({}), go=GoBuild(24, True, (("netdns", "cgo+1"),))).resolver.libc
+
+
+def test_an_unknown_option_or_libcs_own_environment_leaves_names_to_libc(tree: Tree) -> None:
+    assert read(tree, "options frobnicate\n").resolver.libc
+    assert read_resolver(tree({CONF: ""}), prefers_libc=True).resolver.libc
+    assert not read(tree, "options rotate edns0 trust-ad\n").resolver.libc
+
+
+def test_systemd_resolved_counts_where_it_runs_and_its_nameservers_are_known(tree: Tree) -> None:
+    upstream = "nameserver 10.0.0.53\nnameserver 127.0.0.53\n"
+    files = {CONF: "nameserver 127.0.0.53\n", "/etc/nsswitch.conf": RESOLVE, UPSTREAMS: upstream}
+    assert shown(read_resolver(tree(files))) == "files dns"
+    view = read_resolver(tree({**files, RESOLVED: ""}))
+    assert shown(view) == "resolve:notfound,tryagain files dns"
+    assert view.resolver.upstreams == ("10.0.0.53",)
+    plain = read_resolver(tree({**files, CONF: "nameserver 10.0.0.1\n", "/etc/nsswitch.conf": ""}))
+    assert plain.resolver.upstreams == ()
+
+
+def test_rotation_over_several_servers_is_said(tree: Tree) -> None:
+    two = "nameserver 10.0.0.1\nnameserver 10.0.0.2\noptions rotate\n"
+    assert "come and go" in read(tree, two).results[0].detail
+    assert read(tree, "nameserver 10.0.0.1\noptions rotate\n").results == ()
 
 
 def test_the_link_of_systemd_resolved_is_followed_inside_the_root(tree: Tree) -> None:

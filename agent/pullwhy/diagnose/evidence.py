@@ -103,7 +103,8 @@ def _dns(result: StageResult) -> list[str]:
 
 def _answer(answer: NameserverAnswer) -> str:
     addresses = f" {', '.join(answer.addresses[:4])}" if answer.addresses else ""
-    return f"nameserver {answer.server}, {answer.name}: {answer.result.value}{addresses} ({answer.seconds:.2f} s)"
+    lead = "nameserver behind systemd-resolved" if answer.upstream else "nameserver"
+    return f"{lead} {answer.server}, {answer.name}: {answer.result.value}{addresses} ({answer.seconds:.2f} s)"
 
 
 def _connect(result: StageResult) -> list[str]:

@@ -80,7 +80,7 @@ def _nameservers_disagree(case: Case, _found: Verdict, _reading: Reading) -> boo
 def disagree(facts: DNSFacts) -> bool:
     """Whether some nameserver answers a name that another does not."""
     told: dict[str, set[bool]] = {}
-    for answer in facts.answers:
+    for answer in (one for one in facts.answers if not one.upstream):
         told.setdefault(answer.name, set()).add(answer.result is DNSResult.ANSWERED)
     return any(len(kinds) > 1 for kinds in told.values())
 

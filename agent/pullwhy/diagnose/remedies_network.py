@@ -65,7 +65,22 @@ def _mend_name(values: Values) -> Remedy:
     return Remedy("mend-name", joined(text, check(values)), (_dig(values), hosts))
 
 
+def _mend_resolved(values: Values) -> Remedy:
+    text = joined(
+        "Mend systemd-resolved on this node: the nameservers that it asks answer for this name, and it does not. See which servers, domains",
+        "and DNSSEC setting it uses for each link; a name that is signed wrongly, or a server that breaks DNSSEC, fails there only.",
+        "It may be restarted without harm to running containers. The runtime needs no restart.",
+        SOURCE_FIRST,
+        check(values),
+    )
+    ask = Command(f"resolvectl query {quote(_host(values))}", "node")
+    again = Command("systemctl restart systemd-resolved.service", "node", ("root",))
+    return Remedy("mend-nameserver", text, (Command("resolvectl status", "node"), ask, again))
+
+
 def _mend_nameserver(values: Values) -> Remedy:
+    if values.is_one("resolved", "broken"):
+        return _mend_resolved(values)
     server = values.text("nameserver", "the node's nameservers")
     text = joined(
         f"Mend {server}, which answers {values.text('answer', 'nothing usable')}, or the way to it (UDP and TCP port 53); or list one that",

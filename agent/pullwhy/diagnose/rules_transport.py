@@ -5,6 +5,7 @@ from __future__ import annotations
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.verdict import Results, Verdict, has_fault, verdict
 from pullwhy.model import CauseId, Stage, Via
+from pullwhy.plan import STUBS
 from pullwhy.trace import (
     CertificateFacts,
     ConnectAttempt,
@@ -66,13 +67,27 @@ def name_not_resolved(_case: Case, failed: StageResult, _results: Results) -> Ve
         hint = f": {failed.detail}" if failed.detail else ""
     else:
         hint = f" ({answer.server}: {answer.result.value})"
+    behind = _behind_resolved(facts, answer)
+    if behind is not None:
+        hint += f"; {behind.server}, which systemd-resolved asks, says: {behind.result.value}"
+    resolved = "" if behind is None else "broken" if behind.result is DNSResult.ANSWERED else "upstream"
+    answer = behind if behind is not None and resolved == "upstream" and not denied else answer
     return verdict(
         CauseId.DNS_NAME_NOT_FOUND if denied else CauseId.DNS_SERVER_FAILURE,
         failed,
         nameserver_hint=hint,
         nameserver=answer.server if answer is not None else "",
         answer=answer.result.value if answer is not None else "",
+        resolved=resolved,
     )
+
+
+def _behind_resolved(facts: DNSFacts | None, answer: NameserverAnswer | None) -> NameserverAnswer | None:
+    """Return what tells most of the nameservers behind systemd-resolved: one that answers, else the first."""
+    if facts is None or answer is None or answer.server not in STUBS:
+        return None
+    said = [one for one in facts.answers if one.upstream]
+    return next((one for one in said if one.result is DNSResult.ANSWERED), next(iter(said), None))
 
 
 def decisive_answer(facts: DNSFacts) -> NameserverAnswer | None:

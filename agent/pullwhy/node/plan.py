@@ -133,7 +133,7 @@ def make_plan(
     view = sight.view
     found = effective(image, view)
     named, image = image, found.image or image
-    resolver = node_resolver(sources, view.fs)
+    resolver = node_resolver(sources, view.fs, view.process)
     matched = _credentials(named, sources, sight)
     if image.registry != named.registry and matched.credentials:
         matched = _withheld(matched, named, image)
@@ -179,11 +179,13 @@ def _invalid(error: InvalidReference) -> StageResult:
     return StageResult(Stage.REFERENCE, error.text, Outcome.FAILED, detail=f"{error.fault}{hint}")
 
 
-def node_resolver(sources: Sources, fs: HostFS) -> ResolverView:
-    """Return the resolver settings that hold on the node whose files are in `fs`."""
-    if sources.resolv_conf:
-        return read_resolver(HostFS(), str(Path(sources.resolv_conf).absolute()), sources.hostname, fs)
-    return read_resolver(fs, RESOLV_CONF, sources.hostname, fs)
+def node_resolver(sources: Sources, fs: HostFS, process: RuntimeProcess | None = None) -> ResolverView:
+    """Return the resolver settings that hold on the node whose files are in `fs`, as the runtime's `process` reads them."""
+    go = process.build if process is not None else CURRENT
+    prefers = process is not None and process.prefers_libc
+    given = sources.resolv_conf
+    where, path = (HostFS(), str(Path(given).absolute())) if given else (fs, RESOLV_CONF)
+    return read_resolver(where, path, sources.hostname, fs, go=go, prefers_libc=prefers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
-from pullwhy.plan import Resolver
+from pullwhy.plan import STUBS, Resolver
 from pullwhy.probe.destinations import parse_address
 from pullwhy.probe.nameserver import DECISIVE, Asking, ask
 from pullwhy.trace import DNSFacts, DNSResult, NameserverAnswer
@@ -53,15 +54,52 @@ def from_hosts_file(host: str, resolver: Resolver) -> DNSFacts | None:
 
 
 async def resolve(host: str, resolver: Resolver, asking: Asking) -> DNSFacts:
-    """Resolve `host`; facts without addresses mean that it does not resolve."""
+    """Resolve `host` in the resolver's own order; facts without addresses mean that it does not resolve."""
     known = literal(host)
     if known is not None:
         return known
+    facts = DNSFacts(host, "hosts", ())
+    for step in resolver.steps:
+        found, status = await _look(step.source, host, resolver, asking)
+        if found is not None:
+            facts = replace(found, answers=(*facts.answers, *found.answers)[:MAX_ANSWERS])
+        if facts.addresses or status in step.stops:
+            break
+    return facts
+
+
+async def _look(source: str, host: str, resolver: Resolver, asking: Asking) -> tuple[DNSFacts | None, str]:
+    """Ask one source; return what it said, and libc's word for its outcome."""
     listed = from_hosts_file(host, resolver)
-    if listed is not None and resolver.files_first:
-        return listed
+    if source == "files" or (source == "resolve" and listed is not None):  # resolved reads the hosts file itself
+        return listed, "success" if listed else "notfound"
+    if source == "resolve":
+        resolver = replace(resolver, nameservers=("127.0.0.53",))
+    elif source != "dns":
+        return None, "unavail"
     facts = await _from_nameservers(host, resolver, asking)
-    return listed if listed is not None and not facts.addresses else facts
+    result = facts.decisive.result if facts.decisive is not None else DNSResult.NXDOMAIN
+    if set(resolver.nameservers) & STUBS and result is not DNSResult.ANSWERED and resolver.upstreams:
+        facts = await _behind_resolved(facts, resolver, asking)
+    if source == "resolve" and result is DNSResult.PORT_REFUSED:
+        return _without_stub(facts), "notfound"
+    status = {DNSResult.ANSWERED: "success", DNSResult.NXDOMAIN: "notfound", DNSResult.NODATA: "notfound"}
+    return facts, status.get(result, "tryagain")
+
+
+async def _behind_resolved(facts: DNSFacts, resolver: Resolver, asking: Asking) -> DNSFacts:
+    """Ask the nameservers behind systemd-resolved for the name at which it stopped: is it their fault, or its own?"""
+    name = facts.decisive.name if facts.decisive is not None else facts.name.rstrip(".") + "."
+    said = await _ask_all(name, replace(resolver, nameservers=resolver.upstreams), asking)
+    return replace(facts, answers=(*facts.answers, *(replace(one, upstream=True) for one in said))[:MAX_ANSWERS])
+
+
+def _without_stub(facts: DNSFacts) -> DNSFacts:
+    """Take the upstreams' word where resolved listens for libc only (DNSStubListener=no)."""
+    said = tuple(answer for answer in facts.answers if answer.upstream)
+    answered = next((answer for answer in said if answer.result is DNSResult.ANSWERED), None)
+    decisive = answered or next(iter(said), facts.decisive)
+    return replace(facts, addresses=answered.addresses if answered else (), decisive=decisive)
 
 
 async def _from_nameservers(host: str, resolver: Resolver, asking: Asking) -> DNSFacts:
@@ -76,7 +114,7 @@ async def _from_nameservers(host: str, resolver: Resolver, asking: Asking) -> DN
             continue
         if answer.result is DNSResult.ANSWERED:
             return _facts(host, answers, answer)
-        if decisive is None or name != absolute:
+        if decisive is None or name == absolute:  # the name as written tells most
             decisive = answer
         if all(one.result is DNSResult.TIMED_OUT for one in round_):
             break  # Go would wait as long again for every search domain, to the same end

@@ -173,7 +173,9 @@ class Route:
         found = DNSFacts(host, "dns", ())
         with self._stage(Stage.DNS, host, via) as seen:
             found = seen.dns = known or await dns.resolve(host, self.tools.plan.resolver, self.tools.asking)
-            if not found.addresses:
+            if not found.addresses and self.tools.plan.resolver.mdns and host.lower().rstrip(".").endswith(".local"):
+                seen.skipped("libc asks for names below .local by multicast (nsswitch: mdns), which the walk does not")
+            elif not found.addresses:
                 seen.failed(_why_unresolved(found))
             elif found.search_domain:
                 seen.detail = f"the search domain {found.search_domain} answered"

@@ -21,7 +21,7 @@ CONNECT_SECONDS: Final = 2.0
 
 _VARIABLES: Final = (
     *("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "GODEBUG"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "GODEBUG", "LOCALDOMAIN", "RES_OPTIONS", "HOSTALIASES"),
 )
 
 
@@ -43,6 +43,8 @@ class RuntimeProcess:
     ssl_cert_dir: str = ""
     started: datetime | None = None
     build: GoBuild = CURRENT
+    prefers_libc: bool = False
+    """Its environment has settings of libc's resolver, for whose sake Go leaves names to it (Go 1.27: net/conf.go)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ def _inspect(process: Process, processes: Processes) -> ProcessView:
         ssl_cert_file=variables.get("SSL_CERT_FILE", ""),
         ssl_cert_dir=variables.get("SSL_CERT_DIR", ""),
         started=processes.started(process.pid),
+        prefers_libc="LOCALDOMAIN" in variables or any(variables.get(name) for name in ("RES_OPTIONS", "HOSTALIASES")),
         build=_build(process, processes, variables.get("GODEBUG", "")),
     )
     return ProcessView(found, results)

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from pullwhy.model import Outcome, Stage
-from pullwhy.plan import Resolver
+from pullwhy.plan import CURRENT, STUBS, GoBuild, LookupStep, Resolver
 from pullwhy.runtime.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.nsswitch import Source, go_steps, has_mdns, hosts_sources, libc_steps, why_libc
 from pullwhy.trace import StageResult
 
 RESOLV_CONF: Final = "/etc/resolv.conf"
 HOSTS: Final = "/etc/hosts"
 NSSWITCH: Final = "/etc/nsswitch.conf"
+RESOLVED: Final = "/run/systemd/resolve/io.systemd.Resolve"
+"""The socket at which systemd-resolved serves nss-resolve."""
+UPSTREAMS: Final = "/run/systemd/resolve/resolv.conf"
+"""Where it lists the nameservers that it asks itself."""
 
 MAX_NAMESERVERS: Final = 3
 MAX_NDOTS: Final = 15
@@ -25,7 +30,6 @@ MAX_HOSTS: Final = 4096
 """Lines of the hosts file that are kept."""
 
 _LOOPBACK: Final = ("127.0.0.1", "::1")
-_KNOWN_SOURCES: Final = frozenset({"files", "dns", "myhostname"})
 _DIGITS: Final = re.compile(r"\d{1,6}")
 
 
@@ -38,36 +42,97 @@ class ResolverView:
 
 
 def read_resolver(
-    fs: HostFS, path: str = RESOLV_CONF, hostname: str = "", hosts_fs: HostFS | None = None
+    fs: HostFS,
+    path: str = RESOLV_CONF,
+    hostname: str = "",
+    hosts_fs: HostFS | None = None,
+    *,
+    go: GoBuild = CURRENT,
+    prefers_libc: bool = False,
 ) -> ResolverView:
     """Return the settings of `path`, the hosts file and nsswitch; nothing is raised.
 
     `hostname` is the node's own name: its domain is the search list where none is set. `hosts_fs` holds hosts and nsswitch
-    where they are not beside `path`.
+    where they are not beside `path`. `go` is how the runtime was built; `prefers_libc` that its environment sets RES_OPTIONS,
+    LOCALDOMAIN or HOSTALIASES, which only libc knows.
     """
     hosts_fs = hosts_fs or fs
     notes: list[StageResult] = []
+    unreadable = ""
     try:
         text = fs.text(path)
     except UnreadableFile as error:
         text = ""
+        unreadable = "" if error.missing or error.denied else f"{path} cannot be read"
         notes.append(_note(path, f"it cannot be read ({error.why}): Go's resolver asks {' and '.join(_LOOPBACK)}"))
-    resolver = _resolv_conf(text, path, hostname, notes)
-    order = _order(hosts_fs, notes)
+    settings = _resolv_conf(text, path, hostname, notes)
+    sources = _sources(hosts_fs)
+    why = (
+        unreadable
+        or settings.unknown
+        or why_libc(sources)
+        or ("its environment sets up libc's" if prefers_libc else "")
+    )
+    libc = asks_libc(go, why)
+    steps = libc_steps(sources) if libc else go_steps(sources, cgo=go.cgo is not False)
+    if why:
+        notes.append(_note(NSSWITCH, _told(why, libc=libc, steps=steps)))
+    through = set(settings.nameservers) & STUBS or any(step.source == "resolve" for step in steps)
     return ResolverView(
         Resolver(
-            nameservers=resolver.nameservers,
-            search=resolver.search or (),
-            ndots=resolver.ndots,
-            timeout=resolver.timeout,
-            attempts=resolver.attempts,
-            use_tcp=resolver.use_tcp,
+            nameservers=settings.nameservers,
+            search=settings.search or (),
+            ndots=settings.ndots,
+            timeout=settings.timeout,
+            attempts=settings.attempts,
+            use_tcp=settings.use_tcp,
             hosts=_hosts(hosts_fs),
-            files_first=order,
+            steps=_running(steps, hosts_fs),
+            libc=libc,
+            mdns=has_mdns(sources) and go.cgo is not False,
+            upstreams=_upstreams(hosts_fs) if through else (),
             source=path,
         ),
         tuple(notes),
     )
+
+
+def asks_libc(go: GoBuild, why: str) -> bool:
+    """Tell whether the runtime's Go takes libc: only where it has cgo, and for a reason or by GODEBUG (net/conf.go, initConfVal)."""
+    wanted = go.setting("netdns").partition("+")[0]
+    return go.cgo is not False and wanted != "go" and (bool(why) or wanted == "cgo")
+
+
+def _told(why: str, *, libc: bool, steps: tuple[LookupStep, ...]) -> str:
+    order = ", ".join(step.source[:40] for step in steps)
+    if libc:
+        return f"{why}: the runtime, built with cgo, leaves names to libc, which asks {order}"
+    return f"{why}, which the runtime does not look at: it was built without cgo and asks {order} by itself"
+
+
+def _sources(fs: HostFS) -> tuple[Source, ...]:
+    try:
+        return hosts_sources(fs.text(NSSWITCH))
+    except UnreadableFile:
+        return ()
+
+
+def _running(steps: tuple[LookupStep, ...], fs: HostFS) -> tuple[LookupStep, ...]:
+    """Leave `resolve` out where systemd-resolved does not run: libc then goes on to the next source (nss-resolve(8))."""
+    try:
+        runs = fs.kind(RESOLVED) != ""
+    except UnreadableFile:
+        runs = True  # not ours to see, as for another user than root
+    return steps if runs else tuple(step for step in steps if step.source != "resolve")
+
+
+def _upstreams(fs: HostFS) -> tuple[str, ...]:
+    try:
+        text = fs.text(UPSTREAMS)
+    except UnreadableFile:
+        return ()
+    servers = _resolv_conf(text, UPSTREAMS, "", []).nameservers
+    return tuple(server for server in servers if server not in {*STUBS, *_LOOPBACK})
 
 
 def _note(path: str, detail: str) -> StageResult:
@@ -83,6 +148,9 @@ class _Settings:
     timeout: float = 5.0
     attempts: int = 2
     use_tcp: bool = False
+    rotates: bool = False
+    unknown: str = ""
+    """What Go does not know of the file, empty where it knows all."""
 
 
 def _resolv_conf(text: str, path: str, hostname: str, notes: list[StageResult]) -> _Settings:
@@ -93,8 +161,11 @@ def _resolv_conf(text: str, path: str, hostname: str, notes: list[StageResult]) 
         if fields and not line.startswith((";", "#")):
             unknown += _directive(settings, fields, f"{path}:{number}", notes)
     if unknown:
-        names = ", ".join(name[:40] for name in unknown[:5])
-        notes.append(_note(path, f"Go knows nothing of {names}: a runtime built with cgo asks libc instead"))
+        settings.unknown = f"{path} has {', '.join(name[:40] for name in unknown[:5])}, of which Go knows nothing"
+    if settings.rotates and len(settings.nameservers) > 1:
+        notes.append(
+            _note(path, "`rotate`: each nameserver is the first to be asked in its turn, so that faults come and go")
+        )
     if not settings.nameservers:
         settings.nameservers = _LOOPBACK
         if text:
@@ -150,7 +221,9 @@ def _option(settings: _Settings, option: str) -> bool:
             settings.attempts = max(number, 1)
         case "use-vc" | "usevc" | "tcp":
             settings.use_tcp = True
-        case "rotate" | "single-request" | "single-request-reopen" | "trust-ad" | "edns0" | "no-reload":
+        case "rotate":
+            settings.rotates = True
+        case "single-request" | "single-request-reopen" | "trust-ad" | "edns0" | "no-reload":
             pass
         case _:
             return False
@@ -173,24 +246,3 @@ def _hosts(fs: HostFS) -> tuple[tuple[str, tuple[str, ...]], ...]:
             continue
         found.append((fields[0], tuple(name.lower().rstrip(".") for name in fields[1:])))
     return tuple(found)
-
-
-def _order(fs: HostFS, notes: list[StageResult]) -> bool:
-    """Return whether the hosts file comes before DNS."""
-    try:
-        text = fs.text(NSSWITCH)
-    except UnreadableFile:
-        return True
-    line = next((line for line in text.split("\n") if line.partition("#")[0].split()[:1] == ["hosts:"]), "")
-    words = line.partition("#")[0].partition(":")[2].split()
-    sources = [word for word in words if not word.startswith("[")]
-    strange = [name for name in sources if name not in _KNOWN_SOURCES and not name.startswith("mdns")]
-    if strange:
-        names = ", ".join(name[:40] for name in strange[:5])
-        detail = (
-            f"`hosts:` names {names}: a runtime built with cgo asks libc, which may answer otherwise than DNS alone"
-        )
-        notes.append(_note(NSSWITCH, detail))
-    if "files" in sources and "dns" in sources:
-        return sources.index("files") < sources.index("dns")
-    return "files" in sources or "dns" not in sources
