@@ -151,3 +151,8 @@ def test_a_closed_udp_port_refuses() -> None:
     with pytest.raises(ConnectFailed) as caught:
         asyncio.run(RealNetwork().udp_exchange("127.0.0.1", refused_port(), b"q", 1.0, lambda _: True))
     assert caught.value.result is ConnectResult.REFUSED
+
+
+def test_the_local_address_towards_another_is_told_without_a_packet() -> None:
+    assert RealNetwork().source("127.0.0.1") == "127.0.0.1"
+    assert RealNetwork().source("ff00::1%nowhere") == ""

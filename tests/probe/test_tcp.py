@@ -46,12 +46,19 @@ def test_every_address_says_its_own_word() -> None:
     assert attempts[0].detail == "connection refused (ECONNREFUSED)"
 
 
-def test_the_first_connected_address_in_the_resolvers_order_is_used_and_others_are_closed() -> None:
+def test_the_address_that_go_prefers_is_used_and_the_others_are_closed() -> None:
     one, two = FakeStream([]), FakeStream([])
-    network = FakeNetwork(streams={("192.0.2.1", 443): [one], ("fd00::1", 443): [two]})
-    found, _ = connect(network, "fd00::1", "192.0.2.1")
+    network = FakeNetwork(streams={("192.0.2.1", 443): [one], ("2001:db8::1", 443): [two]})
+    found, attempts = connect(network, "192.0.2.1", "2001:db8::1")
     assert found is two
     assert (one.closed, two.closed) == (True, False)
+    assert [(attempt.address, attempt.used) for attempt in attempts] == [("2001:db8::1", True), ("192.0.2.1", False)]
+
+
+def test_a_family_without_a_route_comes_last() -> None:
+    network = FakeNetwork(streams={("192.0.2.1", 443): [FakeStream([])]}, unrouted=("2001:db8::1",))
+    _, attempts = connect(network, "2001:db8::1", "192.0.2.1")
+    assert [attempt.address for attempt in attempts] == ["192.0.2.1", "2001:db8::1"]
 
 
 def test_a_silent_address_beside_a_connected_one_has_a_short_grace() -> None:

@@ -57,6 +57,7 @@ class FakeNetwork:
     streams: dict[tuple[str, int], list[FakeStream | ConnectFailed]] = field(default_factory=dict)
     datagrams: dict[str, Datagram] = field(default_factory=dict)
     dialled: list[tuple[str, int]] = field(default_factory=list)
+    unrouted: tuple[str, ...] = ()
 
     async def connect(self, address: str, port: int, within: float) -> Stream:
         self.dialled.append((address, port))
@@ -67,6 +68,9 @@ class FakeNetwork:
         if isinstance(found, ConnectFailed):
             raise found
         return found
+
+    def source(self, address: str) -> str:
+        return "" if address in self.unrouted else address
 
     async def udp_exchange(
         self, address: str, port: int, payload: bytes, within: float, accept: Callable[[bytes], bool]

@@ -114,7 +114,8 @@ def _connect(result: StageResult) -> list[str]:
 def _attempt(attempt: ConnectAttempt) -> str:
     host = f"[{attempt.address}]" if ":" in attempt.address else attempt.address
     detail = f", {attempt.detail}" if attempt.detail else ""
-    return f"{host}:{attempt.port}: {attempt.result.value} after {attempt.seconds:.2f} s{detail}"
+    used = ", and used" if attempt.used else ""
+    return f"{host}:{attempt.port}: {attempt.result.value} after {attempt.seconds:.2f} s{detail}{used}"
 
 
 def _tls(result: StageResult) -> list[str]:

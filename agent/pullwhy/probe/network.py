@@ -18,6 +18,8 @@ DATAGRAM_SIZE: Final = 4_096
 MAX_STRAY_DATAGRAMS: Final = 64
 """Datagrams that `accept` may refuse before an exchange is given up."""
 
+_DISCARD: Final = 9
+"""A port for sockets that send nothing (Go 1.27: net/addrselect.go)."""
 _RESULTS: Final = {
     errno.ECONNREFUSED: ConnectResult.REFUSED,
     errno.ETIMEDOUT: ConnectResult.TIMED_OUT,
@@ -77,6 +79,9 @@ class Network(Protocol):
     ) -> bytes:
         """Send one datagram and return the first answer that `accept` takes; raises ConnectFailed."""
 
+    def source(self, address: str) -> str:
+        """Return the local address from which `address` would be reached, empty where no route leads there; nothing is sent."""
+
 
 class RealNetwork:
     """Sockets of this process's network namespace."""
@@ -110,6 +115,15 @@ class RealNetwork:
             except (TimeoutError, OSError) as error:
                 _raise_connect(error, within)
         raise ConnectFailed(ConnectResult.OTHER, "only stray datagrams came")
+
+    def source(self, address: str) -> str:
+        """Return the local address from which `address` would be reached, empty where no route leads there; nothing is sent."""
+        try:
+            with _socket(address, socket.SOCK_DGRAM) as sock:
+                sock.connect((address, _DISCARD))
+                return str(sock.getsockname()[0])
+        except (OSError, ConnectFailed):
+            return ""
 
 
 class SocketStream:

@@ -159,6 +159,8 @@ class Route:
                 seen.skipped(f"{told}; {_GOES_PLAIN}")
             elif stream is None:
                 seen.failed(told)
+            elif any(one.result is not ConnectResult.CONNECTED for one in seen.connect):
+                seen.detail = f"some addresses fail, so that pulls may be slow or fail now and then: {told}"
         return stream
 
     def _goes_plain_elsewhere(self, port: int, origin: Origin) -> bool:

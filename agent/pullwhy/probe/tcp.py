@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
+from pullwhy.probe.addressorder import ordered, winner
 from pullwhy.probe.clock import Clock
 from pullwhy.probe.network import ConnectFailed, Network, Stream
 from pullwhy.trace import ConnectAttempt, ConnectResult
@@ -24,13 +26,14 @@ async def connect(
     within: float,
     refuses: Callable[[str], str],
 ) -> tuple[Stream | None, tuple[ConnectAttempt, ...]]:
-    """Connect to all `addresses` at once and return the first connected one in their order, with every attempt.
+    """Connect to all `addresses` at once and return the connection that Go would go on with, and every attempt in Go's order.
 
     An address for which `refuses` gives a reason is not dialled.
     """
+    addresses = ordered(addresses, network.source)[:MAX_ADDRESSES]
     attempts: list[ConnectAttempt | None] = []
     tasks: dict[int, asyncio.Task[tuple[Stream | None, ConnectAttempt]]] = {}
-    for index, address in enumerate(addresses[:MAX_ADDRESSES]):
+    for index, address in enumerate(addresses):
         reason = refuses(address)
         attempts.append(ConnectAttempt(address, port, ConnectResult.NOT_ALLOWED, 0.0, reason) if reason else None)
         if not reason:
@@ -41,7 +44,7 @@ async def connect(
     except BaseException:
         _abandon(tasks)
         raise
-    chosen: Stream | None = None
+    streams: dict[int, Stream] = {}
     for index, task in tasks.items():
         if not task.done():
             seconds = clock.monotonic() - started
@@ -49,12 +52,18 @@ async def connect(
             attempts[index] = ConnectAttempt(addresses[index], port, ConnectResult.TIMED_OUT, seconds, detail)
             continue
         stream, attempts[index] = task.result()
-        if chosen is None:
-            chosen = stream
-        elif stream is not None:
-            stream.close()
+        if stream is not None:
+            streams[index] = stream
     _abandon({index: task for index, task in tasks.items() if not task.done()})
-    return chosen, tuple(attempt for attempt in attempts if attempt is not None)
+    made = [attempt for attempt in attempts if attempt is not None]
+    chosen = winner(made)
+    for index, stream in streams.items():
+        if index != chosen:
+            stream.close()
+    if chosen is None:
+        return None, tuple(made)
+    made[chosen] = replace(made[chosen], used=True)
+    return streams[chosen], tuple(made)
 
 
 def _abandon(tasks: dict[int, asyncio.Task[tuple[Stream | None, ConnectAttempt]]]) -> None:
