@@ -129,6 +129,8 @@ class TLSFacts:
     faulty: int | None = None
     """Index in `chain` of the certificate that is at fault, where it is one."""
     error: str = ""
+    large_hello: bool = False
+    """A hello as large as the runtime's is lost, and a smaller one is answered."""
 
 
 class HTTPFault(enum.StrEnum):

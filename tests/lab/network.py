@@ -95,6 +95,10 @@ class Faults:
         """
         self._rule("input", f"{_match('saddr', address)} {_port('sport', port, protocol)} drop")
 
+    def drop_large(self, address: str, *, size: int) -> None:
+        """Swallow what the node sends to *address* in packets above *size* bytes, as a path does that lost its MTU."""
+        self._rule("output", f"{_match('daddr', address)} meta length > {size} drop")
+
     def reset(self, address: str, *, port: int) -> None:
         """Answer the node's own packets to *address* with a TCP reset, as a rejecting firewall does."""
         self._rule("output", f"{_match('daddr', address)} tcp dport {port} reject with tcp reset")

@@ -20,6 +20,7 @@ from pullwhy.diagnose.prescription import (
     registries_yaml,
     restart,
     restart_note,
+    runtime_unit,
 )
 
 _CA_NEEDS = ("root", "CA.pem: the authority's certificate, from its owner, not from the connection itself")
@@ -215,7 +216,26 @@ def _mend_tls(values: Values) -> Remedy:
     return Remedy("mend-tls", text, (_show_chain(values),))
 
 
+def _let_large_hellos_pass(values: Values) -> Remedy:
+    unit = runtime_unit(values)
+    text = joined(
+        f"Let hellos of two segments pass on the way to {values.text('host', 'the host')}: a smaller one is answered, and one as large as the",
+        "runtime's is not. That is a firewall or load balancer that reads the server's name in the first segment only, or a path MTU that loses",
+        "full segments; bring it up to date, or exempt this host from it. curl and openssl send small hellos and prove nothing here.",
+        f'As a stopgap the runtime can be told to send the smaller one (GODEBUG "tlsmlkem=0" in {unit}, then a restart), which gives up the',
+        "key exchange that quantum computers do not break.",
+        restart_note(values),
+        check(values),
+    )
+    route = Command(
+        f"ip route get {quote(values.raw('address', 'host', 'ADDRESS'))}", "node", ("ADDRESS: the host's address",)
+    )
+    return Remedy("find-the-silent-middlebox", text, (_show_chain(values), route))
+
+
 def _find_the_silent_middlebox(values: Values) -> Remedy:
+    if values.is_one("hello", "large"):
+        return _let_large_hellos_pass(values)
     text = joined(
         f"{values.text('host', 'The host')} takes the connection and the hello gets no answer: a middlebox that filters by name, a server",
         "that is overloaded, or a path MTU that loses large packets. The egress rule itself is right: the connection is accepted.",

@@ -149,6 +149,8 @@ def handshake_fails(_case: Case, failed: StageResult, _results: Results) -> Verd
     if fault is TLSFault.UNACCEPTABLE:
         told = failed.tls.error if failed.tls is not None else ""
         arguments |= {"certificate_fault": "yes", "detail": f"Go, in which the runtime is written, says {told}"}
+    if failed.tls is not None and failed.tls.large_hello:
+        arguments["hello"] = "large"
     if cause is CauseId.PLAIN_HTTP_REGISTRY:
         arguments |= {
             "scheme": "http",

@@ -9,7 +9,7 @@ from typing import Final
 from pullwhy.clientpair import UnusableClientPair
 from pullwhy.model import Stage, Via
 from pullwhy.plan import Endpoint, WalkPlan
-from pullwhy.probe import dns, tcp
+from pullwhy.probe import dns, hello, tcp
 from pullwhy.probe.answers import facts as http_facts
 from pullwhy.probe.clock import Clock
 from pullwhy.probe.destinations import Destinations, Origin, parse_address
@@ -22,7 +22,7 @@ from pullwhy.probe.record import Observation, Recorder
 from pullwhy.probe.tls import HandshakeFailed, OnlyOpenSSLRefuses, TLSStream, handshake
 from pullwhy.probe.trust import Contexts, Trust
 from pullwhy.probe.url import URL, of_endpoint
-from pullwhy.trace import ConnectResult, DNSFacts, HTTPFacts, StageResult, TLSFacts, TLSFault
+from pullwhy.trace import ConnectAttempt, ConnectResult, DNSFacts, HTTPFacts, StageResult, TLSFacts, TLSFault
 
 _FALLBACK_FAULTS: Final = frozenset({TLSFault.PLAIN_HTTP, TLSFault.TIMED_OUT})
 _NOT_TLS: Final = "WRONG_VERSION_NUMBER"
@@ -43,6 +43,8 @@ class Tools:
     asking: Asking
     resolved: dict[str, DNSFacts] = field(default_factory=dict)
     """Names resolved before in this walk."""
+    hellos: set[str] = field(default_factory=set)
+    """Hosts to which a hello as large as the runtime's was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Route:
         """Hosts whose chain OpenSSL refuses and Go takes."""
         self._resolved: set[str] = set()
         self._streams: list[Stream] = []
+        self._connected: list[ConnectAttempt] = []
 
     async def open(self, hop: Hop) -> Opened | None:
         """Open the way to `hop`; None where a stage of it failed or was skipped, which the trace then tells."""
@@ -92,7 +95,8 @@ class Route:
         stream = await self._reach(hop.url.host, hop.url.port, hop.origin, hop.via)
         if stream is None:
             return await self.open(hop) if hop.url != self.sent_to(hop) else None
-        return await self._secured(stream, hop, None)
+        opened = await self._secured(stream, hop, None)
+        return opened if opened is None or await self._hears_large_hello(hop, opened) else None
 
     def sent_to(self, hop: Hop) -> URL:
         """Return where a request goes: only the endpoint's own may go on in plain HTTP, a realm or redirect on its host may not."""
@@ -151,6 +155,7 @@ class Route:
             )
             if stream is not None:
                 self._streams.append(stream)
+                self._connected += [one for one in seen.connect if one.used]
             told = "; ".join(f"{one.address}: {one.detail or one.result}" for one in seen.connect)
             if stream is None and all(one.result is ConnectResult.NOT_ALLOWED for one in seen.connect):
                 seen.skipped(f"not dialled: {told}")
@@ -264,6 +269,21 @@ class Route:
             stream.close()
             return None
         return secure, self.tools.recorder.results[-1]
+
+    async def _hears_large_hello(self, hop: Hop, opened: Opened) -> bool:
+        """Tell whether a hello as large as the runtime's is answered too, where ours was smaller; each host is asked once."""
+        tools, url = self.tools, hop.url
+        if opened.handshake is None or url.authority in tools.hellos or not hello.is_wanted(tools.plan.go):
+            return True
+        tools.hellos.add(url.authority)
+        used = next((one for one in reversed(self._connected) if one.port == url.port), None)
+        lost = await hello.lost(tools.network, used, url.host, tools.plan.timeouts.handshake) if used else None
+        if lost is None:
+            return True
+        fault = TLSFault.TIMED_OUT if lost.silent else TLSFault.RESET
+        facts = TLSFacts(url.host, fault, error=f"{lost}, while a smaller one is answered", large_hello=True)
+        self.handshake_refused(hop, opened, facts)
+        return False
 
     def handshake_refused(self, hop: Hop, opened: Opened, facts: TLSFacts) -> None:
         """Put the late word of a TLS 1.3 server in place of a handshake that seemed to have passed."""

@@ -1,7 +1,7 @@
 """TLS contexts as near to Go's client as OpenSSL allows, one for each effective trust, and cached: one costs 40 ms and 1 MiB.
 
-Known differences from Go 1.27 (crypto/tls): OpenSSL's hello is larger and its order of groups and suites its own; it has no
-X25519MLKEM768 before 3.5; RSA key exchange, which containerd before 2.0 still offered, is not offered.
+Known differences from Go 1.27 (crypto/tls): OpenSSL's order of groups, suites and extensions is its own; it has no X25519MLKEM768
+before 3.5, for whose size hello.py stands in; RSA key exchange, which containerd before 2.0 still offered, is not offered.
 """
 
 from __future__ import annotations
