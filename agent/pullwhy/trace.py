@@ -308,6 +308,8 @@ class StageResult:
     config: ConfigFacts | None = None
     storage: StorageFacts | None = None
     access: CredentialFacts | None = None
+    stale_trust: bool = False
+    """The target, a trust store, was changed after the runtime had loaded it."""
 
     def line(self) -> TraceLine:
         """Return the form that a finding shows."""

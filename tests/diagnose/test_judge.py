@@ -312,3 +312,19 @@ def test_resolved_itself_is_told_from_the_nameservers_behind_it() -> None:
     upstream = render(judge(behind_resolved(DNSResult.TIMED_OUT)).remedy)
     assert "10.0.0.53" in upstream.text
     assert "resolvectl" not in " ".join(command.run for command in upstream.commands)
+
+
+def test_trust_that_the_runtime_has_not_loaded_yet_asks_for_a_restart() -> None:
+    store = StageResult(S.TLS, "/etc/ssl/certs/ca-certificates.crt", Outcome.SKIPPED, stale_trust=True)
+    walked = trace([store], passing(*UNTIL_MANIFEST))
+    found = judge(case(walked, told(C.CERTIFICATE_UNTRUSTED, S.TLS)))
+    assert (found.cause, found.confidence) == (C.CERTIFICATE_UNTRUSTED, PROVED)
+    remedy = render(found.remedy)
+    assert remedy.restart_required
+    assert "/etc/ssl/certs/ca-certificates.crt" in remedy.text
+    refused = judge(
+        case(trace([store], passing(S.DNS, S.CONNECT), tls(TLSFault.UNTRUSTED)), told(C.CERTIFICATE_UNTRUSTED, S.TLS))
+    )
+    assert "loads that store once" not in render(refused.remedy).text
+    fresh = judge(case(trace(passing(*UNTIL_MANIFEST)), told(C.CERTIFICATE_UNTRUSTED, S.TLS)))
+    assert fresh.cause is C.UNDETERMINED

@@ -30,7 +30,26 @@ def _registry(values: Values) -> str:
     return values.raw("registry", "host", "REGISTRY")
 
 
+def _load_trust_anew(values: Values) -> Remedy:
+    directory = host_directory(values)
+    other = (
+        f"To spare the restart, put the authority into {directory}/ca.crt as well: certs.d is read at every pull."
+        if directory
+        else ""
+    )
+    text = joined(
+        f"Restart the runtime: the system's trust store ({values.text('stale_trust', 'its bundle')}) was changed after it started, and it loads",
+        "that store once. The certificate is trusted already by what is started now.",
+        other,
+        restart_note(values),
+        check(values),
+    )
+    return Remedy("trust-authority", text, restart(values), restart_required=True)
+
+
 def _trust_authority(values: Values) -> Remedy:
+    if values.text("stale_trust"):
+        return _load_trust_anew(values)
     issuer = values.text("issuer", "the authority")
     lead = joined(
         f"Make the runtime trust {issuer}, or give the server a certificate of an authority that it trusts already.",

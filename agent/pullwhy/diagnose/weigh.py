@@ -28,6 +28,7 @@ from pullwhy.diagnose.rules_local import (
     storage_fails,
     store_damaged,
 )
+from pullwhy.diagnose.rules_trust import trust_not_loaded
 from pullwhy.diagnose.verdict import Verdict
 from pullwhy.model import Answer, CauseId, Confidence, Factor, Hypothesis, Reason, Stage, Via
 
@@ -181,6 +182,15 @@ def _storage(case: Case, told: Hypothesis | None, reading: Reading) -> Decision 
     return None
 
 
+def _trust_not_loaded(case: Case, told: Hypothesis | None, _reading: Reading) -> Decision | None:
+    """Take what the runtime cannot know yet for the difference between it and a walk that trusts the same certificate."""
+    found = trust_not_loaded(case, told)
+    if found is None:
+        return None
+    note = "with the store as it is now the handshake passes; the runtime goes on with what it loaded when it started"
+    return Decision(found, Confidence.PROVED, (note,))
+
+
 def _walk_agrees(case: Case, told: Hypothesis | None, reading: Reading) -> Decision | None:
     """Take the walk's failure where the text tells the same, or there is no text to contradict it."""
     seen = reading.verdict
@@ -305,6 +315,7 @@ STEPS: tuple[Step, ...] = (
     _local_fact,
     _provider_failed,
     _storage,
+    _trust_not_loaded,
     _walk_agrees,
     _walk_disagrees,
     _text_stands,

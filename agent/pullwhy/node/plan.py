@@ -321,7 +321,7 @@ def _stale(view: RuntimeView, trust: TrustStore) -> tuple[StageResult, ...]:
         detail = (
             f"the system's trust store was changed after {process.name} started, which goes on with what it read then"
         )
-        results.append(StageResult(Stage.TLS, trust.files[0], Outcome.SKIPPED, detail=detail))
+        results.append(StageResult(Stage.TLS, trust.files[0], Outcome.SKIPPED, detail=detail, stale_trust=True))
     for path in config.files if config is not None else ():
         if _changed(path, view) > started:
             detail = f"it was changed after {process.name} started, which may still run with other settings"
