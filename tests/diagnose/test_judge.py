@@ -39,6 +39,7 @@ from pullwhy.trace import (
     AuthResult,
     BlobResult,
     ConfigFault,
+    ConnectAttempt,
     ConnectResult,
     DNSFacts,
     DNSResult,
@@ -328,3 +329,16 @@ def test_trust_that_the_runtime_has_not_loaded_yet_asks_for_a_restart() -> None:
     assert "loads that store once" not in render(refused.remedy).text
     fresh = judge(case(trace(passing(*UNTIL_MANIFEST)), told(C.CERTIFICATE_UNTRUSTED, S.TLS)))
     assert fresh.cause is C.UNDETERMINED
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [(ConnectResult.CONNECTED, "NO_PROXY lacks it"), (ConnectResult.TIMED_OUT, "NO_PROXY is no way out")],
+)
+def test_whether_the_proxy_is_needed_is_said_with_its_fault(seen: ConnectResult, said: str) -> None:
+    attempt = ConnectAttempt("10.0.0.1", 443, seen, 0.1)
+    refused = StageResult(S.PROXY, "proxy:3128", Outcome.FAILED, endpoint=0, via=Via.PROXY, detail="CONNECT: 403")
+    past = StageResult(S.PROXY, HOST, Outcome.SKIPPED, endpoint=0, via=Via.PROXY, connect=(attempt,))
+    found = judge(case(trace([refused, past])))
+    assert found.cause is C.PROXY_FAILED
+    assert said in render(found.remedy).text

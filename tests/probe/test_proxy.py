@@ -14,7 +14,7 @@ from walking.shop import Shop
 from pullwhy.model import Outcome, Stage, Via
 from pullwhy.plan import Proxies, Resolver, WalkPlan
 from pullwhy.secret import Secret
-from pullwhy.trace import ConnectResult, HTTPFault, TLSFault, Trace
+from pullwhy.trace import ConnectResult, HTTPFault, StageResult, TLSFault, Trace
 
 OK = 200
 CA = trustme.CA(organization_name="Example Corp")
@@ -171,8 +171,29 @@ def test_a_proxy_whose_certificate_is_refused_is_the_fault() -> None:
 
 def test_a_proxy_setting_that_is_no_url_is_told_without_its_value() -> None:
     trace, _ = through(Proxy, value="http://me:canary@[broken")
-    assert failed(trace).stage is Stage.PROXY
+    assert "not a URL" in trace.results[0].detail
+    assert (failed(trace).via, failed(trace).target) == (Via.PROXY, "http")
     assert b"canary" not in msgspec.json.encode(trace)
+
+
+def past_it(trace: Trace) -> StageResult:
+    """Return what was seen of the way without the proxy."""
+    return [result for result in trace.results if result.stage is Stage.PROXY][-1]
+
+
+def test_a_proxy_that_fails_is_compared_with_the_way_without_it() -> None:
+    unresolved, _ = through(lambda registry: Proxy(registry, 403))
+    assert "has no address here" in past_it(unresolved).detail
+    assert past_it(unresolved).connect == ()
+
+    def resolvable(plan: WalkPlan) -> WalkPlan:
+        return replace(plan, resolver=replace(plan.resolver, hosts=(("127.0.0.1", ("proxy.test", "registry.test")),)))
+
+    reached, proxy = through(lambda registry: Proxy(registry, 403), change=resolvable)
+    past = past_it(reached)
+    assert (past.outcome, past.via) == (Outcome.SKIPPED, Via.PROXY)
+    assert [attempt.result for attempt in past.connect] == [ConnectResult.CONNECTED]
+    assert len(proxy.requests) == 1
 
 
 def test_a_socks_proxy_is_not_asked_and_nothing_is_claimed() -> None:

@@ -193,6 +193,16 @@ def _find_the_stall(values: Values) -> Remedy:
     return Remedy("find-the-stall", text, (mtu, runtime_log(values, sought)))
 
 
+def _past_the_proxy(values: Values) -> str:
+    if values.is_one("direct", "yes"):
+        return f"Without the proxy this node reaches {values.text('registry', 'the registry')}: if it is not meant to go through it, NO_PROXY lacks it."
+    return (
+        "Without the proxy this node does not reach it either: NO_PROXY is no way out."
+        if values.is_one("direct", "no")
+        else ""
+    )
+
+
 def _mend_proxy(values: Values) -> Remedy:
     unit = runtime_unit(values)
     directory = f"/etc/systemd/system/{unit}.d"
@@ -201,6 +211,7 @@ def _mend_proxy(values: Values) -> Remedy:
         "Mend the proxy, or correct HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the runtime's unit where the nodes' configuration comes from,",
         "else in a drop-in on the node; then restart the runtime. NO_PROXY matches a host, a .suffix, an address or host:port; a network",
         "matches only registries that are named by address. A 407 means that the proxy wants credentials.",
+        _past_the_proxy(values),
         restart_note(values),
         check(values),
     )

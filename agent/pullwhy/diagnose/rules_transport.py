@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.verdict import Results, Verdict, has_fault, verdict
-from pullwhy.model import CauseId, Stage, Via
+from pullwhy.model import CauseId, Outcome, Stage, Via
 from pullwhy.plan import STUBS
 from pullwhy.trace import (
     CertificateFacts,
@@ -42,8 +42,10 @@ _TLS_CAUSES: dict[TLSFault, CauseId] = {
 }
 
 
-def proxy_fails(_case: Case, failed: StageResult, _results: Results) -> Verdict | None:
+def proxy_fails(_case: Case, failed: StageResult, results: Results) -> Verdict | None:
     """Read any failure on the way to or through the proxy: the proxy, whatever struck there."""
+    past = next((r for r in results if r.stage is Stage.PROXY and r.outcome is Outcome.SKIPPED and r.connect), None)
+    direct = past is not None and any(one.result is ConnectResult.CONNECTED for one in past.connect)
     if failed.stage is not Stage.PROXY and failed.via is not Via.PROXY:
         return None
     return Verdict(
@@ -51,7 +53,11 @@ def proxy_fails(_case: Case, failed: StageResult, _results: Results) -> Verdict 
         Stage.PROXY,
         Via.PROXY,
         failed,
-        arguments={"detail": failed.detail, "proxy": failed.target},
+        arguments={
+            "detail": failed.detail + ("; without the proxy the host is reached from here" if direct else ""),
+            "proxy": failed.target,
+            "direct": "" if past is None else "yes" if direct else "no",
+        },
     )
 
 

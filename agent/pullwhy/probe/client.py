@@ -11,8 +11,9 @@ from pullwhy.probe.answers import date_of, facts
 from pullwhy.probe.destinations import Origin
 from pullwhy.probe.http import MAX_ERROR_BODY, Answered, HTTPFailed, Request
 from pullwhy.probe.proxy import authorization
-from pullwhy.probe.route import Hop, Opened, Route
+from pullwhy.probe.route import Route
 from pullwhy.probe.tls import HandshakeFailed
+from pullwhy.probe.tools import Hop, Opened
 from pullwhy.probe.url import URL, InvalidURL
 from pullwhy.secret import Secret
 from pullwhy.trace import HTTPFacts, HTTPFault

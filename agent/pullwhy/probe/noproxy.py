@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pullwhy.plan import Proxies
 from pullwhy.secret import Secret
@@ -28,6 +28,8 @@ class ProxyAddress:
     port: int
     username: str = ""
     password: Secret = Secret("")  # noqa: RUF009 - immutable
+    misread: bool = False
+    """The variable has a scheme and is no URL, so that Go takes the scheme for the proxy's name."""
 
     @property
     def authority(self) -> str:
@@ -38,35 +40,61 @@ class ProxyAddress:
 
 def proxy_for(scheme: str, host: str, port: int, proxies: Proxies | None) -> ProxyAddress | None:
     """Return the proxy that `scheme://host:port` is asked through, None for a direct connection; raises InvalidProxy."""
-    if proxies is None:
-        return None
-    value = proxies.https if scheme == "https" else proxies.http
-    if not value or bypassed(host, port, proxies.no_proxy):
+    value = _value(scheme, proxies)
+    if proxies is None or not value or bypassed(host, port, proxies.no_proxy):
         return None
     return parse_proxy(value, "HTTPS_PROXY" if scheme == "https" else "HTTP_PROXY")
 
 
-def parse_proxy(value: Secret, variable: str) -> ProxyAddress:
-    """Read a proxy variable's value; one without a scheme is HTTP."""
-    text = value.reveal().strip()
+def exempted(scheme: str, host: str, port: int, proxies: Proxies | None) -> bool:
+    """Tell whether there is a proxy for `scheme`, and NO_PROXY alone keeps it from being used."""
+    there = proxies is not None and bool(_value(scheme, proxies))
+    return proxies is not None and there and bypassed(host, port, proxies.no_proxy) and not bypassed(host, port, "")
+
+
+def _value(scheme: str, proxies: Proxies | None) -> Secret:
+    if proxies is None:
+        return Secret("")
+    return proxies.https if scheme == "https" else proxies.http
+
+
+def parse_proxy(value: Secret, variable: str) -> ProxyAddress | None:
+    """Read a proxy variable's value as Go does: what is no URL is read again behind `http://`, and else counts for nothing.
+
+    So `http://proxy:31x8` leads to a host of the name `http`. Raises InvalidProxy for one that cannot be dialled.
+    """
+    text = value.reveal()
+    parts = _parsed(text)
+    if parts is None or not parts.scheme or not parts.netloc:
+        parts = _parsed(f"http://{text}")
+    if parts is None:
+        return None
     try:
-        parts = urlsplit(text)
-        if not parts.scheme or not parts.netloc:
-            parts = urlsplit(f"http://{text}")
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise InvalidProxy(f"{variable} is not a URL") from error
+        host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+    except ValueError:
+        raise InvalidProxy(f"{variable} has a port that there is not") from None
     if not host:
         raise InvalidProxy(f"{variable} names no host")
-    if parts.scheme not in _DEFAULT_PORTS:
-        raise InvalidProxy(f"{variable} has a scheme that no proxy speaks")
+    if not port:
+        raise InvalidProxy(f"{variable} has a scheme that no proxy speaks, and no port")
+    scheme = parts.scheme if parts.scheme in _DEFAULT_PORTS else "http"
+    misread = "://" in text and _parsed(text) is None
     return ProxyAddress(
-        parts.scheme,
-        host,
-        port or _DEFAULT_PORTS[parts.scheme],
-        unquote(parts.username or ""),
-        Secret(unquote(parts.password or "")),
+        scheme, host, port, unquote(parts.username or ""), Secret(unquote(parts.password or "")), misread
     )
+
+
+def _parsed(text: str) -> SplitResult | None:
+    """Parse as Go's net/url does, as far as proxies go; None for what it refuses."""
+    if any(character <= " " or character == "\x7f" for character in text):
+        return None
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    place = parts.netloc.rpartition("@")[2].rpartition("]")[2]
+    port = place.partition(":")[2]
+    return None if port and not (port.isascii() and port.isdigit()) else parts
 
 
 def bypassed(host: str, port: int, no_proxy: str) -> bool:
@@ -85,7 +113,7 @@ def _entry_matches(
     if entry == "*":
         return True
     if "/" in entry:
-        network = _network(entry)
+        network = _network(entry) if entry.rpartition("/")[2].isdigit() else None  # a mask in full is no CIDR to Go
         if network is not None:
             return address is not None and address.version == network.version and address in network
     wanted, wanted_port = _split_port(entry)
@@ -93,7 +121,7 @@ def _entry_matches(
         return False
     if not wanted:
         return False
-    listed = _address(wanted)
+    listed = None if wanted.startswith("[") else _address(wanted)
     if listed is not None:
         return address == listed
     wanted = wanted.removeprefix("*") if wanted.startswith("*.") else wanted

@@ -3,68 +3,32 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from pullwhy.clientpair import UnusableClientPair
-from pullwhy.model import Stage, Via
-from pullwhy.plan import Endpoint, WalkPlan
-from pullwhy.probe import dns, hello, tcp
+from pullwhy.model import Outcome, Stage, Via
+from pullwhy.plan import Endpoint
+from pullwhy.probe import beside, dns, tcp
 from pullwhy.probe.answers import facts as http_facts
-from pullwhy.probe.clock import Clock
-from pullwhy.probe.destinations import Destinations, Origin, parse_address
+from pullwhy.probe.destinations import Origin, parse_address
 from pullwhy.probe.http import Connection, HTTPFailed
-from pullwhy.probe.nameserver import Asking
-from pullwhy.probe.network import Network, Stream
-from pullwhy.probe.noproxy import InvalidProxy, ProxyAddress, proxy_for
+from pullwhy.probe.network import Stream
+from pullwhy.probe.noproxy import InvalidProxy, ProxyAddress, exempted, proxy_for
 from pullwhy.probe.proxy import tunnel
-from pullwhy.probe.record import Observation, Recorder
+from pullwhy.probe.record import Observation
 from pullwhy.probe.tls import HandshakeFailed, OnlyOpenSSLRefuses, TLSStream, handshake
-from pullwhy.probe.trust import Contexts, Trust
+from pullwhy.probe.tools import Hop, Opened, Tools
+from pullwhy.probe.trust import Trust
 from pullwhy.probe.url import URL, of_endpoint
 from pullwhy.trace import ConnectAttempt, ConnectResult, DNSFacts, HTTPFacts, StageResult, TLSFacts, TLSFault
 
+HTTP_PORT: Final = 80
+_AROUND: Final = "; the runtime has a proxy, from which its NO_PROXY exempts this host"
 _FALLBACK_FAULTS: Final = frozenset({TLSFault.PLAIN_HTTP, TLSFault.TIMED_OUT})
 _NOT_TLS: Final = "WRONG_VERSION_NUMBER"
 """OpenSSL's reason for a record that is not TLS; Go's tls.RecordHeaderError, another ground for the fallback."""
 _GOES_PLAIN: Final = "the runtime goes on in plain HTTP here"
-
-
-@dataclass(slots=True)
-class Tools:
-    """What every stage of one walk shares."""
-
-    plan: WalkPlan
-    network: Network
-    clock: Clock
-    recorder: Recorder
-    contexts: Contexts
-    destinations: Destinations
-    asking: Asking
-    resolved: dict[str, DNSFacts] = field(default_factory=dict)
-    """Names resolved before in this walk."""
-    hellos: set[str] = field(default_factory=set)
-    """Hosts to which a hello as large as the runtime's was sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """One host on the way, and who named it."""
-
-    url: URL
-    origin: Origin
-    via: Via | None
-
-
-@dataclass(slots=True)
-class Opened:
-    """An open way, and how requests are put on it."""
-
-    connection: Connection
-    proxy: ProxyAddress | None
-    """Set where requests name the whole URL: plain HTTP through a proxy."""
-    handshake: StageResult | None = None
-    """The TLS result, which may have to be taken back."""
 
 
 class Route:
@@ -121,6 +85,9 @@ class Route:
             return None, False
         if proxy is None:
             return None, True
+        if proxy.misread:
+            with self._stage(Stage.PROXY, "the proxy setting", Via.PROXY) as seen:
+                seen.skipped(f"it is not a URL: Go reads it as a proxy of the name {proxy.host}")
         reason = self._refuses_behind_proxy(hop)
         if reason or proxy.scheme.startswith("socks"):
             with self._stage(Stage.PROXY, proxy.authority, Via.PROXY) as seen:
@@ -163,7 +130,10 @@ class Route:
                 self.plain = True
                 seen.skipped(f"{told}; {_GOES_PLAIN}")
             elif stream is None:
-                seen.failed(told)
+                around = via is not Via.PROXY and exempted(
+                    "https" if port != HTTP_PORT else "http", host, port, self.tools.plan.proxies
+                )
+                seen.failed(f"{told}{_AROUND if around else ''}")
             elif any(one.result is not ConnectResult.CONNECTED for one in seen.connect):
                 seen.detail = f"some addresses fail, so that pulls may be slow or fail now and then: {told}"
         return stream
@@ -191,13 +161,26 @@ class Route:
         return found
 
     async def _through(self, proxy: ProxyAddress, hop: Hop) -> Opened | None:
+        before = len(self.tools.recorder.results)
+        opened = await self._by_proxy(proxy, hop)
+        failed = any(r.outcome is Outcome.FAILED and r.via is Via.PROXY for r in self.tools.recorder.results[before:])
+        if opened is None and failed:
+            await self._past_the_proxy(hop)
+        return opened
+
+    async def _past_the_proxy(self, hop: Hop) -> None:
+        with self._stage(Stage.PROXY, hop.url.authority, Via.PROXY) as seen:
+            seen.connect, told = await beside.past_the_proxy(self.tools, hop, self.endpoint.host)
+            seen.skipped(f"without the proxy, which the runtime does not try, {hop.url.authority} {told}")
+
+    async def _by_proxy(self, proxy: ProxyAddress, hop: Hop) -> Opened | None:
         stream = await self._reach(proxy.host, proxy.port, Origin.NODE, Via.PROXY)
         if stream is not None and proxy.scheme == "https":
             trust = Trust.of(self.endpoint, self.tools.plan.system_trust, own_host=False)
             judged = proxy.host in self._judged_by_go
             opened = await self._shake(stream, proxy.host, proxy.authority, trust, Via.PROXY)
             if opened is None and not judged and proxy.host in self._judged_by_go:
-                return await self._through(proxy, hop)
+                return await self._by_proxy(proxy, hop)
             stream = opened[0] if opened else None
         if stream is None:
             return None
@@ -271,19 +254,14 @@ class Route:
         return secure, self.tools.recorder.results[-1]
 
     async def _hears_large_hello(self, hop: Hop, opened: Opened) -> bool:
-        """Tell whether a hello as large as the runtime's is answered too, where ours was smaller; each host is asked once."""
-        tools, url = self.tools, hop.url
-        if opened.handshake is None or url.authority in tools.hellos or not hello.is_wanted(tools.plan.go):
+        """Tell whether a hello as large as the runtime's is answered too; each host is asked once."""
+        used = next((one for one in reversed(self._connected) if one.port == hop.url.port), None)
+        if opened.handshake is None or used is None:
             return True
-        tools.hellos.add(url.authority)
-        used = next((one for one in reversed(self._connected) if one.port == url.port), None)
-        lost = await hello.lost(tools.network, used, url.host, tools.plan.timeouts.handshake) if used else None
-        if lost is None:
-            return True
-        fault = TLSFault.TIMED_OUT if lost.silent else TLSFault.RESET
-        facts = TLSFacts(url.host, fault, error=f"{lost}, while a smaller one is answered", large_hello=True)
-        self.handshake_refused(hop, opened, facts)
-        return False
+        lost = await beside.large_hello(self.tools, hop, used)
+        if lost is not None:
+            self.handshake_refused(hop, opened, lost)
+        return lost is None
 
     def handshake_refused(self, hop: Hop, opened: Opened, facts: TLSFacts) -> None:
         """Put the late word of a TLS 1.3 server in place of a handshake that seemed to have passed."""

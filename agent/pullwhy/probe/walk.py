@@ -17,7 +17,8 @@ from pullwhy.probe.nameserver import Asking
 from pullwhy.probe.network import Network
 from pullwhy.probe.record import Recorder
 from pullwhy.probe.registry import Earlier, Registry
-from pullwhy.probe.route import Route, Tools
+from pullwhy.probe.route import Route
+from pullwhy.probe.tools import Tools
 from pullwhy.probe.trust import Contexts
 from pullwhy.trace import StageResult, Trace
 
