@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from lab import cgroups, network, packages
-from lab.certificates import Authority
+from lab.certificates import Authority, Pair
 from lab.containerd import Settings as ContainerdSettings
 from lab.dns import NameServers
 from lab.errors import LabError
@@ -116,13 +116,17 @@ class Lab:
         mode: str | None = None,
         port: int | None = None,
         flaw: str | None = None,
+        pair: Pair | None = None,
     ) -> FaultRegistry:
-        """Start a host of the fault registry: HTTPS on 443, HTTP on 5000, or a *mode* of its own (faultregistry.MODES)."""
+        """Start a host of the fault registry: HTTPS on 443, HTTP on 5000, or a *mode* of its own (faultregistry.MODES).
+
+        It shows *pair*, or else a certificate of the lab's authority.
+        """
         how = mode or ("https" if tls else "http")
         place = self.place(host, port or (5000 if how == "http" else 443))
         if self._faults is None:
             self._faults = FaultServer(self.servers)
-        self._faults.listen(place, how, self.authority.issue(host, flaw=flaw), self.authority.pem)
+        self._faults.listen(place, how, pair or self.authority.issue(host, flaw=flaw), self.authority.pem)
         return FaultRegistry(self._faults, place, how)
 
     def requests(self, host: str) -> list[Request]:

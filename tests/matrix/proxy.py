@@ -88,5 +88,6 @@ FAULTS = (
     proxied("proxy refuses connections", closed_proxy),
     proxied("proxy blocked", blocked_proxy),
     proxied("proxy wants a password for HTTP", refusing_proxy_for_http, past_the_proxy("reg.lab.test")),
+    proxied("proxy setting is no URL", through("http://proxy.lab.test:31x8")),
     Fault("proxy cannot reach the registry", dead_end, "ProxyFailed", "Proxy", via="Proxy", home=OWN),
 )

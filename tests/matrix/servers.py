@@ -108,6 +108,12 @@ class Servers:
         """Return a good registry of its own without TLS, for one fault of the node's configuration."""
         return self._good(name, "http", 5000)
 
+    def shown(self, host: str, pair: Pair) -> FaultRegistry:
+        """Return a good registry of its own that shows this certificate."""
+        if host not in self._spoken:
+            self._spoken[host] = self.lab.fault_registry(host, pair=pair)
+        return self._spoken[host]
+
     def unknown(self, name: str) -> FaultRegistry:
         """Return a registry of its own with a certificate of a CA that no node has."""
         if name not in self._spoken:

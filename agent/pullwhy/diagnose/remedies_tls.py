@@ -39,7 +39,7 @@ def _load_trust_anew(values: Values) -> Remedy:
     )
     text = joined(
         f"Restart the runtime: the system's trust store ({values.text('stale_trust', 'its bundle')}) was changed after it started, and it loads",
-        "that store once. The certificate is trusted already by what is started now.",
+        "that store once, at its first handshake. The certificate is trusted already by what is started now.",
         other,
         restart_note(values),
         check(values),

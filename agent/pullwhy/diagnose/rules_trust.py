@@ -1,4 +1,4 @@
-"""A rule over trust that the runtime does not have yet: it loads the system's store once, when it starts."""
+"""A rule over trust that the runtime does not have yet: it loads the system's store once, at its first handshake."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def _trust_not_loaded(case: Case, told: Hypothesis | None, _reading: Reading) ->
     found = trust_not_loaded(case, told)
     if found is None:
         return None
-    note = "with the store as it is now the handshake passes; the runtime goes on with what it loaded when it started"
+    note = "with the store as it is now the handshake passes; the runtime goes on with what it loaded at its first handshake"
     return Decision(found, Confidence.PROVED, (note,))
 
 

@@ -318,9 +318,7 @@ def _stale(view: RuntimeView, trust: TrustStore) -> tuple[StageResult, ...]:
     started = process.started.timestamp() + START_PRECISION
     results = []
     if trust.newest > started:
-        detail = (
-            f"the system's trust store was changed after {process.name} started, which goes on with what it read then"
-        )
+        detail = f"the system's trust store was changed after {process.name} started, which reads it once, at its first handshake"
         results.append(StageResult(Stage.TLS, trust.files[0], Outcome.SKIPPED, detail=detail, stale_trust=True))
     for path in config.files if config is not None else ():
         if _changed(path, view) > started:
