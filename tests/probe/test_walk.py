@@ -3,12 +3,13 @@ import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import msgspec
 import pytest
 import trustme
-from walking.certificates import demand_client, pair_of, pem_of, serve
+from walking.certificates import DAY, demand_client, pair_of, pem_of, serve
 from walking.network import NOW, FakeClock, FakeNetwork, FakeStream
 from walking.plans import NAMES, QUICK, failed, plan_for, told, walked
 from walking.server import AlertingServer, Answer, Got, RawServer, Server
@@ -565,6 +566,25 @@ def test_the_clock_is_compared_with_the_servers() -> None:
 
     assert asyncio.run(go(dated)).clock_skew_seconds == 3600
     assert asyncio.run(go(Answer(404))).clock_skew_seconds is None
+
+
+@pytest.mark.parametrize(("days", "fault"), [(-400, TLSFault.NOT_YET_VALID), (400, TLSFault.EXPIRED)])
+def test_a_certificate_out_of_its_time_has_the_servers_clock_asked(days: int, fault: TLSFault) -> None:
+    now = datetime.now(UTC)
+    authority = trustme.CA()
+    dated = Answer(401, headers={"Date": format_datetime(now, usegmt=True)})
+
+    async def go() -> tuple[Trace, list[Got]]:
+        context = serve(authority.issue_cert("registry.test", not_before=now - DAY, not_after=now + DAY))
+        async with Server(lambda _: dated, context) as server:
+            plan = replace(plan_for(server.port, scheme="https"), system_trust=pem_of(authority))
+            return await walk(plan, RealNetwork(), FakeClock(now + days * DAY)), server.requests
+
+    trace, requests = asyncio.run(go())
+    assert failed(trace).tls is not None
+    assert getattr(failed(trace).tls, "fault", None) is fault
+    assert trace.clock_skew_seconds == pytest.approx(days * 86_400, abs=2)
+    assert [(got.method, got.path, "authorization" in got.headers) for got in requests] == [("HEAD", "/v2/", False)]
 
 
 def test_a_fault_of_ours_is_an_error_and_the_walk_goes_on() -> None:

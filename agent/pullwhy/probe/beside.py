@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from pullwhy.probe import dns, hello, tcp
+from pullwhy.probe.answers import date_of
+from pullwhy.probe.http import Connection, HTTPFailed, Request
+from pullwhy.probe.network import NetworkError
+from pullwhy.probe.tls import HandshakeFailed, handshake
 from pullwhy.probe.tools import Hop, Tools
+from pullwhy.probe.trust import Trust
+from pullwhy.secret import Secret
 from pullwhy.trace import ConnectAttempt, TLSFacts, TLSFault
 
 PAST_PROXY_SECONDS: Final = 1.5
 """How long a connection may take that only tells whether the proxy is needed."""
+
+DATE_SECONDS: Final = 2.0
+"""How long each step may take that only asks for a server's clock."""
 
 
 async def past_the_proxy(tools: Tools, hop: Hop, own_host: str) -> tuple[tuple[ConnectAttempt, ...], str]:
@@ -28,6 +37,29 @@ async def past_the_proxy(tools: Tools, hop: Hop, own_host: str) -> tuple[tuple[C
         return attempts, "does not connect either" if found.addresses else "has no address here"
     stream.close()
     return attempts, "connects"
+
+
+async def ask_date(tools: Tools, hop: Hop, used: ConnectAttempt) -> None:
+    """Ask a server whose certificate is out of its time for its Date, so that a wrong clock here is told from a wrong certificate.
+
+    Nobody has vouched for that server: it is asked one anonymous HEAD, and nothing but the header is kept.
+    """
+    url, plan = hop.url, tools.plan
+    headers = (("Host", Secret(url.authority)), ("User-Agent", Secret(plan.user_agent)))
+    try:
+        stream = await tools.network.connect(used.address, used.port, DATE_SECONDS)
+    except NetworkError:
+        return
+    try:
+        context = tools.contexts.get(Trust((), verify=False))
+        secure = await handshake(stream, url.host, context, DATE_SECONDS, tools.clock, plan.go)
+        tools.recorder.requests += 1
+        answer = await Connection(secure).exchange(Request("HEAD", "/v2/", headers), 0, DATE_SECONDS)
+    except (HandshakeFailed, HTTPFailed, NetworkError):
+        return
+    finally:
+        stream.close()
+    tools.recorder.saw_date(date_of(answer))
 
 
 async def large_hello(tools: Tools, hop: Hop, used: ConnectAttempt) -> TLSFacts | None:

@@ -26,6 +26,7 @@ from pullwhy.trace import ConnectAttempt, ConnectResult, DNSFacts, HTTPFacts, St
 HTTP_PORT: Final = 80
 _AROUND: Final = "; the runtime has a proxy, from which its NO_PROXY exempts this host"
 _FALLBACK_FAULTS: Final = frozenset({TLSFault.PLAIN_HTTP, TLSFault.TIMED_OUT})
+_DATED: Final = frozenset({TLSFault.EXPIRED, TLSFault.NOT_YET_VALID})
 _NOT_TLS: Final = "WRONG_VERSION_NUMBER"
 """OpenSSL's reason for a record that is not TLS; Go's tls.RecordHeaderError, another ground for the fallback."""
 _GOES_PLAIN: Final = "the runtime goes on in plain HTTP here"
@@ -216,6 +217,8 @@ class Route:
         shaken = await self._shake(stream, hop.url.host, hop.url.authority, trust, hop.via, self._may_fall_back(hop))
         if shaken is None:
             again = hop.url != self.sent_to(hop) or (not judged and hop.url.host in self._judged_by_go)
+            if not again:
+                await self._compare_clocks(hop)
             return await self.open(hop) if again else None
         secure, result = shaken
         return Opened(Connection(secure), proxy, result)
@@ -253,9 +256,20 @@ class Route:
             return None
         return secure, self.tools.recorder.results[-1]
 
+    async def _compare_clocks(self, hop: Hop) -> None:
+        told = self.tools.recorder.results[-1].tls
+        used = self._used(hop)
+        if told is not None and told.fault in _DATED and used is not None:
+            await beside.ask_date(self.tools, hop, used)
+
+    def _used(self, hop: Hop) -> ConnectAttempt | None:
+        """Return the connection to `hop` itself that was made last; there is none where a proxy leads there."""
+        proxied = proxy_for(hop.url.scheme, hop.url.host, hop.url.port, self.tools.plan.proxies) is not None
+        return None if proxied else next((one for one in reversed(self._connected) if one.port == hop.url.port), None)
+
     async def _hears_large_hello(self, hop: Hop, opened: Opened) -> bool:
         """Tell whether a hello as large as the runtime's is answered too; each host is asked once."""
-        used = next((one for one in reversed(self._connected) if one.port == hop.url.port), None)
+        used = self._used(hop)
         if opened.handshake is None or used is None:
             return True
         lost = await beside.large_hello(self.tools, hop, used)
