@@ -9,8 +9,10 @@ from typing import Final
 
 from pullwhy.diagnose.case import NodeView
 from pullwhy.node.plan import NodeSight, Prepared
+from pullwhy.runtime import trust
 from pullwhy.runtime.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.kubelet import Kubelet
+from pullwhy.runtime.resolver import UPSTREAMS
 from pullwhy.watch.units import unit_of
 
 MAX_ENTRIES: Final = 2000
@@ -31,7 +33,8 @@ _FILES: Final = (
     "/etc/docker/daemon.json",
     "/var/cache/containers/short-name-aliases.conf",
     "/var/lib/kubelet/config.json",
-    "/etc/ssl/certs/ca-certificates.crt",
+    UPSTREAMS,
+    *trust.FILES,
 )
 
 _ROOTS: Final = (
