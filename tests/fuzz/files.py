@@ -11,8 +11,13 @@ from pullwhy.runtime.containerd import read_config
 from pullwhy.runtime.credentials import InvalidCredentials, supplied_credentials
 from pullwhy.runtime.hostfs import HostFS
 from pullwhy.runtime.hosts import registry_hosts
+from pullwhy.runtime.lifetime import lifetime
+from pullwhy.runtime.policyjson import InvalidPolicy, parse_policy
+from pullwhy.runtime.registriesconf import parse_registries_file
+from pullwhy.runtime.registrytables import InvalidRegistriesFile
 from pullwhy.runtime.resolver import read_resolver
 from pullwhy.runtime.versions import Version, parse_version
+from pullwhy.secret import Secret
 
 VERSIONS: Final = (*map(parse_version, ("1.6.20", "1.7.24", "2.1.9", "2.2.0")), Version())
 HOSTS: Final = b"""server = "https://registry.example"
@@ -48,6 +53,27 @@ CREDENTIALS: Final = (
     b'{"auths": {"https://registry.example/v2/": {"auth": "dXNlcjpjYW5hcnk="}, "*.example": {"username": "u"}}}'
 )
 IMAGE: Final = parse("registry.example/team/app:1")
+
+
+REGISTRIES: Final = b"""unqualified-search-registries = ["registry.example"]
+short-name-mode = "enforcing"
+[[registry]]
+prefix = "*.example"
+location = "registry.example/team"
+insecure = false
+blocked = false
+[[registry.mirror]]
+location = "mirror.example:5000/cache"
+pull-from-mirror = "digest-only"
+[aliases]
+"app" = "registry.example/team/app"
+"""
+OLD_REGISTRIES: Final = (
+    b'[registries.search]\nregistries = ["registry.example"]\n[registries.block]\nregistries = ["a"]\n'
+)
+POLICY: Final = b"""{"default": [{"type": "insecureAcceptAnything"}], "transports": {"docker": {"registry.example":
+[{"type": "reject"}], "*.example": [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/k"}]}}}"""
+TOKEN: Final = b"eyJhbGciOiJub25lIn0.eyJleHAiOjE3NjQwMDAwMDAsIm5iZiI6MX0.c2ln"
 
 
 class Folder:
@@ -104,6 +130,24 @@ def credentials(data: bytes) -> None:
         assert data.count(b"canary") > 0 or "canary" not in repr(found)
 
 
+def registries_conf(data: bytes) -> None:
+    """Read a registries.conf, or a drop-in of it."""
+    with contextlib.suppress(InvalidRegistriesFile):
+        parse_registries_file(data, "/etc/containers/registries.conf", drop_in=bool(len(data) % 2))
+
+
+def policy_json(data: bytes) -> None:
+    """Read a policy.json and ask it about an image."""
+    with contextlib.suppress(InvalidPolicy):
+        parse_policy(data).requirement(IMAGE)
+
+
+def token(data: bytes) -> None:
+    """Look for the end of a credential's life in the credential."""
+    password = data.decode("utf-8", "replace")
+    assert len(password) < 16 or password not in repr(lifetime("AWS", Secret(password)))
+
+
 _HOSTS: Final = Folder("/certs.d/registry.example/hosts.toml")
 _CONFIG: Final = Folder("/etc/containerd/config.toml")
 _RESOLV: Final = Folder("/etc/resolv.conf")
@@ -114,5 +158,13 @@ TARGETS: Final = (
         "containerd-config", containerd_config, (CONFIG, OLD_CONFIG), (b"[a.b]\n", b"[[a]]\n", b"a.b.", b"{a=", b"[")
     ),
     Target("resolv-conf", resolv_conf, (RESOLV, b""), (b"nameserver ", b"search a", b"options ", b"\n", b"# ")),
+    Target(
+        "registries-conf",
+        registries_conf,
+        (REGISTRIES, OLD_REGISTRIES),
+        (b"[[registry]]\n", b"[", b"a.", b"{a=", b"*."),
+    ),
+    Target("policy-json", policy_json, (POLICY,), (b"[", b'{"default":', b'"a":[{}],')),
+    Target("token", token, (TOKEN,), (b".", b"eyJ", b"AAAA")),
     Target("credentials", credentials, (CREDENTIALS,), (b'{"auths":', b"[", b'"a":{},')),
 )
