@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from fuzz.catalogue import TARGETS
 from fuzz.target import Target
 
-SIZE = 65_536
-MEMORY_BASE = 16 << 20
-MEMORY_PER_BYTE = 400
+SIZE = 16_384
+MEMORY_BASE = 8 << 20
+MEMORY_PER_BYTE = 800
 """A parser of Python objects needs tens of bytes for one of input; hundreds are none that grow without bound."""
 
 PATTERNS = [(target, pattern) for target in TARGETS.values() for pattern in target.patterns]
@@ -37,7 +37,7 @@ def test_seeds_are_borne(target: Target) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(data=st.data())
 def test_damaged_input_is_borne(target: Target, data: st.DataObject) -> None:
     target.run(data.draw(damaged(target)))
