@@ -34,7 +34,7 @@ NEW_REGISTRY = f'version = 3\n[{IMAGES}.registry]\nconfig_path = "/new"\n'
         (NEW_REGISTRY, "", "", "/new"),
         (NEW_REGISTRY.replace("3", "2", 1), "", "", "/new"),
         (OLD_REGISTRY + f'[{IMAGES}.registry]\nconfig_path = "/new"\n', "/old", "/old", "/old"),
-        (OLD_REGISTRY.replace("2", "3", 1), "/old", "/old", ""),
+        (OLD_REGISTRY.replace("2", "3", 1), "/old", "", ""),
         ('[plugins.cri.registry]\nconfig_path = "/one"\n', "/one", "/one", ""),
         ('version = 1\n[plugins.cri.registry]\nconfig_path = "/one"\n', "/one", "/one", ""),
         (OLD_REGISTRY.replace("registry", "Registry"), "", "", ""),
@@ -95,6 +95,54 @@ def test_imports_replace_sections_before_2_1_and_merge_from_then_on(
     config = read(tree, IMPORTING, version, **{"conf.d/a.toml": IMPORTED, "plain.toml": 'version = 2\nroot = "/r"\n'})
     assert (config.sandbox_image, config.mirrors, config.root) == (sandbox, mirrors, "/r")
     assert config.files == (FILE, "/etc/containerd/conf.d/a.toml", "/etc/containerd/plain.toml")
+
+
+@pytest.mark.parametrize(
+    ("main", "imported", "v17", "v21"),
+    [
+        ("version = 2", "", "/x", "/x"),  # a drop-in that names no version
+        ("version = 2", "version = 3", None, ""),
+        ("version = 3", "version = 2", "/x", "/x"),
+        ("version = 3", "", None, ""),
+    ],
+)
+def test_the_version_named_last_counts_for_all_files(
+    tree: Tree, main: str, imported: str, v17: str | None, v21: str
+) -> None:
+    text = f'{main}\nimports = ["a.toml"]\n'
+    drop_in = f'{imported}\n[{CRI}.registry]\nconfig_path = "/x"\n'
+    for version, expected in ((V17, v17), (V21, v21)):
+        config = read(tree, text, version, **{"a.toml": drop_in})
+        if expected is None:
+            assert any("would not start" in problem.detail for problem in config.problems)
+        else:
+            assert config.config_path == expected
+
+
+def test_sections_of_both_names_are_migrated_after_they_are_merged(tree: Tree) -> None:
+    text = f'version = 2\nimports = ["a.toml"]\n[{IMAGES}.registry]\nconfig_path = "/new"\n'
+    drop_in = f'version = 2\n[{CRI}.registry.mirrors."x.example"]\nendpoint = []\n'
+    config = read(tree, text, V21, **{"a.toml": drop_in})
+    assert (config.config_path, config.mirrors) == ("", {"x.example": ()})
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "line", "why"),
+    [
+        (NEW_REGISTRY, V17, 1, "up to version 2"),
+        (NEW_REGISTRY.replace("3", "4", 1), V21, 1, "up to version 3"),
+        ('version = 2\n[plugins.cri.registry]\nconfig_path = "/x"\n', V16, 2, "full names"),
+        (f'version = 2\n[{CRI}.registry.mirrors."[::1]:5000"]\nendpoint = []\n', V17, 2, "bracket"),
+    ],
+)
+def test_what_keeps_containerd_from_starting_names_line_and_mend(
+    tree: Tree, text: str, version: Version, line: int, why: str
+) -> None:
+    (problem,) = read(tree, text, version).problems
+    assert problem.config is not None
+    assert (problem.config.fault, problem.config.line) == (ConfigFault.INVALID, line)
+    assert why in problem.config.why
+    assert problem.config.mend
 
 
 def test_imports_in_a_circle_end(tree: Tree) -> None:
@@ -160,7 +208,8 @@ def test_several_roots_are_one_name_to_the_transfer_service(
     [
         (OLD_REGISTRY.replace("2", "3", 1), V21, 2),
         ('[plugins.cri.registry]\nconfig_path = "/one"\n', V21, 1),
-        (NEW_REGISTRY, V17, 2),
+        (NEW_REGISTRY, V16, 2),
+        (NEW_REGISTRY.replace("3", "2", 1), V17, 2),
     ],
 )
 def test_registry_settings_that_the_version_overlooks_are_said(
@@ -177,6 +226,13 @@ def test_mirrors_beside_config_path_are_a_fault(tree: Tree) -> None:
     (problem,) = read(tree, text, V17).problems
     assert problem.config is not None
     assert (problem.config.fault, problem.config.line) == (ConfigFault.INVALID, 3)
+
+
+@pytest.mark.parametrize(("version", "fault"), [(V16, True), (V17, True), (V21, False)])
+def test_certificates_beside_config_path_are_a_fault_of_1_x(tree: Tree, version: Version, fault: bool) -> None:
+    text = OLD_REGISTRY + f'[{CRI}.registry.configs."x".tls]\nca_file = "/ca.crt"\n'
+    said = [problem.config for problem in read(tree, text, version).problems]
+    assert [("CRI plugin does not start" in facts.why, facts.line) for facts in said if facts] == [(True, 3)] * fault
 
 
 def test_a_broken_file_names_line_and_mend_and_leaves_the_defaults(tree: Tree) -> None:

@@ -66,6 +66,15 @@ def test_mirrors_are_marked_and_named() -> None:
     ]
 
 
+def test_a_mirror_that_containerd_cannot_speak_to_is_left_out_with_a_word() -> None:
+    hosts = inline_hosts("reg.example", config(mirrors={"*": ("ftp://m.example", "https://n.example")}), HostFS())
+    assert [shown(endpoint) for endpoint in hosts.endpoints] == ["https n.example:443/v2", OWN]
+    (result,) = hosts.results
+    assert result.config is not None
+    assert (result.config.file, result.config.decides) == ("/c.toml", False)
+    assert "ftp" in result.config.why
+
+
 def test_headers_and_tls_of_configs_apply(tree: Tree) -> None:
     tls = {"reg.example": InlineTLS(ca_file="/ca.crt"), "m.example": InlineTLS(skip_verify=True)}
     settings = config(
@@ -85,6 +94,8 @@ def test_headers_and_tls_of_configs_apply(tree: Tree) -> None:
         ({"*": ("https://a b",)}, {}, "/c.toml"),
         ({"*": ("https://a:99999",)}, {}, "/c.toml"),
         ({}, {"reg.example": InlineTLS(ca_file="/none.crt")}, "/none.crt"),
+        ({}, {"reg.example": InlineTLS(cert_file="/c.cert")}, "/c.toml"),
+        ({}, {"reg.example": InlineTLS(key_file="/c.key")}, "/c.toml"),
     ],
 )
 def test_what_fails_every_pull_decides(

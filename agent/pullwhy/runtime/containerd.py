@@ -146,31 +146,34 @@ def _settle(loaded: Loaded, path: str, version: Version) -> ContainerdConfig:
         tls=tls,
         headers=_headers(_dict(registry.get("headers"))),
         credentials_for=_credentials(configs, _dict(registry.get("auths"))),
-        local_pull_because=_local_pull(images, registry, version),
+        local_pull_because=local_pull(images, registry, version),
         sandbox_image=_text(_dict(images.get("pinned_images")), "sandbox") or _sandbox_image(version),
         root=_text(loaded.top, "root") or DEFAULT_ROOT,
         state=_text(loaded.top, "state") or DEFAULT_STATE,
         snapshotter=_text(images, "snapshotter") or "overlayfs",
-        problems=_problems(loaded, path, registry, mirrors),
+        problems=_problems(loaded, path, registry, mirrors, tls),
     )
 
 
 def _problems(
-    loaded: Loaded, path: str, registry: Mapping[str, Any], mirrors: Mapping[str, object]
+    loaded: Loaded, path: str, registry: Mapping[str, Any], mirrors: Mapping[str, object], tls: Mapping[str, object]
 ) -> tuple[StageResult, ...]:
     found = [
         ConfigFacts(ConfigFault.IGNORED, place.file, why, mend, place.line, decides=False)
         for place, why, mend in loaded.ignored
     ]
-    if mirrors and _text(registry, "config_path"):
-        place = loaded.config_path or Place(path)
-        why = "`config_path` and `mirrors` are both set: containerd's CRI plugin does not start with both"
-        mend = "move the mirrors to hosts.toml files below config_path"
-        found.append(ConfigFacts(ConfigFault.INVALID, place.file, why, mend, place.line, decides=False))
+    for name, there in (("mirrors", mirrors), ("configs.*.tls", tls)):
+        if there and _text(registry, "config_path"):
+            place = loaded.config_path or Place(path)
+            why = f"`config_path` and `{name}` are both set: containerd's CRI plugin does not start with both"
+            mend = (
+                f"move the {'mirrors' if name == 'mirrors' else 'certificates'} to hosts.toml files below config_path"
+            )
+            found.append(ConfigFacts(ConfigFault.INVALID, place.file, why, mend, place.line, decides=False))
     return tuple(faulty(facts) for facts in found)
 
 
-def _local_pull(images: Mapping[str, Any], registry: Mapping[str, Any], version: Version) -> str:
+def local_pull(images: Mapping[str, Any], registry: Mapping[str, Any], version: Version) -> str:
     """Return what keeps the transfer service from pulling (containerd 2.1: internal/cri/config, CheckLocalImagePullConfigs)."""
     if not version.at_least(2, 1):
         return "this version has no other way"

@@ -59,6 +59,10 @@ class Loaded:
 
     images: toml.Table = field(default_factory=dict)
     """In the names of configuration version 3, whatever the files' versions."""
+    plugins: toml.Table = field(default_factory=dict)
+    """The sections of all plugins, under the names that the files give them."""
+    number: int = 0
+    """The configuration version that was named last, 0 where none was."""
     top: toml.Table = field(default_factory=dict)
     files: tuple[str, ...] = ()
     config_path: Place | None = None
@@ -67,12 +71,22 @@ class Loaded:
     """Registry settings that this containerd overlooks: where, why and the mend."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One file that was read."""
+
+    path: str
+    text: str
+    document: toml.Table
+
+
 def load(path: str, version: Version, fs: HostFS) -> Loaded:
     """Read a configuration file and its imports as this version of containerd merges them.
 
     Raises InvalidRuntimeConfig where containerd itself would fail, UnreadableFile where the file cannot be read.
     """
     merged = Loaded()
+    sources: list[_Source] = []
     pending = [path]
     while pending and len(merged.files) < MAX_FILES:
         current = pending.pop(0)
@@ -90,9 +104,35 @@ def load(path: str, version: Version, fs: HostFS) -> Loaded:
             ) from None
         document, text = _parse(current, data, version)
         merged.files = (*merged.files, current)
-        _merge(merged, document, text, current, version)
+        sources.append(_Source(current, text, document))
+        _merge(merged, sources[-1], version)
         pending += _imports(document, current, version, fs)
+    _check_version(merged, sources, version)
+    _check_names(merged, sources, version)
+    _settle(merged, sources, version)
     return merged
+
+
+def _check_names(merged: Loaded, sources: list[_Source], version: Version) -> None:
+    """Refuse short plugin names in a configuration of version 2, as 1.x does (ValidateV2); 2.x overlooks them."""
+    short = next((name for name in merged.plugins if "." not in name), "")
+    if not short or merged.number < _NEW_NAMES or version.at_least(2, 0):
+        return
+    source = next(one for one in reversed(sources) if short in _table(one.document, "plugins"))
+    line = next((mark.line for mark in toml.headers(source.text) if mark.keys[:2] == ("plugins", short)), None)
+    why = f"from version = 2 on plugins have full names, and {short[:40]!r} is none"
+    raise InvalidRuntimeConfig(source.path, why, f'write [plugins."{CRI}"] for [plugins.cri]', line)
+
+
+def _check_version(merged: Loaded, sources: list[_Source], version: Version) -> None:
+    """Refuse a configuration version that is newer than the runtime, where that is known to refuse it; 1.6 reads on all the same."""
+    newest = _SPLIT_PLUGINS if version.at_least(2, 0) else _NEW_NAMES
+    if merged.number <= newest or not version.at_least(1, 7) or version.at_least(2, 2):
+        return
+    source = next(one for one in reversed(sources) if _number(one.document) == merged.number)
+    why = f"this containerd reads configurations up to version {newest}, and the file says {merged.number}"
+    mend = f"write version = {newest}, and the settings under the names of that version"
+    raise InvalidRuntimeConfig(source.path, why, mend, toml.line_of(source.text, (), "version"))
 
 
 def _parse(path: str, data: bytes, version: Version) -> tuple[toml.Table, str]:
@@ -116,28 +156,37 @@ def _imports(document: toml.Table, path: str, version: Version, fs: HostFS) -> l
     return found
 
 
-def _merge(merged: Loaded, document: toml.Table, text: str, path: str, version: Version) -> None:
-    plugins = _table(document, "plugins")
+def _merge(merged: Loaded, source: _Source, version: Version) -> None:
+    """Put one more file over those before (containerd: cmd/containerd/server/config, LoadConfig and mergeConfig)."""
+    number = _number(source.document)
+    plugins = dict(_table(source.document, "plugins"))
+    if version.at_least(2, 0) and number < _NEW_NAMES and "cri" in plugins:
+        plugins.setdefault(CRI, plugins.pop("cri"))
+    # From 2.1 on sections are merged key by key; before, an import replaces a plugin's section as a whole.
+    merged.plugins = _deep(merged.plugins, plugins) if version.at_least(2, 1) else merged.plugins | plugins
+    if number >= (_NEW_NAMES if version.at_least(2, 0) else 1):
+        merged.number = number
+    merged.top.update({key: source.document[key] for key in ("root", "state") if key in source.document})
+
+
+def _number(document: toml.Table) -> int:
     number = document.get("version", 0)
-    number = number if isinstance(number, int) else 0
-    name, images = _images(plugins, number, version)
-    if images:
-        _note_place(merged, (text, path), name)
-        # From 2.1 on sections are merged key by key; before, an import replaces a plugin's section as a whole.
-        merged.images = _deep(merged.images, images) if version.at_least(2, 1) else images
-    _note_ignored(merged, plugins, number, (text, path), version)
-    merged.top.update({key: document[key] for key in ("root", "state") if key in document})
+    return number if isinstance(number, int) else 0
 
 
-def _images(plugins: toml.Table, number: int, version: Version) -> tuple[tuple[str, ...], toml.Table]:
-    """Return the plugin's name in this file and its image settings, in the names of version 3."""
+def _settle(merged: Loaded, sources: list[_Source], version: Version) -> None:
+    """Read the merged sections under the names of the configuration version that was named last, which counts for all files."""
     if not version.at_least(2, 0):
-        name = CRI if number >= _NEW_NAMES else "cri"
-        return (name,), _migrate({}, _table(plugins, name), whole=True)
-    images = dict(_table(plugins, IMAGES))
-    if number == _NEW_NAMES and CRI in plugins:
-        return (CRI, IMAGES), _migrate(images, _table(plugins, CRI), whole=False)
-    return (IMAGES,), images
+        names: tuple[str, ...] = (CRI if merged.number >= _NEW_NAMES else "cri",)
+        merged.images = _migrate({}, _table(merged.plugins, names[0]), whole=True)
+    else:
+        names = (CRI, IMAGES) if merged.number == _NEW_NAMES and CRI in merged.plugins else (IMAGES,)
+        merged.images = dict(_table(merged.plugins, IMAGES))
+        if CRI in names:
+            merged.images = _migrate(merged.images, _table(merged.plugins, CRI), whole=False)
+    for source in sources:
+        _note_place(merged, source, names)
+        _note_ignored(merged, source, version)
 
 
 def _migrate(images: toml.Table, cri: toml.Table, *, whole: bool) -> toml.Table:
@@ -151,32 +200,30 @@ def _migrate(images: toml.Table, cri: toml.Table, *, whole: bool) -> toml.Table:
     return settings
 
 
-def _note_place(merged: Loaded, source: tuple[str, str], names: tuple[str, ...]) -> None:
-    text, path = source
+def _note_place(merged: Loaded, source: _Source, names: tuple[str, ...]) -> None:
     for name in names:
-        line = toml.line_of(text, ("plugins", name, "registry"), "config_path")
+        line = toml.line_of(source.text, ("plugins", name, "registry"), "config_path")
         if line is not None:
-            merged.config_path = Place(path, line)
+            merged.config_path = Place(source.path, line)
             return
 
 
-def _note_ignored(merged: Loaded, plugins: toml.Table, number: int, source: tuple[str, str], version: Version) -> None:
-    text, path = source
+def _note_ignored(merged: Loaded, source: _Source, version: Version) -> None:
     fresh = f'[plugins."{IMAGES}".registry]'
+    overlooked: tuple[str, ...]
     if version.at_least(2, 0):
-        names, mend = (
-            (("cri", CRI) if number < _NEW_NAMES else (CRI,)),
-            f"write them under {fresh}, with version = 3 at the top",
-        )
-        overlooked = names if number != _NEW_NAMES else ()
+        renamed = _number(source.document) < _NEW_NAMES and merged.number == _NEW_NAMES
+        overlooked = (*(() if renamed else ("cri",)), *((CRI,) if merged.number != _NEW_NAMES else ()))
+        mend = f"write them under {fresh}, with version = 3 at the top"
         why = f"this containerd reads registry settings from {fresh} only, unless the file says version = 2"
     else:
         overlooked, mend = (IMAGES,), f'write them under [plugins."{CRI}".registry]'
         why = f'this containerd reads registry settings from [plugins."{CRI}".registry] only'
     for name in overlooked:
-        if _table(_table(plugins, name), "registry"):
-            line = next((mark.line for mark in toml.headers(text) if mark.keys[1:3] == (name, "registry")), None)
-            merged.ignored.append((Place(path, line), why, mend))
+        if _table(_table(_table(source.document, "plugins"), name), "registry"):
+            marks = toml.headers(source.text)
+            line = next((mark.line for mark in marks if mark.keys[1:3] == (name, "registry")), None)
+            merged.ignored.append((Place(source.path, line), why, mend))
 
 
 def _deep(base: toml.Table, extra: toml.Table) -> toml.Table:

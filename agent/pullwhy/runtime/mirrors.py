@@ -23,7 +23,7 @@ from pullwhy.runtime.hosts import (
     unseen,
 )
 from pullwhy.runtime.hostsfile import HostEntry
-from pullwhy.trace import ConfigFacts, ConfigFault
+from pullwhy.trace import ConfigFacts, ConfigFault, StageResult
 
 
 def inline_hosts(registry: str, config: ContainerdConfig, fs: HostFS) -> Hosts:
@@ -33,12 +33,13 @@ def inline_hosts(registry: str, config: ContainerdConfig, fs: HostFS) -> Hosts:
         addresses = [_address(text, config) for text in named]
         if not any(address.authority == registry for address in addresses):
             addresses.append(_own(registry))
-        endpoints = tuple(_endpoint(address, registry, config, fs) for address in addresses)
+        usable = [address for address in addresses if address.scheme in {"http", "https"}]
+        endpoints = tuple(_endpoint(address, registry, config, fs) for address in usable)
     except PullBlocked as blocked:
         return Hosts((), (faulty(blocked.facts),))
     except UnreadableFile as error:
         return Hosts((default_endpoint(registry, config.version),), (unseen(error, "TLS of this registry"),))
-    return Hosts(endpoints)
+    return Hosts(endpoints, tuple(_unusable(address, config) for address in addresses if address not in usable))
 
 
 def _address(text: str, config: ContainerdConfig) -> urls.Address:
@@ -52,6 +53,11 @@ def _address(text: str, config: ContainerdConfig) -> urls.Address:
         why = f"the mirror endpoint {text[:200]!r} is no address: {error}"
         raise PullBlocked(ConfigFacts(ConfigFault.INVALID, config.file, why, "write it as https://name")) from None
     return address
+
+
+def _unusable(address: urls.Address, config: ContainerdConfig) -> StageResult:
+    why = f"containerd cannot speak {address.scheme[:40]!r} and skips the mirror {address.authority[:200]!r}"
+    return faulty(ConfigFacts(ConfigFault.INVALID, config.file, why, "write it as https://name", decides=False))
 
 
 def _own(registry: str) -> urls.Address:
@@ -69,6 +75,9 @@ def _endpoint(address: urls.Address, registry: str, config: ContainerdConfig, fs
     tls = config.tls.get(address.authority)
     entry = HostEntry(scheme=address.scheme, authority=address.authority, path=path, headers=config.headers)
     if tls is not None and address.scheme == "https":
+        if bool(tls.cert_file) != bool(tls.key_file):
+            why = f"registry.configs.{address.authority[:200]!r}.tls names one of `cert_file` and `key_file` without the other"
+            raise PullBlocked(ConfigFacts(ConfigFault.INVALID, config.file, why, "name both, or neither"))
         pair = ((tls.cert_file, tls.key_file),) if tls.cert_file and tls.key_file else None
         entry = replace(entry, ca=(tls.ca_file,) if tls.ca_file else None, client=pair, skip_verify=tls.skip_verify)
     return endpoint(entry, registry, config.file, config.version, fs)
