@@ -81,7 +81,7 @@ class Machine:
             self.containerd.start()
             self._runner = starting.enter_context(asyncio.Runner())
             self._client = self._runner.run(_connect(str(self.namespace.path(SOCKET))))
-            wait_for("containerd to list images", self._ready, seconds=30, log=self.containerd.log)
+            self._serves()
             starting.callback(lambda: self._runner.run(self._client.close()))
             self._closing = starting.pop_all()
         self.fs = HostFS(self.namespace.path("/"))
@@ -120,19 +120,24 @@ class Machine:
         )
         return Image(images.manifest(config, []), (), (config,))
 
-    def restart(self) -> None:
-        """Start containerd anew and wait until it takes pulls."""
+    def restart(self) -> bool:
+        """Start containerd anew and tell whether it serves CRI: its plugin may not start while the rest does."""
         self.containerd.restart()
         self._runner.run(self._client.close())
         self._client = self._runner.run(_connect(self._client.socket))
-        wait_for("containerd to list images", self._ready, seconds=30, log=self.containerd.log)
+        return self._serves()
 
-    def _ready(self) -> bool:
+    def _serves(self) -> bool:
+        """Wait until it takes pulls, or says that it has no such service."""
+        answer = wait_for("containerd to answer", self._answer, seconds=30, log=self.containerd.log)
+        return answer == "ready"
+
+    def _answer(self) -> str:
         try:
             self._runner.run(self._client.images())
-        except CRIError:
-            return False
-        return True
+        except CRIError as error:
+            return error.code if error.code == "Unimplemented" else ""
+        return "ready"
 
     def pull(self, image: str) -> str:
         """Let containerd pull; returns its error, empty where the pull succeeded."""
