@@ -58,6 +58,16 @@ def test_mirrors_come_first_and_the_registry_last(
     assert [shown(endpoint) for endpoint in hosts.endpoints] == expected
 
 
+@pytest.mark.parametrize("mirror", ["ftp://m.example", "https://m.example:99999"])
+def test_a_mirror_that_cannot_be_asked_is_skipped_and_said_to_be(mirror: str) -> None:
+    hosts = inline_hosts("reg.example", config(mirrors={"*": (mirror,)}), HostFS())
+    assert [shown(endpoint) for endpoint in hosts.endpoints] == [OWN]
+    (result,) = hosts.results
+    assert result.config is not None
+    assert not result.config.decides
+    assert "skips the mirror" in result.config.why
+
+
 def test_mirrors_are_marked_and_named() -> None:
     hosts = inline_hosts("reg.example", config(mirrors={"*": ("https://m.example",)}), HostFS())
     assert [(endpoint.is_mirror, endpoint.source) for endpoint in hosts.endpoints] == [
@@ -92,7 +102,6 @@ def test_headers_and_tls_of_configs_apply(tree: Tree) -> None:
     ("mirrors", "tls", "file"),
     [
         ({"*": ("https://a b",)}, {}, "/c.toml"),
-        ({"*": ("https://a:99999",)}, {}, "/c.toml"),
         ({}, {"reg.example": InlineTLS(ca_file="/none.crt")}, "/none.crt"),
         ({}, {"reg.example": InlineTLS(cert_file="/c.cert")}, "/c.toml"),
         ({}, {"reg.example": InlineTLS(key_file="/c.key")}, "/c.toml"),

@@ -33,13 +33,13 @@ def inline_hosts(registry: str, config: ContainerdConfig, fs: HostFS) -> Hosts:
         addresses = [_address(text, config) for text in named]
         if not any(address.authority == registry for address in addresses):
             addresses.append(_own(registry))
-        usable = [address for address in addresses if address.scheme in {"http", "https"}]
+        usable = [address for address in addresses if not _unusable(address)]
         endpoints = tuple(_endpoint(address, registry, config, fs) for address in usable)
     except PullBlocked as blocked:
         return Hosts((), (faulty(blocked.facts),))
     except UnreadableFile as error:
         return Hosts((default_endpoint(registry, config.version),), (unseen(error, "TLS of this registry"),))
-    return Hosts(endpoints, tuple(_unusable(address, config) for address in addresses if address not in usable))
+    return Hosts(endpoints, tuple(_skipped(address, config) for address in addresses if address not in usable))
 
 
 def _address(text: str, config: ContainerdConfig) -> urls.Address:
@@ -47,16 +47,25 @@ def _address(text: str, config: ContainerdConfig) -> urls.Address:
         if "://" not in text:
             authority = urls.parse_url(f"dummy://{text}").authority
             text = f"{_scheme(authority)}://{text}"
-        address = urls.parse_url(text)
-        urls.port_number(address.port, address.scheme)
+        return urls.parse_url(text)
     except ValueError as error:
         why = f"the mirror endpoint {text[:200]!r} is no address: {error}"
         raise PullBlocked(ConfigFacts(ConfigFault.INVALID, config.file, why, "write it as https://name")) from None
-    return address
 
 
-def _unusable(address: urls.Address, config: ContainerdConfig) -> StageResult:
-    why = f"containerd cannot speak {address.scheme[:40]!r} and skips the mirror {address.authority[:200]!r}"
+def _unusable(address: urls.Address) -> str:
+    """Return why containerd goes past a mirror without a word to it; empty where it asks it."""
+    if address.scheme not in {"http", "https"}:
+        return f"containerd cannot speak {address.scheme[:40]!r}"
+    try:
+        urls.port_number(address.port, address.scheme)
+    except ValueError as error:
+        return f"no dial succeeds, for {error}"
+    return ""
+
+
+def _skipped(address: urls.Address, config: ContainerdConfig) -> StageResult:
+    why = f"containerd skips the mirror {address.authority[:200]!r}: {_unusable(address)}"
     return faulty(ConfigFacts(ConfigFault.INVALID, config.file, why, "write it as https://name", decides=False))
 
 
