@@ -27,6 +27,10 @@ LEAST_PING_SECONDS: Final = 10
 
 Options = list[tuple[str, int | str]]
 
+_NO_BANDWIDTH_PROBE: Final = ("grpc.http2.bdp_probe", 0)
+"""Otherwise each side answers a message with a ping to widen its window (gRPC core: bdp_estimator): a quarter of what a burst of
+small findings costs a collector. The window that HTTP/2 begins with is enough for batches of half a megabyte."""
+
 
 def agent_options(ping_seconds: float = AGENT_PING_SECONDS) -> Options:
     """Return the channel options of an agent (gRPC core: include/grpc/impl/channel_arg_names.h)."""
@@ -42,6 +46,7 @@ def agent_options(ping_seconds: float = AGENT_PING_SECONDS) -> Options:
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.service_config_disable_resolution", 1),
         ("grpc.enable_retries", 0),
+        _NO_BANDWIDTH_PROBE,
     ]
 
 
@@ -59,6 +64,7 @@ def collector_options(
         ("grpc.max_send_message_length", MAX_MESSAGE),
         ("grpc.max_concurrent_streams", 4),
         ("grpc.max_metadata_size", 8192),
+        _NO_BANDWIDTH_PROBE,
         # A second collector on the same port must fail at its start, not share the agents with the first.
         ("grpc.so_reuseport", 0),
     ]
