@@ -146,7 +146,7 @@ class HostFS:
 
     def entries(self, path: str) -> tuple[Entry, ...]:
         """Return a directory's entries, sorted by name; raises UnreadableFile, also for more than MAX_ENTRIES."""
-        local = self.local(path)
+        local = self._prefix + self.resolve(path)
         found: list[Entry] = []
         try:
             with os.scandir(local) as scan:

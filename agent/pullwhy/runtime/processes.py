@@ -104,12 +104,13 @@ class Processes:
 
     def read(self, pid: int, name: str) -> bytes:
         """Return a file of a process, cut at MAX_BYTES; raises UnreadableProcess."""
-        path = self.proc / str(pid) / name
+        # No Path: each would leave its parts in the interpreter's table of interned strings, which doubles some day.
+        path = f"{self.proc}/{pid}/{name}"
         try:
-            with path.open("rb") as file:
+            with open(path, "rb") as file:  # noqa: PTH123
                 return file.read(MAX_BYTES)
         except OSError as error:
-            raise UnreadableProcess(str(path), error.errno or errno.EIO) from None
+            raise UnreadableProcess(path, error.errno or errno.EIO) from None
 
     def program(self, pid: int) -> BinaryIO:
         """Open the program that a process runs, even where its file was replaced since; raises UnreadableProcess."""

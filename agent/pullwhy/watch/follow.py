@@ -19,10 +19,12 @@ MAX_MAPPED: Final = 32 * 1024 * 1024
 CHECK_SECONDS: Final = 60.0
 """How long to sleep at most before looking whether a whole new journal tree appeared, which no watch tells."""
 
+_STATM: Final = Path("/proc/self/statm")
+
 
 def mapped_bytes() -> int:
     """Return the bytes of files that this process has mapped and resident (proc(5): statm, the third figure)."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[2]) * 4096
+    return int(_STATM.read_text(encoding="ascii").split()[2]) * 4096
 
 
 class JournalFollower:

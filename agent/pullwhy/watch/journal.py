@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -301,8 +302,8 @@ def _trees(place: Place) -> frozenset[str]:
     """Return the journal directories of a host, one for each machine and log namespace."""
     names: set[str] = set()
     for tree in () if place.stored else TREES:
-        with contextlib.suppress(OSError):
-            names.update(f"{tree}/{path.name}" for path in (place.path / tree).iterdir())
+        with contextlib.suppress(OSError), os.scandir(f"{place.path}/{tree}") as entries:
+            names.update(f"{tree}/{entry.name}" for entry in entries)
     return frozenset(names)
 
 
