@@ -20,7 +20,7 @@ lab-report: setup
 	@scripts/lab-report
 
 bench: setup
-	@scripts/bench
+	@scripts/bench $(ONLY)
 
 fuzz: setup
 	@scripts/fuzz $(TARGETS) --seconds $(or $(SECONDS),20)

@@ -44,13 +44,24 @@ _OTHER_UNITS: Final = (
 )
 
 
+_OTHER: Final = "connection from 10.0.{m}.{s} port {u} accepted for session {n:x}"
+
+
+def quiet_lines(count: int, *, kubelet: bool) -> Iterator[str]:
+    """Yield `count` messages without a pull failure, of the kubelet or of another unit."""
+    rng = random.Random(7)
+    for index in range(count):
+        template = rng.choice(_NOISE) if kubelet else _OTHER
+        yield template.format(n=rng.randrange(200), m=index // 60000 % 60, s=index // 1000 % 60, u=index)
+
+
 def entries(count: int, seed: int) -> Iterator[str]:
     """Yield `count` entries of 23 fields each."""
     rng = random.Random(seed)
     for index in range(count):
         kubelet = rng.random() < KUBELET_SHARE
         unit = "kubelet.service" if kubelet else rng.choice(_OTHER_UNITS)
-        template = "connection from 10.0.{m}.{s} port {u} accepted for session {n:x}"
+        template = _OTHER
         if kubelet:
             template = _FAILURE if rng.random() < FAILURE_SHARE else rng.choice(_NOISE)
         moment = {"m": index // 60000 % 60, "s": index // 1000 % 60, "u": index % 1000000}
