@@ -106,7 +106,7 @@ class Bench:
         say(f"{before:.0f} failures so far, {missing} more at {PER_SECOND} a second")
         text = "\n".join((lines * math.ceil(missing / len(lines)))[:missing])
         writer = [sys.executable, "-m", "bench.writer", str(PER_SECOND)]
-        self._node.run(writer, env=own_environment(), stdin=text, seconds=missing / PER_SECOND * 3)
+        self._node.run(writer, env=own_environment(), stdin=text, seconds=60 + missing / PER_SECOND * 3)
         self._wait("the agent to have read them", lambda: self._metric("pull_failures_total") >= FAILURES)
 
     def _memory(self, when: str) -> Memory:

@@ -144,6 +144,29 @@ def test_an_absent_host_root_is_one_clear_error(tmp_path: Path) -> None:
         asyncio.run(run())
 
 
+def test_neither_memory_nor_trees_are_looked_at_with_every_line(tmp_path: Path) -> None:
+    looks = 0
+
+    def mapped() -> int:
+        nonlocal looks
+        looks += 1
+        return 0
+
+    async def run() -> None:
+        directory = host(tmp_path)
+        with JournalWriter(directory / "system.journal") as writer:
+            writer.write(0, "line 0")
+            reader = JournalReader(Place(tmp_path), ("kubelet.service",), lambda _: True)
+            batches = JournalFollower(reader, clock=lambda: START, lookback=timedelta(0), mapped=mapped).batches(None)
+            for number in range(1, 20):
+                await take(batches, 1)
+                writer.write(number, f"line {number}")
+            await batches.aclose()
+
+    asyncio.run(run())
+    assert looks < 15
+
+
 def test_mapped_bytes_grow_with_a_mapped_file() -> None:
     assert mapped_bytes() > 1024 * 1024
 

@@ -18,6 +18,8 @@ MAX_MAPPED: Final = 32 * 1024 * 1024
 """Bytes of mapped files above which the journal is reopened; libsystemd keeps hundreds of megabytes mapped otherwise."""
 CHECK_SECONDS: Final = 60.0
 """How long to sleep at most before looking whether a whole new journal tree appeared, which no watch tells."""
+LOOK_SECONDS: Final = 1.0
+"""How long such a look, and one at the memory, is good for: a busy journal wakes us four times a second."""
 
 _STATM: Final = Path("/proc/self/statm")
 
@@ -44,6 +46,8 @@ class JournalFollower:
         self._lookback = lookback
         self._mapped = mapped
         self._check_seconds = check_seconds
+        self._look_at = float("-inf")
+        """By the event loop's clock."""
 
     async def batches(self, resume: JournalPosition | None) -> AsyncGenerator[Batch[JournalPosition], None]:
         """Yield batches for ever, from behind `resume` on. Raises JournalUnreadable; the reader is closed at the end.
@@ -64,31 +68,36 @@ class JournalFollower:
                 if not part.end:
                     await asyncio.sleep(0)  # the rest of the agent gets its turn between two slices of a long journal
                     continue
-                if self._mapped() > baseline + MAX_MAPPED:
+                if (looked := self._look_is_due()) and (self._mapped() > baseline + MAX_MAPPED or reader.moved()):
                     reader.release()
                     baseline = self._mapped()
                     continue
-                await self._changed()
+                # A look that was put off is made up for, however silent the journal is from here on.
+                await self._changed(self._check_seconds if looked else LOOK_SECONDS)
         finally:
             reader.close()
 
-    async def _changed(self) -> None:
-        """Sleep until the journal says it changed, then let it look."""
+    def _look_is_due(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        due = now >= self._look_at
+        if due:
+            self._look_at = now + LOOK_SECONDS
+        return due
+
+    async def _changed(self, seconds: float) -> None:
+        """Sleep until the journal says it changed, at most so long, then let it look."""
         reader, loop, woken = self._reader, asyncio.get_running_loop(), asyncio.Event()
         # The descriptor was made before the first entry was read, so what came in the meantime is waiting in it.
         descriptor = reader.descriptor
         loop.add_reader(descriptor, woken.set)
         try:
-            async with asyncio.timeout(min(reader.patience() or self._check_seconds, self._check_seconds)):
+            async with asyncio.timeout(min(reader.patience() or seconds, seconds)):
                 await woken.wait()
         except TimeoutError:
             pass
         finally:
             loop.remove_reader(descriptor)
-        if reader.moved():
-            reader.release()
-        else:
-            reader.process()
+        reader.process()
 
 
 def _gap(resume: JournalPosition | None) -> str:
