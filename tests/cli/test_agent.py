@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 PULLWHY = Path(sys.executable).with_name("pullwhy")
-UNWANTED = ("h11", "dns", "cryptography", "starlette", "uvicorn", "prometheus_client")
 
 
 def settings(folder: Path, **changes: str) -> Path:
@@ -23,17 +22,6 @@ def settings(folder: Path, **changes: str) -> Path:
     path = folder / "agent.toml"
     path.write_text("".join(f'{key} = "{value}"\n' for key, value in values.items()))
     return path
-
-
-def test_a_resting_agent_has_nothing_of_the_walk_in_memory() -> None:
-    program = (
-        "import sys; from pullwhy.cli.main import build_parser; build_parser()\n"
-        "import pullwhy.node.agent; print(*sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
-    assert "pullwhy.node.agent" in loaded
-    assert not loaded & set(UNWANTED)
 
 
 @pytest.mark.parametrize(

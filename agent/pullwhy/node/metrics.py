@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-import psutil
-
 from pullwhy import __version__
 from pullwhy.model import CauseId
 
@@ -98,6 +96,8 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric (the collector's side of prometheus_client.registry)."""
+        import psutil  # noqa: PLC0415 - see Metrics.text
+
         process = psutil.Process()
         times = process.cpu_times()
         self.memory.set(process.memory_info().rss)
@@ -107,7 +107,8 @@ class Metrics:
     def text(self) -> str:
         """Return the whole exposition.
 
-        The client library is loaded when somebody asks: an agent that nobody scrapes need not hold its HTTP server in memory.
+        The libraries are loaded when somebody asks: an agent that nobody scrapes need not hold 3 MiB for it, most of them for
+        prometheus_client's own HTTP server.
         """
         from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
 

@@ -1,0 +1,34 @@
+"""What an agent keeps in memory while nothing fails: libraries of the walk, of the collector and of other commands stay out."""
+
+import subprocess
+import sys
+
+import pytest
+
+RESTING = """
+import sys
+from pullwhy.cli.main import build_parser
+build_parser()
+import pullwhy.node.agent
+print(*sys.modules)
+"""
+"""All that an agent loads at its start."""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> set[str]:
+    done = subprocess.run([sys.executable, "-c", RESTING], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "library",
+    ["cryptography", "dns", "h11", "prometheus_client", "psutil", "shtab", "sqlite3", "starlette", "uvicorn", "yaml"],
+)
+def test_a_resting_agent_does_without(library: str, loaded: set[str]) -> None:
+    assert "pullwhy.node.agent" in loaded
+    assert library not in loaded
+
+
+def test_a_resting_agent_probes_nothing_itself(loaded: set[str]) -> None:
+    assert not {name for name in loaded if name.startswith("pullwhy.probe.")}
