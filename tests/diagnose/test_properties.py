@@ -6,10 +6,11 @@ from diagnose.builders import NOW
 from diagnose.strategies import cases
 from hypothesis import HealthCheck, given, settings
 
+from pullwhy.collector.documents import decode
 from pullwhy.diagnose.arguments import MAX_ARGUMENTS, MAX_SUMMARY, MAX_VALUE
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.causes import CATALOGUE
-from pullwhy.diagnose.document import decode, document, encode, finding_id
+from pullwhy.diagnose.document import document, encode, finding_id
 from pullwhy.diagnose.evidence import MAX_FACT, MAX_FACTS
 from pullwhy.diagnose.explain import explain
 from pullwhy.diagnose.judge import judge, passes

@@ -1,6 +1,7 @@
-"""Documents as they arrive and as they are stored: the bounds of diagnose/codec.py, compiled into one decoder.
+"""Documents as they arrive and as they are stored, decoded within the bounds of diagnose/codec.py.
 
-A burst brings thousands of documents in seconds: walking each in Python costs ten times what the compiled decoder does.
+The bounds are compiled into msgspec's decoder: a burst brings thousands of documents in seconds, and to walk each in Python costs
+ten times as much.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ from pullwhy.model import SCHEMA, Finding
 
 
 def decode(data: bytes) -> Finding:
-    """Return the finding in `data`; raises InvalidDocument, with the key, for whatever diagnose.codec.decode refuses."""
+    """Return the finding in `data`, times in UTC.
+
+    Raises InvalidDocument for what is no finding of this schema or exceeds the bounds.
+    """
     if len(data) > MAX_DOCUMENT:
         raise InvalidDocument(f"the document has {len(data)} bytes, more than {MAX_DOCUMENT}")
     try:

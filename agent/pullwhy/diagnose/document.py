@@ -6,12 +6,12 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
-from pullwhy.diagnose.codec import InvalidDocument, decode, encode
+from pullwhy.diagnose.codec import encode
 from pullwhy.diagnose.remedy import render
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import CauseId, Diagnosis, FailingPod, Finding, RemedyRef
 
-__all__ = ["InvalidDocument", "decode", "document", "encode", "finding_id", "rfc3339"]
+__all__ = ["document", "encode", "finding_id", "rfc3339"]
 
 _ID_DIGITS = 16
 
