@@ -6,11 +6,11 @@ import sys
 import pytest
 
 RESTING = """
-import sys
-from pullwhy.cli.main import build_parser
-build_parser()
+import atexit, sys
+from pullwhy.cli.main import main
+atexit.register(lambda: print(*sys.modules))
 import pullwhy.node.agent
-print(*sys.modules)
+main(["agent", "--help"])
 """
 """All that an agent loads at its start."""
 
@@ -30,5 +30,7 @@ def test_a_resting_agent_does_without(library: str, loaded: set[str]) -> None:
     assert library not in loaded
 
 
-def test_a_resting_agent_probes_nothing_itself(loaded: set[str]) -> None:
-    assert not {name for name in loaded if name.startswith("pullwhy.probe.")}
+def test_a_resting_agent_has_no_room_but_its_own(loaded: set[str]) -> None:
+    others = {"pullwhy.probe.", "pullwhy.collector.", "pullwhy.cli."}
+    found = {name for name in loaded if name.startswith(tuple(others))}
+    assert found == {"pullwhy.cli.main", "pullwhy.cli.agent"}

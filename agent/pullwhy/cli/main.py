@@ -7,6 +7,7 @@ import errno
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from pullwhy import __version__
@@ -18,6 +19,8 @@ EX_USAGE: Final = 64
 GROUPS: Final = ("diagnose", "classify", "scan", "query", "agent", "collector", "doctor", "completion")
 """Modules of this package; each has `register(subparsers)` and sets `run`, which takes the arguments and returns the exit code."""
 
+_ALONE: Final = ("agent", "collector")
+"""Commands that run for good: the modules of the others would stay in their memory, 0.7 MiB of it."""
 
 _OUTPUT_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 """What writing to a file or a terminal fails with; commands turn what their own work fails with into CommandError."""
@@ -43,12 +46,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EX_USAGE, f"{self.prog}: {printable(message, 1000)}; see {self.prog} --help\n")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the whole argument tree; heavy imports stay inside the commands' `run`."""
+def build_parser(groups: Sequence[str] = GROUPS) -> argparse.ArgumentParser:
+    """Return the argument tree, the whole of it by default; heavy imports stay inside the commands' `run`."""
     parser = _Parser(prog="pullwhy", description="Why can't this node pull this image?", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"pullwhy {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
-    for group in GROUPS:
+    for group in groups:
         importlib.import_module(f"pullwhy.cli.{group}").register(subparsers)
     return parser
 
@@ -76,7 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _command(arguments: list[str] | None) -> int:
     # Before gRPC is loaded: its own lines would say again, and less clearly, what ours say.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    options = build_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = build_parser(given[:1] if given and given[0] in _ALONE else GROUPS).parse_args(given)
     try:
         return int(options.run(options))
     except CommandError as error:
