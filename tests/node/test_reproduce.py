@@ -49,6 +49,8 @@ DEAD_MIRROR = stage(Stage.CONNECT, via=Via.MIRROR)
         (walk(DEAD_MIRROR, replace(NOT_FOUND, endpoint=1)), True),
         (walk(DEAD_MIRROR, stage(Stage.CONNECT, Outcome.ERROR, 1)), False),
         (walk(stage(Stage.DNS, Outcome.SKIPPED)), False),
+        (walk(stage(Stage.AUTH, Outcome.PASSED, None), NOT_FOUND), True),
+        (walk(stage(Stage.AUTH, Outcome.SKIPPED, None)), False),
         (walk(NOT_FOUND, complete=False), False),
         (walk(), False),
         (walk(config()), True),

@@ -109,9 +109,9 @@ def fails_early(trace: Trace) -> bool:
         return True
     if not trace.complete:
         return False
-    endpoints: dict[int | None, list[StageResult]] = {}
+    endpoints: dict[int, list[StageResult]] = {}
     for result in trace.results:
-        if result.stage in _EARLY:
+        if result.stage in _EARLY and result.endpoint is not None:
             endpoints.setdefault(result.endpoint, []).append(result)
     return bool(endpoints) and all(_endpoint_fails(results) for results in endpoints.values())
 
