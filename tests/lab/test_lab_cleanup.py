@@ -16,8 +16,9 @@ from lab.namespace import CGROUP_PREFIX, own_environment
 pytestmark = pytest.mark.lab
 
 OWNER = """
-import sys, time
+import signal, sys, time
 from lab.lab import Lab
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits it ignored
 with Lab() as lab:
     lab.registry()
     node = lab.node("node-owned")
