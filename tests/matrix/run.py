@@ -3,10 +3,12 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from e2e.world import World, running
 
@@ -14,6 +16,7 @@ from matrix import mend
 from matrix.fault import Fault, Home, PodSpec
 from matrix.watcher import Seen, Watcher, watching
 
+from lab import packages
 from lab.errors import LabError, wait_for
 from lab.kubelet.pods import Pod
 from lab.lab import Lab
@@ -45,6 +48,16 @@ GENERATIONS = (
     Generation("2.1", "2.1"),
     Generation("2.1-local", "2.1", local=True),
 )
+
+
+def at_hand() -> Generation:
+    """Return 2.1, or what PULLWHY_LAB_CONTAINERD replaces all generations by; a newer one plays the faults of 2.1."""
+    named = os.environ.get("PULLWHY_LAB_CONTAINERD")
+    if not named:
+        return next(each for each in GENERATIONS if each.name == "2.1")
+    found = ".".join(packages.version(Path(named)).split(".")[:2])
+    known = {each.name for each in GENERATIONS}
+    return Generation(found if found in known else "2.1", found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Faults of the runtime itself, of the sandbox image, and pulls that do not come to an end."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from matrix.fault import OWN, Fault, Home, Make, PodSpec, answered, nothing, repository_of
+from matrix.fault import FAST, OWN, Fault, Home, Make, PodSpec, answered, nothing, repository_of
 from matrix.servers import Servers
 from matrix.tls import authority
 
@@ -11,6 +12,8 @@ from lab.faults import Repository, Rule, error_body
 from lab.node import Node
 
 HUNG = Home("hung", watch={"hang_seconds": 3})
+PATIENT = Home("patient", kubelet=replace(FAST, scale=0.5))
+"""A node whose kubelet tries again after five seconds: what passes by is seen before it has passed."""
 TIMED = Home("timed", settings=Settings(progress_timeout="3s"))
 TIMING_OUT = ("1.7", "2.1-local")
 """Where a pull without progress is given up: 1.6 knows no timeout, and 2.1's transfer service was not seen to keep to it."""
@@ -141,5 +144,5 @@ FAULTS = (
         home=TIMED,
         generations=TIMING_OUT,
     ),
-    answered("answer that passes by", once(403), "Transient", "Auth"),
+    answered("answer that passes by", once(403), "Transient", "Auth", home=PATIENT),
 )

@@ -6,13 +6,13 @@ import pytest
 
 from matrix.catalogue import ALL, CORE
 from matrix.fault import Fault
-from matrix.run import GENERATIONS, Result, belongs, playing
+from matrix.run import Result, at_hand, belongs, playing
 
 from lab import lab as labs
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
-GENERATION = next(each for each in GENERATIONS if each.name == "2.1")
+GENERATION = at_hand()
 
 
 def part() -> list[Fault]:
@@ -32,13 +32,8 @@ PART = part()
 
 @pytest.fixture(scope="module")
 def results() -> Iterator[Mapping[str, Result]]:
-    with labs.running() as lab:
-        if GENERATION.containerd not in labs.generations(lab.components):
-            pytest.fail(
-                "these faults are those of containerd 2.1, which PULLWHY_LAB_CONTAINERD replaced; use make lab-report"
-            )
-        with playing(lab, GENERATION, lambda _: None) as player:
-            yield {result.fault.name: result for result in player.play(PART)}
+    with labs.running() as lab, playing(lab, GENERATION, lambda _: None) as player:
+        yield {result.fault.name: result for result in player.play(PART)}
 
 
 @pytest.mark.parametrize("name", [fault.name for fault in PART])
