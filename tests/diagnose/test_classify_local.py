@@ -34,6 +34,22 @@ CASES: list[tuple[str, C, Stage, Via | None]] = [
     ),
     (
         containerd(
+            f"httpReadSeeker: failed open: content at https://reg.example/v2/a/manifests/{D1} not found: not found"
+        ),
+        C.MANIFEST_UNSUPPORTED,
+        Stage.MANIFEST,
+        None,
+    ),
+    (
+        containerd(
+            f"failed to copy: httpReadSeeker: failed open: content at https://reg.example/v2/a/manifests/{D1} not found: not found"
+        ),
+        C.BLOB_UNAVAILABLE,
+        Stage.BLOB,
+        None,
+    ),
+    (
+        containerd(
             f"failed to extract layer {D1}: failed to get stream processor for application/x+encrypted: ctd-decoder: unknown"
         ),
         C.MANIFEST_UNSUPPORTED,

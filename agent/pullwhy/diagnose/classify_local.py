@@ -195,6 +195,14 @@ MANIFEST: Final[tuple[Rule, ...]] = (
         stage=Stage.MANIFEST,
     ),
     rule(
+        # containerd 1.x reads a manifest by digest without "failed to copy" only to convert schema 1 (schema1/converter.go)
+        "schema 1 that cannot be converted",
+        C.MANIFEST_UNSUPPORTED,
+        C.BLOB_UNAVAILABLE,
+        sure=r"unpack image \"@ref\": httpReadSeeker: failed open: content at @url not found",
+        stage=Stage.MANIFEST,
+    ),
+    rule(
         "manifest or media type",
         C.MANIFEST_UNSUPPORTED,
         C.CONTENT_CORRUPT,
