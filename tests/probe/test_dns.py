@@ -273,6 +273,16 @@ def test_an_answer_to_another_question_is_no_answer() -> None:
     assert (facts.addresses, facts.decisive.result) == ((), DNSResult.GARBLED)
 
 
+def test_a_record_of_another_class_is_no_address() -> None:
+    def strange(wire: bytes) -> bytes:
+        answer = zone({"reg.test.": ["10.0.0.1"]})(wire)
+        record = b"\xc0\x0c\x00\x01"
+        return answer.replace(record + b"\x00\x01", record + b"\x10\x01")
+
+    facts = resolved("reg.test", ONE, FakeNetwork(datagrams={"192.0.2.1": strange}))
+    assert facts.addresses == ()
+
+
 def test_the_addresses_of_one_answer_are_bounded() -> None:
     many = [f"10.1.{i // 250}.{i % 250 + 1}" for i in range(100)]
     network = FakeNetwork(datagrams={"192.0.2.1": zone({"reg.test.": many})})

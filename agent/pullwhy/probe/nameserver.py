@@ -157,8 +157,9 @@ def _read(query: dns.message.Message, wire: bytes) -> _Reply:
         return _Reply(DNSResult.GARBLED, detail=f"no DNS message: {type(error).__name__}")
     if rcode != dns.rcode.NOERROR:
         return _Reply(_RCODES.get(rcode, DNSResult.OTHER_RCODE), detail=dns.rcode.to_text(rcode))
-    kind = query.question[0].rdtype
-    found = [item.to_text() for rrset in answer.answer if rrset.rdtype == kind for item in rrset][:MAX_ADDRESSES]
+    asked = query.question[0]
+    records = (rrset for rrset in answer.answer if (rrset.rdtype, rrset.rdclass) == (asked.rdtype, asked.rdclass))
+    found = [item.to_text() for rrset in records for item in rrset][:MAX_ADDRESSES]
     if found:
         return _Reply(DNSResult.ANSWERED, tuple(found))
     if not answer.answer and not answer.flags & (dns.flags.AA | dns.flags.RA):
