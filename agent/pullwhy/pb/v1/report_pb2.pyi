@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -25,21 +26,29 @@ class AgentMessage(_message.Message):
 
     HELLO_FIELD_NUMBER: _builtins.int
     BATCH_FIELD_NUMBER: _builtins.int
+    WALK_FIELD_NUMBER: _builtins.int
+    PERMIT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello: ...
     @_builtins.property
     def batch(self) -> Global___Batch: ...
+    @_builtins.property
+    def walk(self) -> Global___WalkAnswer: ...
+    @_builtins.property
+    def permit(self) -> Global___PermitRequest: ...
     def __init__(
         self,
         *,
         hello: Global___Hello | None = ...,
         batch: Global___Batch | None = ...,
+        walk: Global___WalkAnswer | None = ...,
+        permit: Global___PermitRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "hello", b"hello", "message", b"message"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "hello", b"hello", "message", b"message", "permit", b"permit", "walk", b"walk"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "hello", b"hello", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "hello", b"hello", "message", b"message", "permit", b"permit", "walk", b"walk"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "batch"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "batch", "walk", "permit"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -155,6 +164,46 @@ Global___Report: _TypeAlias = Report  # noqa: Y015
 class NodeStatus(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ConfigurationEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ZONE_FIELD_NUMBER: _builtins.int
     POOL_FIELD_NUMBER: _builtins.int
     RUNTIME_NAME_FIELD_NUMBER: _builtins.int
@@ -164,6 +213,10 @@ class NodeStatus(_message.Message):
     ACTIVE_FINDINGS_FIELD_NUMBER: _builtins.int
     OUTBOX_DROPPED_FIELD_NUMBER: _builtins.int
     IMPAIRMENTS_FIELD_NUMBER: _builtins.int
+    ABILITIES_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    REGISTRIES_FIELD_NUMBER: _builtins.int
     zone: _builtins.str
     pool: _builtins.str
     runtime_name: _builtins.str
@@ -177,6 +230,25 @@ class NodeStatus(_message.Message):
     def impairments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """what this agent cannot see, one line each"""
 
+    @_builtins.property
+    def abilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the agent understands besides reports: "walk" (WalkRequest), "permit" (Permit). An agent that names none is asked nothing."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Of the node, from the agent's settings; at most 64."""
+
+    @_builtins.property
+    def configuration(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What decides about pulls here, fact by fact, so that nodes can be told apart by name: allow-listed facts only, no path
+        below which secrets lie, no credentials, no header values. Such as "proxy": "set", "nameservers": "10.0.0.2",
+        "trust store": "sha256:…", "registry.example.com: ca": "none".
+        """
+
+    @_builtins.property
+    def registries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Registries whose images this node holds, at most 64: it may be asked to walk these."""
+
     def __init__(
         self,
         *,
@@ -189,10 +261,14 @@ class NodeStatus(_message.Message):
         active_findings: _builtins.int = ...,
         outbox_dropped: _builtins.int = ...,
         impairments: _abc.Iterable[_builtins.str] | None = ...,
+        abilities: _abc.Iterable[_builtins.str] | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        configuration: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        registries: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_findings", b"active_findings", "architecture", b"architecture", "impairments", b"impairments", "kubelet_version", b"kubelet_version", "outbox_dropped", b"outbox_dropped", "pool", b"pool", "runtime_name", b"runtime_name", "runtime_version", b"runtime_version", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abilities", b"abilities", "active_findings", b"active_findings", "architecture", b"architecture", "configuration", b"configuration", "impairments", b"impairments", "kubelet_version", b"kubelet_version", "labels", b"labels", "outbox_dropped", b"outbox_dropped", "pool", b"pool", "registries", b"registries", "runtime_name", b"runtime_name", "runtime_version", b"runtime_version", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -204,21 +280,33 @@ class CollectorMessage(_message.Message):
 
     WELCOME_FIELD_NUMBER: _builtins.int
     ACK_FIELD_NUMBER: _builtins.int
+    WALK_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
+    PERMIT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome: ...
     @_builtins.property
     def ack(self) -> Global___Ack: ...
+    @_builtins.property
+    def walk(self) -> Global___WalkRequest: ...
+    @_builtins.property
+    def cancel(self) -> Global___WalkCancel: ...
+    @_builtins.property
+    def permit(self) -> Global___Permit: ...
     def __init__(
         self,
         *,
         welcome: Global___Welcome | None = ...,
         ack: Global___Ack | None = ...,
+        walk: Global___WalkRequest | None = ...,
+        cancel: Global___WalkCancel | None = ...,
+        permit: Global___Permit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "message", b"message", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "cancel", b"cancel", "message", b"message", "permit", b"permit", "walk", b"walk", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "message", b"message", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "cancel", b"cancel", "message", b"message", "permit", b"permit", "walk", b"walk", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "ack"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "ack", "walk", "cancel", "permit"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -301,3 +389,202 @@ class Refusal(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
+
+@_typing.final
+class WalkRequest(_message.Message):
+    """Asks an agent to walk the pull path of an image, without pulling. The agent keeps its own budgets and destinations, and may refuse."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Purpose:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _PurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[WalkRequest._Purpose.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        PURPOSE_UNSPECIFIED: WalkRequest._Purpose.ValueType  # 0
+        SECOND_OPINION: WalkRequest._Purpose.ValueType  # 1
+        """this node is healthy as far as is known"""
+        PROBE: WalkRequest._Purpose.ValueType  # 2
+        """a person asked"""
+        CANARY: WalkRequest._Purpose.ValueType  # 3
+        """is the fault over?"""
+
+    class Purpose(_Purpose, metaclass=_PurposeEnumTypeWrapper): ...
+    PURPOSE_UNSPECIFIED: WalkRequest.Purpose.ValueType  # 0
+    SECOND_OPINION: WalkRequest.Purpose.ValueType  # 1
+    """this node is healthy as far as is known"""
+    PROBE: WalkRequest.Purpose.ValueType  # 2
+    """a person asked"""
+    CANARY: WalkRequest.Purpose.ValueType  # 3
+    """is the fault over?"""
+
+    ID_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    DEADLINE_MS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    image: _builtins.str
+    purpose: Global___WalkRequest.Purpose.ValueType
+    deadline_ms: _builtins.int
+    """from its arrival; an answer after it is not waited for"""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        image: _builtins.str = ...,
+        purpose: Global___WalkRequest.Purpose.ValueType = ...,
+        deadline_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_ms", b"deadline_ms", "id", b"id", "image", b"image", "purpose", b"purpose"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WalkRequest: _TypeAlias = WalkRequest  # noqa: Y015
+
+@_typing.final
+class WalkCancel(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WalkCancel: _TypeAlias = WalkCancel  # noqa: Y015
+
+@_typing.final
+class WalkAnswer(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Outcome:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[WalkAnswer._Outcome.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        OUTCOME_UNSPECIFIED: WalkAnswer._Outcome.ValueType  # 0
+        PASSES: WalkAnswer._Outcome.ValueType  # 1
+        """the pull would work, as far as it was walked"""
+        FAILS: WalkAnswer._Outcome.ValueType  # 2
+        """the document's cause says why"""
+        UNDECIDED: WalkAnswer._Outcome.ValueType  # 3
+        """walked, and could not tell (say, needed credentials that it may not use)"""
+        REFUSED: WalkAnswer._Outcome.ValueType  # 4
+        """not walked: `reason` says why"""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
+    OUTCOME_UNSPECIFIED: WalkAnswer.Outcome.ValueType  # 0
+    PASSES: WalkAnswer.Outcome.ValueType  # 1
+    """the pull would work, as far as it was walked"""
+    FAILS: WalkAnswer.Outcome.ValueType  # 2
+    """the document's cause says why"""
+    UNDECIDED: WalkAnswer.Outcome.ValueType  # 3
+    """walked, and could not tell (say, needed credentials that it may not use)"""
+    REFUSED: WalkAnswer.Outcome.ValueType  # 4
+    """not walked: `reason` says why"""
+
+    ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    WALKED_AT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    outcome: Global___WalkAnswer.Outcome.ValueType
+    reason: _builtins.str
+    document: _builtins.bytes
+    """A finding as a JSON document of the schema named in Hello, never stored as one: its cause, stage, confidence, evidence, remedy and
+    trace. Absent where it was refused.
+    """
+    @_builtins.property
+    def walked_at(self) -> _timestamp_pb2.Timestamp:
+        """When the walk that is told of was made: an agent may answer with a recent one."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        outcome: Global___WalkAnswer.Outcome.ValueType = ...,
+        reason: _builtins.str = ...,
+        document: _builtins.bytes = ...,
+        walked_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["walked_at", b"walked_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "id", b"id", "outcome", b"outcome", "reason", b"reason", "walked_at", b"walked_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WalkAnswer: _TypeAlias = WalkAnswer  # noqa: Y015
+
+@_typing.final
+class PermitRequest(_message.Message):
+    """Asks whether to walk now an image that fails here, so that one fault of a whole fleet is not walked by each node at once. An
+    agent that gets no Permit within a moment goes by its own budgets.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    REGISTRY_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    image: _builtins.str
+    registry: _builtins.str
+    cause: _builtins.str
+    """of the kubelet's text, empty where it tells none"""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        image: _builtins.str = ...,
+        registry: _builtins.str = ...,
+        cause: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "id", b"id", "image", b"image", "registry", b"registry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PermitRequest: _TypeAlias = PermitRequest  # noqa: Y015
+
+@_typing.final
+class Permit(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    WAIT_MS_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    wait_ms: _builtins.int
+    """0: walk now"""
+    document: _builtins.bytes
+    """What another node of the fleet found out about this image or registry a moment ago, as a finding's document; an agent that waits
+    adopts it as Likely where its own failure's text agrees, until it has walked itself.
+    """
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        wait_ms: _builtins.int = ...,
+        document: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "id", b"id", "wait_ms", b"wait_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Permit: _TypeAlias = Permit  # noqa: Y015
