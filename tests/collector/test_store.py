@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from collector.samples import NOW, encoded, finding
 
+from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, OddRecord, Query, Session, Speaker, StoreError
 from pullwhy.collector.store import SQLiteStore, open_store
 
@@ -67,6 +68,7 @@ def record(number: int = 1, sequence: int = 1, **changed: object) -> FindingReco
         last_seen=sample.last_seen,
         pods=(("shop", f"web-{number}"),),
         document=encoded(number),
+        problem=problem_key(sample),
     )
     return replace(plain, **changed)  # type: ignore[arg-type]  # names and types are the caller's business
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from pullwhy.collector.documents import decode
-from pullwhy.collector.params import image_columns
+from pullwhy.collector.imagecolumns import image_columns
+from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, Speaker
 from pullwhy.diagnose.codec import InvalidDocument
 from pullwhy.model import SCHEMA, Finding
@@ -18,6 +19,11 @@ from pullwhy.text import printable
 MAX_NAME: Final = 253
 """Characters of a node's or cluster's name (RFC 1123 subdomain, as Kubernetes bounds object names)."""
 MAX_IMPAIRMENTS: Final = 32
+MAX_ABILITIES: Final = 16
+MAX_LABELS: Final = 64
+MAX_CONFIGURATION: Final = 256
+"""Facts of a node's configuration."""
+MAX_REGISTRIES: Final = 64
 _TOKEN: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}\Z")
 
 
@@ -50,6 +56,10 @@ def facts(status: pb.NodeStatus) -> NodeFacts:
         architecture=printable(status.architecture, 32),
         outbox_dropped=min(status.outbox_dropped, MAX_SEQUENCE),
         impairments=tuple(printable(text, 500) for text in status.impairments[:MAX_IMPAIRMENTS]),
+        abilities=tuple(printable(text, 32) for text in status.abilities[:MAX_ABILITIES]),
+        labels=_texts(status.labels, MAX_LABELS),
+        configuration=_texts(status.configuration, MAX_CONFIGURATION),
+        registries=tuple(printable(text, MAX_NAME) for text in status.registries[:MAX_REGISTRIES]),
     )
 
 
@@ -91,7 +101,12 @@ def _record(report: pb.Report, finding: Finding) -> FindingRecord:
         finding.last_seen,
         tuple(pods),
         report.document,
+        problem_key(finding),
     )
+
+
+def _texts(told: Mapping[str, str], limit: int) -> dict[str, str]:
+    return {printable(key, 300): printable(told[key], 500) for key in sorted(told)[:limit]}
 
 
 def _name(report: pb.Report) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import difflib
-import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.records import Query
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import CauseId, State
@@ -73,18 +73,6 @@ def query(items: Iterable[tuple[str, str]], now: datetime) -> Query:
         limit=limit(values.get("limit", "")),
         after=_position(values.get("cursor", "")),
     )
-
-
-@functools.lru_cache(maxsize=1024)  # a burst is often one image on many nodes
-def image_columns(text: str) -> tuple[str, str]:
-    """Return how an image is looked for: its canonical reference and its repository; a text that is no reference as it is."""
-    try:
-        reference = parse(text)
-    except InvalidReference:
-        return text, text
-    # The digest alone decides what is pulled; the tag beside it is decoration.
-    canonical = f"{reference.name}@{reference.digest}" if reference.digest else str(reference)
-    return canonical, reference.name
 
 
 def _image(text: str) -> tuple[str, str]:

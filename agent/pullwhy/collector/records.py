@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from pullwhy.collector.problem import ProblemKey
+
 
 class StoreError(Exception):
     """The store cannot be used; the text names it and the mend."""
@@ -53,6 +55,7 @@ class FindingRecord:
     pods: tuple[tuple[str, str], ...]
     """Namespace and name."""
     document: bytes
+    problem: ProblemKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,10 @@ class NodeFacts:
     architecture: str = ""
     outbox_dropped: int = 0
     impairments: tuple[str, ...] = ()
+    abilities: tuple[str, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+    configuration: dict[str, str] = field(default_factory=dict)
+    registries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

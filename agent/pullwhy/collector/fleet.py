@@ -1,0 +1,195 @@
+"""What a store keeps of the fleet beside findings: problems with their scope, silences, and walks that were asked of nodes."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from pullwhy.collector.problem import ProblemKey
+from pullwhy.model import Scope
+
+
+class Purpose(enum.StrEnum):
+    """Why a node is asked to walk (report.proto: WalkRequest.Purpose)."""
+
+    SECOND_OPINION = "SecondOpinion"
+    PROBE = "Probe"
+    CANARY = "Canary"
+
+
+class WalkState(enum.StrEnum):
+    """How far a walk that was asked for has come."""
+
+    WAITING = "Waiting"
+    """No collector has a stream to the node yet."""
+    ASKED = "Asked"
+    PASSES = "Passes"
+    FAILS = "Fails"
+    UNDECIDED = "Undecided"
+    REFUSED = "Refused"
+    """By the agent's own budget or destinations; `reason` says which."""
+    LATE = "Late"
+    """The deadline passed without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One image that some nodes are asked to walk."""
+
+    id: str
+    """Of a second opinion or a canary made from problem and time, so that two collectors cannot ask twice."""
+    cluster: str
+    image: str
+    purpose: Purpose
+    asked_at: datetime
+    deadline: datetime
+    asked_by: str = ""
+    problem: str = ""
+    """Id of the problem that a second opinion or a canary is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class WalkOrder:
+    """What a collector sends to a node that is connected to it."""
+
+    probe: str
+    cluster: str
+    node: str
+    image: str
+    purpose: Purpose
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """One node's part in a probe."""
+
+    node: str
+    state: WalkState
+    at: datetime
+    reason: str = ""
+    document: bytes = b""
+    """A finding's document (report.proto: WalkAnswer.document)."""
+    walked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Who silenced a problem, why, and until when."""
+
+    reason: str
+    by: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """The last look whether the fault is over."""
+
+    node: str
+    at: datetime
+    state: WalkState
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProblem:
+    """A problem as stored; the counts are of its findings that are Active."""
+
+    key: ProblemKey
+    first_seen: datetime
+    last_seen: datetime
+    active: int
+    """Findings."""
+    nodes: int
+    pods: int
+    scope: Scope = field(default_factory=Scope)
+    scope_at: datetime | None = None
+    """When the scope was judged; None: not yet."""
+    silence: Silence | None = None
+    canary: Canary | None = None
+    example: bytes = b""
+    """The document of its finding that was seen last."""
+    position: tuple[int, str] = (0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemQuery:
+    """Which problems are asked for; empty fields ask for all. Filters of findings ask for problems with such a finding."""
+
+    cluster: str = ""
+    id_prefix: str = ""
+    namespace: str = ""
+    node: str = ""
+    image: str = ""
+    repository: str = ""
+    registry: str = ""
+    cause: str = ""
+    active: bool | None = True
+    """With at least one Active finding; None: either way."""
+    silenced: bool | None = None
+    """None: either way."""
+    since: datetime | None = None
+    limit: int = 100
+    after: tuple[int, str] | None = None
+
+
+class Change(enum.Flag):
+    """What changed in the store, by this collector or another on the same database."""
+
+    FINDINGS = enum.auto()
+    WALKS = enum.auto()
+    PROBLEMS = enum.auto()
+    NODES = enum.auto()
+
+
+class FleetStore(Protocol):
+    """What comparing nodes needs. Every method may raise StoreError; all of it works from several collectors at a time."""
+
+    def listen(self, listener: Callable[[Change], None]) -> None:
+        """Call `listener`, in the event loop, soon after something changed: changes of a moment are told together."""
+
+    async def problems(self, query: ProblemQuery) -> list[StoredProblem]:
+        """Return up to `query.limit` problems, last seen first."""
+
+    async def problem(self, problem_id: str, cluster: str) -> list[StoredProblem]:
+        """Return the problem of this id in each cluster (or in the one named) that has it."""
+
+    async def failing(self, problem: ProblemKey) -> list[str]:
+        """Return the nodes that have an Active finding of this problem, at most 20,000."""
+
+    async def unscoped(self, before: datetime, limit: int) -> list[StoredProblem]:
+        """Return active problems whose findings changed after their scope was judged, or that were judged before `before`."""
+
+    async def set_scope(self, problem: ProblemKey, scope: Scope, at: datetime) -> None:
+        """Keep what the comparison came to."""
+
+    async def set_canary(self, problem: ProblemKey, canary: Canary) -> None:
+        """Keep the last look whether the fault is over."""
+
+    async def silence(self, problem: ProblemKey, silence: Silence | None) -> None:
+        """Silence a problem, or end its silence."""
+
+    async def add_probe(self, probe: Probe, nodes: Sequence[str]) -> bool:
+        """Ask these nodes; False, and nothing is asked, where a probe of this id is known already."""
+
+    async def take_walks(self, connected: Sequence[tuple[str, str]], limit: int) -> list[WalkOrder]:
+        """Return orders that wait for one of these nodes (cluster, name) and mark them Asked: no other collector gets them."""
+
+    async def answer_walk(self, probe_id: str, cluster: str, walk: Walk) -> bool:
+        """Keep an answer; False where nobody waits for it (unknown, answered already, or too late)."""
+
+    async def probe(self, probe_id: str) -> tuple[Probe, list[Walk]] | None:
+        """Return a probe and its nodes' answers so far, by name; walks without one past the deadline are Late."""
+
+    async def probes(self, cluster: str, purpose: Purpose | None, limit: int) -> list[Probe]:
+        """Return the last probes, newest first."""
+
+    async def take_token(self, cluster: str, registry: str, per_second: float, at_once: float) -> float:
+        """Spend one token of a registry's bucket; return 0 where there was one, else the seconds until it is this caller's turn.
+
+        The turn is reserved: who waits that long need not ask again.
+        """
