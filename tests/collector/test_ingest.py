@@ -60,6 +60,15 @@ def test_a_status_is_cut_and_made_safe_to_show() -> None:
     assert facts.outbox_dropped == MAX_SEQUENCE
 
 
+def test_facts_that_did_not_change_are_those_of_before() -> None:
+    before = ingest.facts(pb.NodeStatus(labels={"rack": "r1"}, configuration={"proxy": "set"}, registries=["r.test"]))
+    now = ingest.facts(pb.NodeStatus(zone="z2", facts_unchanged=True), before)
+    assert (now.zone, now.labels, now.configuration, now.registries) == (
+        "z2", {"rack": "r1"}, {"proxy": "set"}, ("r.test",)
+    )  # fmt: skip
+    assert ingest.facts(pb.NodeStatus(zone="z2"), before).labels == {}
+
+
 @pytest.mark.parametrize("sequences", [[0], [2, 1], [1, 1], [2**63], [2**64 - 1]])
 def test_sequence_numbers_must_grow_within_bounds(sequences: list[int]) -> None:
     with pytest.raises(Refused, match="they must grow"):

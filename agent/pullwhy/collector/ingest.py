@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from pullwhy.collector.documents import decode
@@ -45,9 +46,9 @@ def speaker(hello: pb.Hello) -> Speaker:
     return Speaker(hello.cluster, hello.node, hello.outbox_id, printable(hello.agent_version, 64))
 
 
-def facts(status: pb.NodeStatus) -> NodeFacts:
-    """Return a node's status, every text cut and safe to show."""
-    return NodeFacts(
+def facts(status: pb.NodeStatus, before: NodeFacts | None = None) -> NodeFacts:
+    """Return a node's status, every text cut and safe to show; `before` is what the same stream told last."""
+    told = NodeFacts(
         zone=printable(status.zone, 128),
         pool=printable(status.pool, 128),
         runtime_name=printable(status.runtime_name, 64),
@@ -61,6 +62,9 @@ def facts(status: pb.NodeStatus) -> NodeFacts:
         configuration=_texts(status.configuration, MAX_CONFIGURATION),
         registries=tuple(printable(text, MAX_NAME) for text in status.registries[:MAX_REGISTRIES]),
     )
+    if not status.facts_unchanged or before is None:
+        return told
+    return replace(told, labels=before.labels, configuration=before.configuration, registries=before.registries)
 
 
 def in_order(reports: Iterable[pb.Report]) -> int:

@@ -15,7 +15,7 @@ from pullwhy import __version__
 from pullwhy.collector import ingest
 from pullwhy.collector.ingest import Refused
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.records import FindingRecord, Session, Speaker, Store, StoreError
+from pullwhy.collector.records import FindingRecord, NodeFacts, Session, Speaker, Store, StoreError
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import MAX_BATCH, MAX_BATCH_BYTES, SERVICE
 from pullwhy.text import printable
@@ -83,17 +83,17 @@ class Servicer:
             self._metrics.connected.set(self._streams)
 
     async def _serve(self, context: Context) -> None:
-        speaker, session = await self._greet(context)
+        speaker, session, facts = await self._greet(context)
         key = (speaker.cluster, speaker.node)
         self._connected[key] += 1
         try:
-            await self._take_batches(context, session)
+            await self._take_batches(context, session, facts)
         finally:
             self._connected[key] -= 1
             if not self._connected[key]:
                 del self._connected[key]
 
-    async def _greet(self, context: Context) -> tuple[Speaker, Session]:
+    async def _greet(self, context: Context) -> tuple[Speaker, Session, NodeFacts]:
         try:
             async with asyncio.timeout(self._hello_seconds):
                 message = await _next(context)
@@ -106,7 +106,8 @@ class Servicer:
         except Refused as refused:
             logger.warning("agent %s: %s", printable(context.peer(), 100), refused)
             await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(refused))
-        session = await self._store.open_session(speaker, ingest.facts(message.hello.status))
+        facts = ingest.facts(message.hello.status)
+        session = await self._store.open_session(speaker, facts)
         welcome = pb.Welcome(
             collector_version=__version__,
             acknowledged=session.acknowledged,
@@ -114,9 +115,9 @@ class Servicer:
             max_batch_bytes=MAX_BATCH_BYTES,
         )
         await context.write(pb.CollectorMessage(welcome=welcome))
-        return speaker, session
+        return speaker, session, facts
 
-    async def _take_batches(self, context: Context, session: Session) -> None:
+    async def _take_batches(self, context: Context, session: Session, facts: NodeFacts) -> None:
         pace = Pace(REPORTS_PER_SECOND, REPORTS_AT_ONCE, self._clock)
         while message := await _next(context):
             if not message.HasField("batch"):
@@ -125,7 +126,8 @@ class Servicer:
             if len(batch.reports) > MAX_BATCH:
                 raise Refused(f"a batch of {len(batch.reports)} reports, more than {MAX_BATCH}")
             if batch.HasField("status"):
-                await self._store.note_facts(session.speaker, ingest.facts(batch.status))
+                facts = ingest.facts(batch.status, facts)
+                await self._store.note_facts(session.speaker, facts)
             if batch.reports:
                 await context.write(pb.CollectorMessage(ack=await self._take(batch, session)))
             if seconds := pace.wait(1 + len(batch.reports)):

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apullwhy/pb/v1/report.proto\x12\npullwhy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x01\n\x0c\x41gentMessage\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.pullwhy.v1.HelloH\x00\x12\"\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x11.pullwhy.v1.BatchH\x00\x12&\n\x04walk\x18\x03 \x01(\x0b\x32\x16.pullwhy.v1.WalkAnswerH\x00\x12+\n\x06permit\x18\x04 \x01(\x0b\x32\x19.pullwhy.v1.PermitRequestH\x00\x42\t\n\x07message\"\x88\x01\n\x05Hello\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07\x63luster\x18\x02 \x01(\t\x12\x15\n\ragent_version\x18\x03 \x01(\t\x12\x0e\n\x06schema\x18\x04 \x01(\t\x12\x11\n\toutbox_id\x18\x05 \x01(\t\x12&\n\x06status\x18\x06 \x01(\x0b\x32\x16.pullwhy.v1.NodeStatus\"T\n\x05\x42\x61tch\x12#\n\x07reports\x18\x01 \x03(\x0b\x32\x12.pullwhy.v1.Report\x12&\n\x06status\x18\x02 \x01(\x0b\x32\x16.pullwhy.v1.NodeStatus\"q\n\x06Report\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x12\n\nfinding_id\x18\x02 \x01(\t\x12/\n\x0bobserved_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64ocument\x18\x04 \x01(\x0c\"\xce\x03\n\nNodeStatus\x12\x0c\n\x04zone\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\x14\n\x0cruntime_name\x18\x03 \x01(\t\x12\x17\n\x0fruntime_version\x18\x04 \x01(\t\x12\x17\n\x0fkubelet_version\x18\x05 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x06 \x01(\t\x12\x17\n\x0f\x61\x63tive_findings\x18\x07 \x01(\r\x12\x16\n\x0eoutbox_dropped\x18\x08 \x01(\x04\x12\x13\n\x0bimpairments\x18\t \x03(\t\x12\x11\n\tabilities\x18\n \x03(\t\x12\x32\n\x06labels\x18\x0b \x03(\x0b\x32\".pullwhy.v1.NodeStatus.LabelsEntry\x12@\n\rconfiguration\x18\x0c \x03(\x0b\x32).pullwhy.v1.NodeStatus.ConfigurationEntry\x12\x12\n\nregistries\x18\r \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x34\n\x12\x43onfigurationEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xde\x01\n\x10\x43ollectorMessage\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.pullwhy.v1.WelcomeH\x00\x12\x1e\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x0f.pullwhy.v1.AckH\x00\x12\'\n\x04walk\x18\x03 \x01(\x0b\x32\x17.pullwhy.v1.WalkRequestH\x00\x12(\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x16.pullwhy.v1.WalkCancelH\x00\x12$\n\x06permit\x18\x05 \x01(\x0b\x32\x12.pullwhy.v1.PermitH\x00\x42\t\n\x07message\"f\n\x07Welcome\x12\x19\n\x11\x63ollector_version\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x01(\x04\x12\x11\n\tmax_batch\x18\x03 \x01(\r\x12\x17\n\x0fmax_batch_bytes\x18\x04 \x01(\r\"=\n\x03\x41\x63k\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12$\n\x07refused\x18\x02 \x03(\x0b\x32\x13.pullwhy.v1.Refusal\"+\n\x07Refusal\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xbe\x01\n\x0bWalkRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\x30\n\x07purpose\x18\x03 \x01(\x0e\x32\x1f.pullwhy.v1.WalkRequest.Purpose\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x04 \x01(\r\"M\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSECOND_OPINION\x10\x01\x12\t\n\x05PROBE\x10\x02\x12\n\n\x06\x43\x41NARY\x10\x03\"\x18\n\nWalkCancel\x12\n\n\x02id\x18\x01 \x01(\t\"\xf1\x01\n\nWalkAnswer\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x07outcome\x18\x02 \x01(\x0e\x32\x1e.pullwhy.v1.WalkAnswer.Outcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08\x64ocument\x18\x04 \x01(\x0c\x12-\n\twalked_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"U\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\n\n\x06PASSES\x10\x01\x12\t\n\x05\x46\x41ILS\x10\x02\x12\r\n\tUNDECIDED\x10\x03\x12\x0b\n\x07REFUSED\x10\x04\"K\n\rPermitRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\x10\n\x08registry\x18\x03 \x01(\t\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\"7\n\x06Permit\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07wait_ms\x18\x02 \x01(\r\x12\x10\n\x08\x64ocument\x18\x03 \x01(\x0c\x32Q\n\tCollector\x12\x44\n\x06Report\x12\x18.pullwhy.v1.AgentMessage\x1a\x1c.pullwhy.v1.CollectorMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apullwhy/pb/v1/report.proto\x12\npullwhy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x01\n\x0c\x41gentMessage\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.pullwhy.v1.HelloH\x00\x12\"\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x11.pullwhy.v1.BatchH\x00\x12&\n\x04walk\x18\x03 \x01(\x0b\x32\x16.pullwhy.v1.WalkAnswerH\x00\x12+\n\x06permit\x18\x04 \x01(\x0b\x32\x19.pullwhy.v1.PermitRequestH\x00\x42\t\n\x07message\"\x88\x01\n\x05Hello\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07\x63luster\x18\x02 \x01(\t\x12\x15\n\ragent_version\x18\x03 \x01(\t\x12\x0e\n\x06schema\x18\x04 \x01(\t\x12\x11\n\toutbox_id\x18\x05 \x01(\t\x12&\n\x06status\x18\x06 \x01(\x0b\x32\x16.pullwhy.v1.NodeStatus\"T\n\x05\x42\x61tch\x12#\n\x07reports\x18\x01 \x03(\x0b\x32\x12.pullwhy.v1.Report\x12&\n\x06status\x18\x02 \x01(\x0b\x32\x16.pullwhy.v1.NodeStatus\"q\n\x06Report\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x12\n\nfinding_id\x18\x02 \x01(\t\x12/\n\x0bobserved_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64ocument\x18\x04 \x01(\x0c\"\xe7\x03\n\nNodeStatus\x12\x0c\n\x04zone\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\x14\n\x0cruntime_name\x18\x03 \x01(\t\x12\x17\n\x0fruntime_version\x18\x04 \x01(\t\x12\x17\n\x0fkubelet_version\x18\x05 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x06 \x01(\t\x12\x17\n\x0f\x61\x63tive_findings\x18\x07 \x01(\r\x12\x16\n\x0eoutbox_dropped\x18\x08 \x01(\x04\x12\x13\n\x0bimpairments\x18\t \x03(\t\x12\x11\n\tabilities\x18\n \x03(\t\x12\x32\n\x06labels\x18\x0b \x03(\x0b\x32\".pullwhy.v1.NodeStatus.LabelsEntry\x12@\n\rconfiguration\x18\x0c \x03(\x0b\x32).pullwhy.v1.NodeStatus.ConfigurationEntry\x12\x12\n\nregistries\x18\r \x03(\t\x12\x17\n\x0f\x66\x61\x63ts_unchanged\x18\x0e \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x34\n\x12\x43onfigurationEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xde\x01\n\x10\x43ollectorMessage\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.pullwhy.v1.WelcomeH\x00\x12\x1e\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x0f.pullwhy.v1.AckH\x00\x12\'\n\x04walk\x18\x03 \x01(\x0b\x32\x17.pullwhy.v1.WalkRequestH\x00\x12(\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x16.pullwhy.v1.WalkCancelH\x00\x12$\n\x06permit\x18\x05 \x01(\x0b\x32\x12.pullwhy.v1.PermitH\x00\x42\t\n\x07message\"y\n\x07Welcome\x12\x19\n\x11\x63ollector_version\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x01(\x04\x12\x11\n\tmax_batch\x18\x03 \x01(\r\x12\x17\n\x0fmax_batch_bytes\x18\x04 \x01(\r\x12\x11\n\tabilities\x18\x05 \x03(\t\"=\n\x03\x41\x63k\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12$\n\x07refused\x18\x02 \x03(\x0b\x32\x13.pullwhy.v1.Refusal\"+\n\x07Refusal\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xbe\x01\n\x0bWalkRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\x30\n\x07purpose\x18\x03 \x01(\x0e\x32\x1f.pullwhy.v1.WalkRequest.Purpose\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x04 \x01(\r\"M\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSECOND_OPINION\x10\x01\x12\t\n\x05PROBE\x10\x02\x12\n\n\x06\x43\x41NARY\x10\x03\"\x18\n\nWalkCancel\x12\n\n\x02id\x18\x01 \x01(\t\"\xf1\x01\n\nWalkAnswer\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x07outcome\x18\x02 \x01(\x0e\x32\x1e.pullwhy.v1.WalkAnswer.Outcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08\x64ocument\x18\x04 \x01(\x0c\x12-\n\twalked_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"U\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\n\n\x06PASSES\x10\x01\x12\t\n\x05\x46\x41ILS\x10\x02\x12\r\n\tUNDECIDED\x10\x03\x12\x0b\n\x07REFUSED\x10\x04\"K\n\rPermitRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\x10\n\x08registry\x18\x03 \x01(\t\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\"7\n\x06Permit\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07wait_ms\x18\x02 \x01(\r\x12\x10\n\x08\x64ocument\x18\x03 \x01(\x0c\x32Q\n\tCollector\x12\x44\n\x06Report\x12\x18.pullwhy.v1.AgentMessage\x1a\x1c.pullwhy.v1.CollectorMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,33 +45,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORT']._serialized_start=485
   _globals['_REPORT']._serialized_end=598
   _globals['_NODESTATUS']._serialized_start=601
-  _globals['_NODESTATUS']._serialized_end=1063
-  _globals['_NODESTATUS_LABELSENTRY']._serialized_start=964
-  _globals['_NODESTATUS_LABELSENTRY']._serialized_end=1009
-  _globals['_NODESTATUS_CONFIGURATIONENTRY']._serialized_start=1011
-  _globals['_NODESTATUS_CONFIGURATIONENTRY']._serialized_end=1063
-  _globals['_COLLECTORMESSAGE']._serialized_start=1066
-  _globals['_COLLECTORMESSAGE']._serialized_end=1288
-  _globals['_WELCOME']._serialized_start=1290
-  _globals['_WELCOME']._serialized_end=1392
-  _globals['_ACK']._serialized_start=1394
-  _globals['_ACK']._serialized_end=1455
-  _globals['_REFUSAL']._serialized_start=1457
-  _globals['_REFUSAL']._serialized_end=1500
-  _globals['_WALKREQUEST']._serialized_start=1503
-  _globals['_WALKREQUEST']._serialized_end=1693
-  _globals['_WALKREQUEST_PURPOSE']._serialized_start=1616
-  _globals['_WALKREQUEST_PURPOSE']._serialized_end=1693
-  _globals['_WALKCANCEL']._serialized_start=1695
-  _globals['_WALKCANCEL']._serialized_end=1719
-  _globals['_WALKANSWER']._serialized_start=1722
-  _globals['_WALKANSWER']._serialized_end=1963
-  _globals['_WALKANSWER_OUTCOME']._serialized_start=1878
-  _globals['_WALKANSWER_OUTCOME']._serialized_end=1963
-  _globals['_PERMITREQUEST']._serialized_start=1965
-  _globals['_PERMITREQUEST']._serialized_end=2040
-  _globals['_PERMIT']._serialized_start=2042
-  _globals['_PERMIT']._serialized_end=2097
-  _globals['_COLLECTOR']._serialized_start=2099
-  _globals['_COLLECTOR']._serialized_end=2180
+  _globals['_NODESTATUS']._serialized_end=1088
+  _globals['_NODESTATUS_LABELSENTRY']._serialized_start=989
+  _globals['_NODESTATUS_LABELSENTRY']._serialized_end=1034
+  _globals['_NODESTATUS_CONFIGURATIONENTRY']._serialized_start=1036
+  _globals['_NODESTATUS_CONFIGURATIONENTRY']._serialized_end=1088
+  _globals['_COLLECTORMESSAGE']._serialized_start=1091
+  _globals['_COLLECTORMESSAGE']._serialized_end=1313
+  _globals['_WELCOME']._serialized_start=1315
+  _globals['_WELCOME']._serialized_end=1436
+  _globals['_ACK']._serialized_start=1438
+  _globals['_ACK']._serialized_end=1499
+  _globals['_REFUSAL']._serialized_start=1501
+  _globals['_REFUSAL']._serialized_end=1544
+  _globals['_WALKREQUEST']._serialized_start=1547
+  _globals['_WALKREQUEST']._serialized_end=1737
+  _globals['_WALKREQUEST_PURPOSE']._serialized_start=1660
+  _globals['_WALKREQUEST_PURPOSE']._serialized_end=1737
+  _globals['_WALKCANCEL']._serialized_start=1739
+  _globals['_WALKCANCEL']._serialized_end=1763
+  _globals['_WALKANSWER']._serialized_start=1766
+  _globals['_WALKANSWER']._serialized_end=2007
+  _globals['_WALKANSWER_OUTCOME']._serialized_start=1922
+  _globals['_WALKANSWER_OUTCOME']._serialized_end=2007
+  _globals['_PERMITREQUEST']._serialized_start=2009
+  _globals['_PERMITREQUEST']._serialized_end=2084
+  _globals['_PERMIT']._serialized_start=2086
+  _globals['_PERMIT']._serialized_end=2141
+  _globals['_COLLECTOR']._serialized_start=2143
+  _globals['_COLLECTOR']._serialized_end=2224
 # @@protoc_insertion_point(module_scope)

@@ -217,6 +217,7 @@ class NodeStatus(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     CONFIGURATION_FIELD_NUMBER: _builtins.int
     REGISTRIES_FIELD_NUMBER: _builtins.int
+    FACTS_UNCHANGED_FIELD_NUMBER: _builtins.int
     zone: _builtins.str
     pool: _builtins.str
     runtime_name: _builtins.str
@@ -226,6 +227,8 @@ class NodeStatus(_message.Message):
     active_findings: _builtins.int
     outbox_dropped: _builtins.int
     """reports lost since the agent began, because the outbox was full"""
+    facts_unchanged: _builtins.bool
+    """In a Batch: labels, configuration and registries are as they were told last over this stream, and left out here."""
     @_builtins.property
     def impairments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """what this agent cannot see, one line each"""
@@ -265,10 +268,11 @@ class NodeStatus(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         configuration: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         registries: _abc.Iterable[_builtins.str] | None = ...,
+        facts_unchanged: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abilities", b"abilities", "active_findings", b"active_findings", "architecture", b"architecture", "configuration", b"configuration", "impairments", b"impairments", "kubelet_version", b"kubelet_version", "labels", b"labels", "outbox_dropped", b"outbox_dropped", "pool", b"pool", "registries", b"registries", "runtime_name", b"runtime_name", "runtime_version", b"runtime_version", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abilities", b"abilities", "active_findings", b"active_findings", "architecture", b"architecture", "configuration", b"configuration", "facts_unchanged", b"facts_unchanged", "impairments", b"impairments", "kubelet_version", b"kubelet_version", "labels", b"labels", "outbox_dropped", b"outbox_dropped", "pool", b"pool", "registries", b"registries", "runtime_name", b"runtime_name", "runtime_version", b"runtime_version", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -320,6 +324,7 @@ class Welcome(_message.Message):
     ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     MAX_BATCH_FIELD_NUMBER: _builtins.int
     MAX_BATCH_BYTES_FIELD_NUMBER: _builtins.int
+    ABILITIES_FIELD_NUMBER: _builtins.int
     collector_version: _builtins.str
     acknowledged: _builtins.int
     """Everything up to here of this outbox is already stored."""
@@ -327,6 +332,10 @@ class Welcome(_message.Message):
     """reports"""
     max_batch_bytes: _builtins.int
     """of their documents together"""
+    @_builtins.property
+    def abilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the collector understands besides reports: "permit" (PermitRequest). One that names none is asked nothing."""
+
     def __init__(
         self,
         *,
@@ -334,10 +343,11 @@ class Welcome(_message.Message):
         acknowledged: _builtins.int = ...,
         max_batch: _builtins.int = ...,
         max_batch_bytes: _builtins.int = ...,
+        abilities: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "collector_version", b"collector_version", "max_batch", b"max_batch", "max_batch_bytes", b"max_batch_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abilities", b"abilities", "acknowledged", b"acknowledged", "collector_version", b"collector_version", "max_batch", b"max_batch", "max_batch_bytes", b"max_batch_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
