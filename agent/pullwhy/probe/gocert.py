@@ -197,7 +197,7 @@ class _Parts:
 
 def _whole_bytes(element: Element) -> bytes:
     data, unused = der.bits(element.content)
-    if unused:
+    if element.tag != der.BIT_STRING or unused:
         raise Malformed("bits that fill no byte")
     return data
 

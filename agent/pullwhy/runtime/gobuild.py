@@ -31,7 +31,7 @@ def read_build(file: BinaryIO, environment: str = "") -> GoBuild:
     """
     try:
         version, modules = _texts(_section(file))
-    except (OSError, ValueError, struct.error, IndexError):
+    except (OSError, ValueError, OverflowError, struct.error, IndexError):
         version, modules = "", ""
     found = _VERSION.search(version)
     settings = dict(_setting(line) for line in modules.split("\n") if line.startswith("build\t"))
