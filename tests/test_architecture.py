@@ -41,7 +41,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 ONLY_IMPORTERS = {
     "systemd": {"watch/journal.py"},
     "h11": {"probe/http.py"},
-    "sqlite3": {"collector/store.py", "collector/schema.py"},
+    "sqlite3": {"collector/store/sqlite.py", "collector/store/sqliteschema.py"},
 }
 
 

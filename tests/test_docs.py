@@ -17,7 +17,7 @@ from pullwhy.collector.api import API
 from pullwhy.collector.params import FINDING_PARAMETERS, NODE_PARAMETERS
 from pullwhy.collector.records import NodeFacts
 from pullwhy.collector.settings import CollectorSettings
-from pullwhy.collector.store import SQLiteStore
+from pullwhy.collector.store import SQLStore
 from pullwhy.config import AgentSettings, keys
 from pullwhy.node.metrics import Metrics
 
@@ -40,7 +40,7 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
 
 def test_every_route_parameter_and_key_of_a_node_is_documented() -> None:
     text = (ROOT / "docs/api.md").read_text()
-    application = API(SQLiteStore.__new__(SQLiteStore), collector_metrics.Metrics(), set, lambda: NOW).application()
+    application = API(SQLStore.__new__(SQLStore), collector_metrics.Metrics(), set, lambda: NOW).application()
     routes = [route.path for route in application.routes if isinstance(route, Route)]
     assert len(routes) == 6
     known = [*routes, *FINDING_PARAMETERS, *NODE_PARAMETERS, *(field.name for field in dataclasses.fields(NodeFacts))]

@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import inspect
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,8 @@ from typing import Any
 
 from pullwhy.collector.service import Collector
 from pullwhy.collector.settings import CollectorSettings
+from pullwhy.collector.store import SQLStore
+from pullwhy.collector.store.sqlite import SQLiteDatabase
 from pullwhy.diagnose.document import encode
 from pullwhy.model import (
     Answer,
@@ -28,6 +31,14 @@ from pullwhy.model import (
 )
 
 NOW = datetime(2025, 11, 22, 12, 0, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
 
 
 def finding(
@@ -96,3 +107,9 @@ def get(
         return response.status, value, dict(response.headers)
     finally:
         connection.close()
+
+
+def writing(store: SQLStore) -> sqlite3.Connection:
+    """Return the connection with which a store in SQLite writes."""
+    assert isinstance(store._database, SQLiteDatabase)
+    return store._database._writing

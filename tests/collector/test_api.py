@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from collector.samples import NOW, collector, encoded, finding, get, recovered, until
+from collector.samples import NOW, collector, encoded, finding, get, recovered, until, writing
 from collector.served import Served
 
 from pullwhy.config import ReportSettings
@@ -240,7 +240,7 @@ def test_a_full_disk_is_told_where_health_is_asked_and_answers_go_on(tmp_path: P
         async with collector(tmp_path) as running, agent(running.grpc_address, [finding(1)]):
             store = running._store
             assert store
-            store._writing.execute("PRAGMA max_page_count = 10")
+            writing(store).execute("PRAGMA max_page_count = 10")
             outbox = Outbox(None)
             reporter = Reporter(outbox, ReportSettings(address=running.grpc_address), node="node-b")
             for number in range(60):

@@ -2,10 +2,10 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
-from collector.samples import NOW, until
+from collector.samples import NOW, Clock, until
 from collector.test_store import WHO, record
 
 from pullwhy.collector.metrics import Metrics
@@ -14,14 +14,6 @@ from pullwhy.collector.retention import Keep, forget, tend
 from pullwhy.collector.store import open_store
 
 GIB = 2**30
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 def test_findings_nodes_and_sessions_go_with_their_age(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pullwhy.collector.records import StoreError
-from pullwhy.collector.schema import APPLICATION_ID, MIGRATIONS, prepare
+from pullwhy.collector.store.sqliteschema import APPLICATION_ID, MIGRATIONS, prepare
 
 
 @contextlib.contextmanager

@@ -10,12 +10,12 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from collector.samples import NOW, encoded, finding, until
+from collector.samples import NOW, encoded, finding, until, writing
 
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.records import Query
 from pullwhy.collector.server import Pace, Servicer
-from pullwhy.collector.store import SQLiteStore, open_store
+from pullwhy.collector.store import SQLStore, open_store
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import MAX_BATCH, MAX_MESSAGE, METHOD, collector_options
 
@@ -25,7 +25,7 @@ Stream = Any
 class Running:
     """A served store, and streams to it."""
 
-    def __init__(self, store: SQLiteStore, servicer: Servicer, metrics: Metrics, address: str) -> None:
+    def __init__(self, store: SQLStore, servicer: Servicer, metrics: Metrics, address: str) -> None:
         self.store, self.servicer, self.metrics, self.address = store, servicer, metrics, address
         self._stack = contextlib.AsyncExitStack()
 
@@ -254,12 +254,12 @@ def test_a_store_that_fails_is_told_to_the_agent_which_keeps_its_findings(tmp_pa
     async def scenario() -> None:
         async with running(tmp_path) as served:
             stream = await served.welcomed()
-            served.store._writing.execute("PRAGMA max_page_count = 10")
+            writing(served.store).execute("PRAGMA max_page_count = 10")
             await stream.write(batch(*range(1, 90)))
             code, details = await ended(stream)
             assert code == "UNAVAILABLE"
             assert "the disk is full" in details
-            served.store._writing.execute("PRAGMA max_page_count = 100000")
+            writing(served.store).execute("PRAGMA max_page_count = 100000")
             stream = await served.welcomed()
             await stream.write(batch(*range(1, 90)))
             assert (await stream.read()).ack.sequence == 89

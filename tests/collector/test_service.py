@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 import pytest
 import trustme
-from collector.samples import NOW, collector, encoded, finding, get, until
+from collector.samples import NOW, collector, encoded, finding, get, until, writing
 
 from pullwhy.collector.service import Collector, StartError
 from pullwhy.collector.settings import CollectorSettings
@@ -78,7 +78,7 @@ def test_a_newer_database_is_refused_at_the_start(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with collector(tmp_path) as running:
             assert running._store
-            running._store._writing.execute("PRAGMA user_version = 99")
+            writing(running._store).execute("PRAGMA user_version = 99")
         with pytest.raises(StartError, match="a newer collector wrote it"):
             async with collector(tmp_path):
                 pass

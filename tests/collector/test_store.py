@@ -10,17 +10,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from collector.samples import NOW, encoded, finding
+from collector.samples import NOW, encoded, finding, writing
 
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, OddRecord, Query, Session, Speaker, StoreError
-from pullwhy.collector.store import SQLiteStore, open_store
+from pullwhy.collector.store import SQLStore, open_store
 
 WHO = Speaker("blue", "node-a", "box1", "0.1.0")
 
 
 @contextlib.asynccontextmanager
-async def store_in(folder: Path) -> AsyncIterator[SQLiteStore]:
+async def store_in(folder: Path) -> AsyncIterator[SQLStore]:
     store = open_store(folder / "c.db", lambda: NOW)
     try:
         yield store
@@ -28,7 +28,7 @@ async def store_in(folder: Path) -> AsyncIterator[SQLiteStore]:
         await store.close()
 
 
-def run(folder: Path, scenario: Callable[[SQLiteStore], Awaitable[None]]) -> None:
+def run(folder: Path, scenario: Callable[[SQLStore], Awaitable[None]]) -> None:
     async def main() -> None:
         async with store_in(folder) as store:
             await scenario(store)
@@ -41,7 +41,7 @@ def modes_in(folder: Path) -> dict[str, int]:
 
 
 def test_a_new_database_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
-    async def look(store: SQLiteStore) -> None:
+    async def look(store: SQLStore) -> None:
         await session(store)
         modes.update(await asyncio.to_thread(modes_in, tmp_path))
 
@@ -73,17 +73,17 @@ def record(number: int = 1, sequence: int = 1, **changed: object) -> FindingReco
     return replace(plain, **changed)  # type: ignore[arg-type]  # names and types are the caller's business
 
 
-async def session(store: SQLiteStore, who: Speaker = WHO) -> Session:
+async def session(store: SQLStore, who: Speaker = WHO) -> Session:
     return await store.open_session(who, NodeFacts(zone="z1"))
 
 
-async def states(store: SQLiteStore, finding_id: str) -> list[str]:
+async def states(store: SQLStore, finding_id: str) -> list[str]:
     ((_, history),) = await store.finding(finding_id, "")
     return [change.state for change in history]
 
 
 def test_a_session_is_numbered_once_per_outbox_and_remembers_what_is_committed(tmp_path: Path) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         first = await session(store)
         assert first.acknowledged == 0
         await store.write(first, [record(1, 3)], 5)
@@ -96,10 +96,10 @@ def test_a_session_is_numbered_once_per_outbox_and_remembers_what_is_committed(t
 
 
 def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
-    async def writes(store: SQLiteStore) -> None:
+    async def writes(store: SQLStore) -> None:
         await store.write(await session(store), [record(1), record(2)], 2)
 
-    async def reads(store: SQLiteStore) -> None:
+    async def reads(store: SQLStore) -> None:
         assert len(await store.findings(Query())) == 2
         assert (await session(store)).acknowledged == 2
 
@@ -108,7 +108,7 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_a_report_that_comes_again_changes_nothing(tmp_path: Path) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         for _ in range(3):
             await store.write(opened, [record(1, 1)], 1)
@@ -119,7 +119,7 @@ def test_a_report_that_comes_again_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_of_one_outbox_the_highest_sequence_number_wins_and_of_two_the_later(tmp_path: Path) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         old, new = await session(store), await session(store, replace(WHO, outbox_id="box2"))
         await store.write(old, [record(1, 7, state="Recovered")], 7)
         await store.write(old, [record(1, 6, state="Gone")], 7)
@@ -132,7 +132,7 @@ def test_of_one_outbox_the_highest_sequence_number_wins_and_of_two_the_later(tmp
 
 
 def test_the_earliest_time_is_kept_and_the_last_is_never_in_our_future(tmp_path: Path) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         await store.write(opened, [record(1, 1, first_seen=NOW - timedelta(days=3))], 1)
         await store.write(opened, [record(1, 2, last_seen=NOW + timedelta(days=300))], 2)
@@ -144,7 +144,7 @@ def test_the_earliest_time_is_kept_and_the_last_is_never_in_our_future(tmp_path:
 
 
 def test_a_finding_that_flaps_keeps_a_bounded_history(tmp_path: Path) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         for sequence in range(1, 61):
             await store.write(opened, [record(1, sequence, state=("Active", "Recovered")[sequence % 2])], sequence)
@@ -176,7 +176,7 @@ def test_a_finding_that_flaps_keeps_a_bounded_history(tmp_path: Path) -> None:
     ],
 )
 def test_filters(tmp_path: Path, query: Query, numbers: list[int]) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         two = record(2, 2, state="Recovered", pods=(("ops", "job"), ("shop", "web-2")))
         await store.write(await session(store), [record(1, 1), two, record(3, 3, cause="DiskFull")], 3)
         assert [stored.document for stored in await store.findings(query)] == [encoded(number) for number in numbers]
@@ -185,7 +185,7 @@ def test_filters(tmp_path: Path, query: Query, numbers: list[int]) -> None:
 
 
 def test_pods_that_left_a_finding_no_longer_lead_to_it(tmp_path: Path) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         await store.write(opened, [record(1, 1)], 1)
         await store.write(opened, [record(1, 2, pods=(("shop", "other"),))], 2)
@@ -196,7 +196,7 @@ def test_pods_that_left_a_finding_no_longer_lead_to_it(tmp_path: Path) -> None:
 
 
 def test_pages_go_through_everything_once_last_seen_first(tmp_path: Path) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         same = {"last_seen": NOW}
         records = [record(number, number, **(same if number % 3 else {})) for number in range(1, 26)]
         await store.write(await session(store), records, 25)
@@ -211,7 +211,7 @@ def test_pages_go_through_everything_once_last_seen_first(tmp_path: Path) -> Non
 
 
 def test_nodes_tell_their_status_and_count_what_is_active(tmp_path: Path) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         await session(store, Speaker("blue", "node-b", "box"))
         await store.write(opened, [record(1, 1), record(2, 2, state="Gone")], 2)
@@ -232,19 +232,19 @@ def test_nodes_tell_their_status_and_count_what_is_active(tmp_path: Path) -> Non
 
 
 def test_writes_that_come_together_share_commits(tmp_path: Path) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         speakers = [Speaker("", f"node-{number}", "box") for number in range(300)]
         sessions = await asyncio.gather(*(session(store, who) for who in speakers))
-        before = store.commits
+        before = store._database.commits
         await asyncio.gather(*(store.write(each, [record(number, 1)], 1) for number, each in enumerate(sessions)))
-        assert store.commits - before < 30
+        assert store._database.commits - before < 30
         assert len(await store.findings(Query(limit=1000))) == 300
 
     run(tmp_path, scenario)
 
 
 def test_one_agents_odd_value_fails_alone(tmp_path: Path) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         odd = [record(1, 2**70), record(2, 1, image="\ud800"), record(3, 3)]
         results = await asyncio.gather(*(store.write(opened, [each], 3) for each in odd), return_exceptions=True)
@@ -258,9 +258,9 @@ def test_one_agents_odd_value_fails_alone(tmp_path: Path) -> None:
 def test_a_full_disk_loses_nothing_that_was_acknowledged_and_is_over_when_there_is_space(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         opened = await session(store)
-        store._writing.execute("PRAGMA max_page_count = 60")
+        writing(store).execute("PRAGMA max_page_count = 60")
         written = 0
         with contextlib.suppress(StoreError):
             for number in range(1, 1000):
@@ -273,7 +273,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged_and_is_over_when_there_
                 await store.write(opened, [record(999, 999, document=b"x" * 90_000)], 999)
         assert len(await store.findings(Query(limit=1000))) == written
         assert (await session(store)).acknowledged == written
-        store._writing.execute("PRAGMA max_page_count = 1000000")
+        writing(store).execute("PRAGMA max_page_count = 1000000")
         await store.write(opened, [record(999, 999)], 999)
         assert store.fault == ""
         assert len(await store.findings(Query(limit=1000))) == written + 1
@@ -283,7 +283,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged_and_is_over_when_there_
 
 
 def test_who_left_meanwhile_hinders_no_one(tmp_path: Path) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         task = asyncio.create_task(store.write(opened, [record(1, 1)], 1))
         await asyncio.sleep(0)
@@ -306,7 +306,7 @@ def test_after_its_end_the_store_says_so(tmp_path: Path) -> None:
 
 
 def test_the_version_grows_with_what_can_be_seen(tmp_path: Path) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         before = store.version
         await store.findings(Query())
@@ -318,7 +318,7 @@ def test_the_version_grows_with_what_can_be_seen(tmp_path: Path) -> None:
 
 
 def test_two_clusters_may_hold_one_id(tmp_path: Path) -> None:
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         for cluster in ("blue", "green"):
             await store.write(await session(store, replace(WHO, cluster=cluster)), [record()], 1)
         assert [found.cluster for found, _ in await store.finding(record().id, "")] == ["blue", "green"]
@@ -362,7 +362,7 @@ def test_no_file_handle_is_left_open(tmp_path: Path) -> None:
     def open_files() -> set[str]:
         return {str(each.resolve()) for each in Path("/proc/self/fd").iterdir()}
 
-    async def scenario(store: SQLiteStore) -> None:
+    async def scenario(store: SQLStore) -> None:
         await session(store)
         assert any("c.db" in each for each in open_files())
 

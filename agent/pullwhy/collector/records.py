@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from pullwhy.collector.problem import ProblemKey
+from pullwhy.model import Scope
 
 
 class StoreError(Exception):
@@ -91,6 +92,8 @@ class Query:
     registry: str = ""
     cause: str = ""
     state: str = ""
+    problem: str = ""
+    """The whole id of the problem that they are findings of."""
     since: datetime | None = None
     """Seen at this time or later."""
     limit: int = 100
@@ -107,6 +110,10 @@ class StoredFinding:
     first_seen: datetime
     """The earliest that was ever reported for it."""
     position: tuple[int, int]
+    problem: str = ""
+    """Id of the problem that it is a finding of; empty where an earlier version stored what this one cannot read."""
+    scope: Scope = field(default_factory=Scope)
+    """Of its problem."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from pullwhy.collector.records import StoreError
 from pullwhy.collector.retention import Keep, tend
 from pullwhy.collector.server import Servicer
 from pullwhy.collector.settings import CollectorSettings
-from pullwhy.collector.store import SQLiteStore, open_store
+from pullwhy.collector.store import SQLStore, open_store
 from pullwhy.protocol import collector_options
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Collector:
         self._settings, self._clock = settings, clock
         self._metrics = Metrics()
         self._closing = contextlib.AsyncExitStack()
-        self._store: SQLiteStore | None = None
+        self._store: SQLStore | None = None
         self.grpc_address = ""
         self.http_address = ""
 
@@ -84,7 +84,7 @@ class Collector:
             self.grpc_address, self.http_address, settings.database,
         )  # fmt: skip
 
-    async def _start_tending(self, store: SQLiteStore, servicer: Servicer) -> None:
+    async def _start_tending(self, store: SQLStore, servicer: Servicer) -> None:
         keep = Keep(timedelta(days=self._settings.retention_days), self._settings.database_mib * 1024 * 1024)
         task = asyncio.create_task(tend(store, keep, self._metrics, servicer.connected, self._clock), name="retention")
 

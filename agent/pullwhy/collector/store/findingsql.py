@@ -1,13 +1,16 @@
-"""The collector's SQL: statements, the one that a query makes, and records as rows; pure text and parameters."""
+"""Findings, nodes and sessions in SQL that every database here understands: statements and rows; pure text and parameters."""
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 
-from pullwhy.collector.records import FindingRecord, NodeFacts, Query, Session, Speaker, StoredFinding
+from pullwhy.collector.records import NodeFacts, Query, Speaker, StoredFinding, StoredNode
+from pullwhy.collector.store.transaction import FindingState
+from pullwhy.model import Scope
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -20,7 +23,9 @@ INSERT INTO sessions (cluster, node, outbox_id, seen_us) VALUES (?, ?, ?, ?)
 ON CONFLICT (cluster, node, outbox_id) DO UPDATE SET seen_us = excluded.seen_us
 RETURNING number, acknowledged
 """
-ACKNOWLEDGE: Final = "UPDATE sessions SET acknowledged = max(acknowledged, ?), seen_us = ? WHERE number = ?"
+ACKNOWLEDGE: Final = """
+UPDATE sessions SET acknowledged = CASE WHEN acknowledged < ? THEN ? ELSE acknowledged END, seen_us = ? WHERE number = ?
+"""
 NOTE_NODE: Final = """
 INSERT INTO nodes (cluster, node, first_us, last_us, agent_version, facts) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (cluster, node) DO UPDATE SET
@@ -28,28 +33,15 @@ ON CONFLICT (cluster, node) DO UPDATE SET
 """
 NOTE_SEEN: Final = "UPDATE nodes SET last_us = ? WHERE cluster = ? AND node = ?"
 
-_INSERT_FINDING: Final = """
-INSERT INTO findings (
-    cluster, node, id, session, sequence, image, repository, registry, cause, state, first_us, last_us, received_us, document
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (node, cluster, id) DO
-"""
-ADD_FINDING: Final = f"{_INSERT_FINDING} NOTHING"
-# A later outbox of the node wins over an earlier one, then the higher sequence number; what was overtaken changes nothing.
-UPDATE_FINDING: Final = f"""{_INSERT_FINDING} UPDATE SET
-    session = excluded.session, sequence = excluded.sequence, image = excluded.image, repository = excluded.repository,
-    registry = excluded.registry, cause = excluded.cause, state = excluded.state,
-    first_us = min(first_us, excluded.first_us), last_us = excluded.last_us, received_us = excluded.received_us,
-    document = excluded.document
-WHERE (excluded.session, excluded.sequence) > (session, sequence)
-RETURNING key
-"""
-CLEAR_PODS: Final = "DELETE FROM pods WHERE finding = ?"
-ADD_POD: Final = "INSERT OR IGNORE INTO pods (namespace, name, finding) VALUES (?, ?, ?)"
-
-FORGET_FINDINGS: Final = (
-    "DELETE FROM findings WHERE key IN (SELECT key FROM findings WHERE received_us < ? ORDER BY received_us LIMIT ?)"
+FINDING_COLUMNS: Final = (
+    "cluster, node, id, session, sequence, image, repository, registry, cause, state, first_us, last_us, received_us, "
+    "document, problem, pod_count"
 )
+"""In the order of `finding_row`."""
+
+FORGET_FINDINGS: Final = """
+DELETE FROM findings WHERE key IN (SELECT key FROM findings WHERE received_us < ? ORDER BY received_us LIMIT ?) RETURNING problem
+"""
 FORGET_NODES: Final = "DELETE FROM nodes WHERE last_us < ?"
 # The newest session of a node stays while the node does: its agent may be connected and have had nothing to report for long.
 FORGET_SESSIONS: Final = """
@@ -59,17 +51,16 @@ DELETE FROM sessions WHERE seen_us < ? AND (
     OR NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.cluster = sessions.cluster AND nodes.node = sessions.node)
 )
 """
-GIVE_BACK: Final = "PRAGMA incremental_vacuum(1000)"
-"""Gives pages that deletions left free back to the filesystem, some at a time."""
-SHRINK: Final = (
-    "DELETE FROM findings WHERE key IN (SELECT key FROM findings WHERE state <> 'Active' ORDER BY received_us LIMIT ?)",
-    "DELETE FROM findings WHERE key IN (SELECT key FROM findings ORDER BY received_us LIMIT ?)",
+SHRINK: Final = tuple(
+    f"DELETE FROM findings WHERE key IN (SELECT key FROM findings {where}ORDER BY received_us LIMIT ?) RETURNING problem"  # noqa: S608 - constants
+    for where in ("WHERE state <> 'Active' ", "")
 )
 
-_FINDING_COLUMNS: Final = "cluster, document, first_us, last_us, key"
-FINDING: Final = (
-    f"SELECT {_FINDING_COLUMNS} FROM findings WHERE id = ? AND (? = '' OR cluster = ?) ORDER BY cluster LIMIT 20"  # noqa: S608 - constants
-)
+_SELECT_FINDING: Final = """
+SELECT f.cluster, f.document, f.first_us, f.last_us, f.key, f.problem, p.scope
+FROM findings AS f LEFT JOIN problems AS p ON p.id = f.problem
+"""
+FINDING: Final = f"{_SELECT_FINDING} WHERE f.id = ? AND (? = '' OR f.cluster = ?) ORDER BY f.cluster LIMIT 20"
 TRANSITIONS: Final = "SELECT at_us, state FROM transitions WHERE finding = ? ORDER BY at_us, rowid"
 ACTIVE_BY_CAUSE: Final = "SELECT cause, count(*) FROM findings WHERE state = 'Active' GROUP BY cause"
 NODES: Final = """
@@ -85,7 +76,7 @@ def findings(query: Query) -> tuple[str, Parameters]:
     """Return the statement that answers `query`, last seen first, and its parameters."""
     conditions, parameters = _conditions(query)
     where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
-    text = f"SELECT {_FINDING_COLUMNS} FROM findings {where}ORDER BY last_us DESC, key DESC LIMIT ?"  # noqa: S608 - columns are constants
+    text = f"{_SELECT_FINDING} {where}ORDER BY f.last_us DESC, f.key DESC LIMIT ?"
     return text, [*parameters, query.limit]
 
 
@@ -98,22 +89,23 @@ def _conditions(query: Query) -> tuple[list[str], Parameters]:
         "registry": query.registry,
         "cause": query.cause,
         "state": query.state,
+        "problem": query.problem,
     }
-    conditions = [f"{column} = ?" for column, value in equal.items() if value]
+    conditions = [f"f.{column} = ?" for column, value in equal.items() if value]
     parameters: Parameters = [value for value in equal.values() if value]
     pod = {"namespace": query.namespace, "name": query.pod}
     if any(pod.values()):
         wanted = " AND ".join(f"{column} = ?" for column, value in pod.items() if value)
-        conditions.append(f"key IN (SELECT finding FROM pods WHERE {wanted})")  # noqa: S608 - columns are constants
+        conditions.append(f"f.key IN (SELECT finding FROM pods WHERE {wanted})")  # noqa: S608 - columns are constants
         parameters += [value for value in pod.values() if value]
     if query.id_prefix:
-        conditions.append("substr(id, 1, ?) = ?")
+        conditions.append("substr(f.id, 1, ?) = ?")
         parameters += [len(query.id_prefix), query.id_prefix]
     if query.since:
-        conditions.append("last_us >= ?")
+        conditions.append("f.last_us >= ?")
         parameters.append(microseconds(query.since))
     if query.after:
-        conditions.append("(last_us, key) < (?, ?)")
+        conditions.append("(f.last_us, f.key) < (?, ?)")
         parameters += query.after
     return conditions, parameters
 
@@ -128,8 +120,9 @@ def moment(us: int) -> datetime:
     return _EPOCH + us * _MICROSECOND
 
 
-def finding_row(session: Session, record: FindingRecord, now: int) -> Row:
-    """Return the parameters of ADD_FINDING and UPDATE_FINDING."""
+def finding_row(state: FindingState) -> Row:
+    """Return the values of FINDING_COLUMNS."""
+    session, record, now = state.session, state.record, state.received_us
     return (
         session.speaker.cluster,
         session.speaker.node,
@@ -146,6 +139,8 @@ def finding_row(session: Session, record: FindingRecord, now: int) -> Row:
         min(microseconds(record.last_seen), now),
         now,
         record.document,
+        record.problem.id,
+        len(record.pods),
     )
 
 
@@ -154,6 +149,22 @@ def node_row(speaker: Speaker, facts: NodeFacts, now: int) -> Row:
     return speaker.cluster, speaker.node, now, now, speaker.agent_version, msgspec.json.encode(facts)
 
 
-def stored_finding(row: tuple[str, bytes, int, int, int]) -> StoredFinding:
+def stored_finding(row: tuple[str, bytes, int, int, int, str, bytes | None]) -> StoredFinding:
     """Return a row of FINDING or of `findings` as a record."""
-    return StoredFinding(row[0], row[1], moment(row[2]), (row[3], row[4]))
+    return StoredFinding(row[0], row[1], moment(row[2]), (row[3], row[4]), row[5], scope_of(row[6]))
+
+
+def stored_node(row: tuple[str, str, int, int, str, bytes, int]) -> StoredNode:
+    """Return a row of NODES as a record."""
+    return StoredNode(
+        row[0], row[1], moment(row[2]), moment(row[3]), row[4], row[6], msgspec.json.decode(row[5], type=NodeFacts)
+    )
+
+
+@functools.lru_cache(maxsize=256)  # a page's findings are of few problems
+def scope_of(encoded: bytes | None) -> Scope:
+    """Return a problem's scope as it is stored."""
+    return _SCOPE.decode(encoded) if encoded else Scope()
+
+
+_SCOPE: Final = msgspec.json.Decoder(Scope)

@@ -1,0 +1,130 @@
+"""Findings, nodes and sessions in the store: `records.Store`, whatever database is behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pullwhy.collector.fleet import Change
+from pullwhy.collector.records import (
+    FindingRecord,
+    NodeFacts,
+    Query,
+    Session,
+    Speaker,
+    StoredFinding,
+    StoredNode,
+    Transition,
+)
+from pullwhy.collector.store import findingsql, problemsql, walksql
+from pullwhy.collector.store.database import Part
+from pullwhy.collector.store.findingsql import microseconds, moment
+from pullwhy.collector.store.transaction import FindingState, Transaction
+
+
+class Findings(Part):
+    """Implements `records.Store`."""
+
+    async def open_session(self, speaker: Speaker, facts: NodeFacts) -> Session:
+        """Note that an agent is there, and return its session."""
+        now = microseconds(self._clock())
+        identity = (speaker.cluster, speaker.node, speaker.outbox_id, now)
+        row = findingsql.node_row(speaker, facts, now)
+
+        def work(transaction: Transaction) -> tuple[int, int]:
+            number, acknowledged = transaction.connection.execute(findingsql.OPEN_SESSION, identity).fetchone()
+            transaction.connection.execute(findingsql.NOTE_NODE, row)
+            transaction.change |= Change.NODES
+            return number, acknowledged
+
+        number, acknowledged = await self._database.write(work)
+        return Session(number, speaker, acknowledged)
+
+    async def write(self, session: Session, records: Sequence[FindingRecord], through: int) -> None:
+        """Store `records` and that everything up to `through` is; returns when both are committed."""
+        now = microseconds(self._clock())
+        states = [FindingState(session, record, now) for record in records]
+
+        def work(transaction: Transaction) -> None:
+            transaction.states += states
+            before = transaction.acknowledged.get(session.number, (0, 0))[0]
+            transaction.acknowledged[session.number] = (max(before, through), now)
+
+        await self._database.write(work)
+
+    async def note_facts(self, speaker: Speaker, facts: NodeFacts) -> None:
+        """Keep a node's changed status."""
+        row = findingsql.node_row(speaker, facts, microseconds(self._clock()))
+
+        def work(transaction: Transaction) -> None:
+            transaction.connection.execute(findingsql.NOTE_NODE, row)
+            transaction.change |= Change.NODES
+
+        await self._database.write(work)
+
+    async def note_seen(self, speakers: Sequence[tuple[str, str]]) -> None:
+        """Note that these nodes are there now."""
+        now = microseconds(self._clock())
+        rows = [(now, *speaker) for speaker in sorted(speakers)]
+
+        def work(transaction: Transaction) -> None:
+            transaction.connection.executemany(findingsql.NOTE_SEEN, rows)
+
+        await self._database.write(work)
+
+    async def findings(self, query: Query) -> list[StoredFinding]:
+        """Return up to `query.limit` findings, last seen first."""
+        return [findingsql.stored_finding(row) for row in await self._database.read(*findingsql.findings(query))]
+
+    async def finding(self, finding_id: str, cluster: str) -> list[tuple[StoredFinding, list[Transition]]]:
+        """Return the finding of this id in each cluster (or in the one named) that has it."""
+        rows = await self._database.read(findingsql.FINDING, (finding_id, cluster, cluster))
+        history = [await self._database.read(findingsql.TRANSITIONS, (row[4],)) for row in rows]
+        return [
+            (findingsql.stored_finding(row), [Transition(moment(at), state) for at, state in changes])
+            for row, changes in zip(rows, history, strict=True)
+        ]
+
+    async def nodes(self, cluster: str, node: str, limit: int, after: tuple[str, str] | None) -> list[StoredNode]:
+        """Return up to `limit` nodes in the order of cluster and name."""
+        parameters = (cluster, cluster, node, node, *(after or ("", "")), limit)
+        return [findingsql.stored_node(row) for row in await self._database.read(findingsql.NODES, parameters)]
+
+    async def active_by_cause(self) -> dict[str, int]:
+        """Count the findings that are Active."""
+        return dict(await self._database.read(findingsql.ACTIVE_BY_CAUSE))
+
+    async def forget(self, before: datetime, limit: int) -> int:
+        """Delete up to `limit` findings, and nodes, not heard of since `before`, with what hangs on them."""
+        until, now = microseconds(before), microseconds(self._clock())
+
+        def work(transaction: Transaction) -> int:
+            connection = transaction.connection
+            connection.execute(findingsql.FORGET_NODES, (until,))
+            connection.execute(findingsql.FORGET_SESSIONS, (until,))
+            for statement, parameters in walksql.forget(before, self._clock()):
+                connection.execute(statement, parameters)
+            gone = connection.execute(findingsql.FORGET_FINDINGS, (until, limit)).fetchall()
+            problemsql.findings_left(transaction, {problem for (problem,) in gone}, now)
+            problemsql.forget_silenced(connection, now)
+            self._database.give_back(connection)
+            return len(gone)
+
+        return await self._database.write(work)
+
+    async def shrink(self, limit: int) -> int:
+        """Delete the `limit` findings that are missed least."""
+        now = microseconds(self._clock())
+
+        def work(transaction: Transaction) -> int:
+            for statement in findingsql.SHRINK:
+                if gone := transaction.connection.execute(statement, (limit,)).fetchall():
+                    problemsql.findings_left(transaction, {problem for (problem,) in gone}, now)
+                    return len(gone)
+            return 0
+
+        return await self._database.write(work)
+
+    async def size(self) -> int:
+        """Bytes that the stored data take, without what deletions left free."""
+        return await self._database.size()

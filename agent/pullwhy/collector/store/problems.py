@@ -1,0 +1,89 @@
+"""Problems in the store: what `FleetStore` tells and keeps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from pullwhy.collector.fleet import Canary, Change, ProblemQuery, Silence, StoredProblem
+from pullwhy.collector.problem import ProblemKey
+from pullwhy.collector.store import problemsql
+from pullwhy.collector.store.database import Part
+from pullwhy.collector.store.findingsql import microseconds
+from pullwhy.collector.store.problemsql import Counts
+from pullwhy.collector.store.transaction import Transaction
+from pullwhy.model import Scope
+
+KNOWN_COUNTS: Final = 5000
+"""Problems whose counts are remembered until their findings change: to count 15,000 findings takes milliseconds each time."""
+
+
+class Problems(Part):
+    """Implements the part of `FleetStore` that is about problems."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._counts: dict[str, tuple[int, Counts]] = {}
+
+    async def problems(self, query: ProblemQuery) -> list[StoredProblem]:
+        """Return up to `query.limit` problems, last seen first."""
+        now = microseconds(self._clock())
+        return await self._stored(await self._database.read(*problemsql.problems(query, now)))
+
+    async def problem(self, problem_id: str, cluster: str) -> list[StoredProblem]:
+        """Return the problem of this id in each cluster (or in the one named) that has it."""
+        return await self._stored(await self._database.read(problemsql.PROBLEM, (problem_id, cluster, cluster)))
+
+    async def failing(self, problem: ProblemKey) -> list[str]:
+        """Return the nodes that have an Active finding of this problem, at most 20,000."""
+        return [node for (node,) in await self._database.read(problemsql.FAILING, (problem.id,))]
+
+    async def unscoped(self, before: datetime, limit: int) -> list[StoredProblem]:
+        """Return active problems whose findings came, went or took another state after their scope was judged, or that were judged before `before`."""
+        return await self._stored(await self._database.read(problemsql.UNSCOPED, (microseconds(before), limit)))
+
+    async def set_scope(self, problem: ProblemKey, scope: Scope, at: datetime) -> None:
+        """Keep what the comparison came to."""
+        await self._set(problemsql.SET_SCOPE, msgspec.json.encode(scope), microseconds(at), problem.id)
+
+    async def set_canary(self, problem: ProblemKey, canary: Canary) -> None:
+        """Keep the last look whether the fault is over."""
+        await self._set(problemsql.SET_CANARY, msgspec.json.encode(canary), problem.id)
+
+    async def silence(self, problem: ProblemKey, silence: Silence | None) -> None:
+        """Silence a problem, or end its silence."""
+        kept = (msgspec.json.encode(silence), microseconds(silence.until)) if silence else (None, None)
+        await self._set(problemsql.SET_SILENCE, *kept, problem.id)
+
+    async def _set(self, statement: str, *parameters: Any) -> None:
+        def work(transaction: Transaction) -> None:
+            transaction.connection.execute(statement, parameters)
+            transaction.change |= Change.PROBLEMS
+
+        await self._database.write(work)
+
+    async def _stored(self, rows: Sequence[Any]) -> list[StoredProblem]:
+        counted = await self._count(dict(map(problemsql.revision, rows)))
+        now = microseconds(self._clock())
+        return [problemsql.stored_problem(row, counted[problemsql.revision(row)[0]], now) for row in rows]
+
+    async def _count(self, revisions: dict[str, int]) -> dict[str, Counts]:
+        """Return what is Active of each problem."""
+        known = {
+            each: self._counts[each][1] for each in revisions if self._counts.get(each, (-1,))[0] == revisions[each]
+        }
+        missing = [each for each in revisions if each not in known]
+        if not missing:
+            return known
+        fresh = dict.fromkeys(missing, Counts())
+        for problem_id, findings, nodes, pods, of_node in await self._database.read(*problemsql.counts(missing)):
+            if of_node > 1:
+                ((distinct,),) = await self._database.read(problemsql.COUNT_PODS, (problem_id,))
+            fresh[problem_id] = Counts(int(findings), nodes, int(distinct if of_node > 1 else pods))
+        if len(self._counts) + len(fresh) > KNOWN_COUNTS:
+            self._counts.clear()
+        self._counts |= {each: (revisions[each], counts) for each, counts in fresh.items()}
+        return known | fresh

@@ -1,0 +1,246 @@
+"""Problems in SQL that every database here understands: what findings make of them, and the questions about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from pullwhy.collector.fleet import Canary, Change, ProblemQuery, Silence, StoredProblem
+from pullwhy.collector.problem import ProblemKey, SubjectKind
+from pullwhy.collector.store.findingsql import Parameters, microseconds, moment, scope_of
+from pullwhy.collector.store.transaction import Connection, FindingState, Transaction
+from pullwhy.model import CauseId
+
+NOTE_PROBLEM: Final = """
+INSERT INTO problems (id, cluster, cause, via, kind, subject, first_us, last_us, changed_us, revision, active)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)
+ON CONFLICT (id) DO UPDATE SET
+    first_us = CASE WHEN excluded.first_us < problems.first_us THEN excluded.first_us ELSE problems.first_us END,
+    last_us = CASE WHEN excluded.last_us > problems.last_us THEN excluded.last_us ELSE problems.last_us END,
+    changed_us = CASE WHEN ? THEN excluded.changed_us ELSE problems.changed_us END,
+    revision = problems.revision + 1
+"""
+_NOTE_LEFT: Final = "UPDATE problems SET changed_us = ?, revision = revision + 1 WHERE id = ?"
+_REFRESH_ACTIVE: Final = """
+UPDATE problems SET active = CASE
+    WHEN EXISTS (SELECT 1 FROM findings WHERE problem = problems.id AND state = 'Active') THEN 1 ELSE 0 END
+WHERE id = ?
+"""
+_NOTE_FACT: Final = "INSERT INTO problem_facts (kind, value, problem) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_UNWANTED: Final = (
+    "NOT EXISTS (SELECT 1 FROM findings WHERE problem = problems.id) AND coalesce(silence_until_us, 0) <= ?"
+)
+_FORGET_EMPTY: Final = f"DELETE FROM problems WHERE id = ? AND {_UNWANTED}"  # noqa: S608 - constants
+_FORGET_SILENCED: Final = f"DELETE FROM problems WHERE silence_until_us <= ? AND {_UNWANTED}"  # noqa: S608 - constants
+_FORGET_FACTS: Final = (
+    "DELETE FROM problem_facts WHERE problem = ? AND NOT EXISTS (SELECT 1 FROM problems WHERE id = ?)"
+)
+
+SET_SCOPE: Final = "UPDATE problems SET scope = ?, scope_us = ? WHERE id = ?"
+SET_CANARY: Final = "UPDATE problems SET canary = ? WHERE id = ?"
+SET_SILENCE: Final = "UPDATE problems SET silence = ?, silence_until_us = ? WHERE id = ?"
+FAILING: Final = "SELECT DISTINCT node FROM findings WHERE problem = ? AND state = 'Active' ORDER BY node LIMIT 20000"
+
+_SELECT: Final = """
+SELECT p.cluster, p.cause, p.via, p.kind, p.subject, p.id, p.revision, p.first_us, p.last_us, p.scope, p.scope_us, p.silence,
+    p.silence_until_us, p.canary,
+    (SELECT f.document FROM findings AS f WHERE f.problem = p.id ORDER BY f.last_us DESC, f.key DESC LIMIT 1)
+FROM problems AS p
+"""
+PROBLEM: Final = f"{_SELECT} WHERE p.id = ? AND (? = '' OR p.cluster = ?)"
+UNSCOPED: Final = f"""{_SELECT}
+WHERE p.active = 1 AND (p.scope_us IS NULL OR p.changed_us > p.scope_us OR p.scope_us < ?)
+ORDER BY coalesce(p.scope_us, 0), p.id LIMIT ?
+"""
+_COUNTS: Final = """
+SELECT problem, sum(of_node), count(*), sum(pods), max(of_node) FROM (
+    SELECT problem, node, count(*) AS of_node, sum(pod_count) AS pods FROM findings
+    WHERE problem IN ({}) AND state = 'Active' GROUP BY problem, node
+) AS by_node GROUP BY problem
+"""
+COUNT_PODS: Final = """
+SELECT count(*) FROM (
+    SELECT DISTINCT f.node, pods.namespace, pods.name FROM findings AS f JOIN pods ON pods.finding = f.key
+    WHERE f.problem = ? AND f.state = 'Active'
+) AS distinct_pods
+"""
+"""For problems of which a node has several findings: a pod may be in more than one of them."""
+
+_FACTS: Final = ("namespace", "image", "repository", "registry")
+
+
+@dataclass(slots=True)
+class Touch:
+    """What a group's findings say about one problem."""
+
+    key: ProblemKey
+    first_us: int
+    last_us: int
+    changed: bool = False
+    """Whether a finding came to it, left it, or took another state."""
+    facts: set[tuple[str, str]] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Touched:
+    """What a group's findings say about problems; filled by the databases, each in its own way of storing."""
+
+    problems: dict[str, Touch] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
+    """Problems that a finding was of before."""
+
+    def add(self, state: FindingState, *, changed: bool) -> None:
+        """Note a finding's state that was stored."""
+        record = state.record
+        first_us, last_us = microseconds(record.first_seen), min(microseconds(record.last_seen), state.received_us)
+        touch = self.problems.setdefault(record.problem.id, Touch(record.problem, first_us, last_us))
+        touch.first_us, touch.last_us = min(touch.first_us, first_us), max(touch.last_us, last_us)
+        touch.changed |= changed
+        touch.facts |= {("namespace", namespace) for namespace, _ in record.pods}
+        touch.facts |= {("image", record.image), ("repository", record.repository), ("registry", record.registry)}
+
+
+def note(transaction: Transaction, touched: Touched, now: int) -> None:
+    """Bring the problems of stored findings up to date: one row each, however many findings there are."""
+    connection, problems = transaction.connection, sorted(touched.problems.items())
+    rows = [_row(problem_id, touch, now) for problem_id, touch in problems]
+    connection.executemany(NOTE_PROBLEM, rows)
+    connection.executemany(_REFRESH_ACTIVE, [(problem_id,) for problem_id, touch in problems if touch.changed])
+    facts = [(kind, value, problem_id) for problem_id, touch in problems for kind, value in sorted(touch.facts)]
+    connection.executemany(_NOTE_FACT, facts)
+    findings_left(transaction, touched.left, now)
+    if problems:
+        transaction.change |= Change.FINDINGS | Change.PROBLEMS
+
+
+def findings_left(transaction: Transaction, problems: Iterable[str], now: int) -> None:
+    """Bring problems up to date that findings were of before; one without any is forgotten, unless it is silenced."""
+    connection = transaction.connection
+    for problem_id in sorted(problems):
+        connection.execute(_NOTE_LEFT, (now, problem_id))
+        connection.execute(_REFRESH_ACTIVE, (problem_id,))
+        if connection.execute(_FORGET_EMPTY, (problem_id, now)).rowcount:
+            connection.execute(_FORGET_FACTS, (problem_id, problem_id))
+        transaction.change |= Change.FINDINGS | Change.PROBLEMS
+
+
+def forget_silenced(connection: Connection, now: int) -> None:
+    """Forget problems without findings whose silence is over."""
+    for (problem_id,) in connection.execute(f"{_FORGET_SILENCED} RETURNING id", (now, now)).fetchall():
+        connection.execute(_FORGET_FACTS, (problem_id, problem_id))
+
+
+def problems(query: ProblemQuery, now: int) -> tuple[str, Parameters]:
+    """Return the statement that answers `query`, last seen first, and its parameters."""
+    conditions, parameters = _conditions(query, now)
+    for condition, values in _finding_conditions(query):
+        conditions.append(condition)
+        parameters += values
+    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+    return f"{_SELECT} {where}ORDER BY p.last_us DESC, p.id DESC LIMIT ?", [*parameters, query.limit]
+
+
+def _conditions(query: ProblemQuery, now: int) -> tuple[list[str], Parameters]:
+    conditions: list[str] = []
+    parameters: Parameters = []
+
+    def add(condition: str, *values: str | int) -> None:
+        conditions.append(condition)
+        parameters.extend(values)
+
+    if query.cluster:
+        add("p.cluster = ?", query.cluster)
+    if query.cause:
+        add("p.cause = ?", query.cause)
+    if query.id_prefix:
+        add("substr(p.id, 1, ?) = ?", len(query.id_prefix), query.id_prefix)
+    if query.active is not None:
+        add("p.active = ?", int(query.active))
+    if query.silenced is not None:
+        add(f"coalesce(p.silence_until_us, 0) {'>' if query.silenced else '<='} ?", now)
+    if query.since:
+        add("p.last_us >= ?", microseconds(query.since))
+    if query.after:
+        add("(p.last_us, p.id) < (?, ?)", *query.after)
+    return conditions, parameters
+
+
+def _finding_conditions(query: ProblemQuery) -> Iterable[tuple[str, Parameters]]:
+    """Yield what asks for problems with a finding that has all that is wanted, and is Active where active problems are asked for."""
+    wanted = {name: value for name in _FACTS if (value := getattr(query, name))}
+    # What a problem ever had narrows the choice; only few are then looked at finding by finding.
+    for name, value in wanted.items():
+        yield "p.id IN (SELECT problem FROM problem_facts WHERE kind = ? AND value = ?)", [name, value]
+    namespace = wanted.pop("namespace", "")
+    if query.node:
+        wanted["node"] = query.node
+    if not (wanted or namespace):
+        return
+    conditions = [f"f.{column} = ?" for column in wanted]
+    parameters: Parameters = list(wanted.values())
+    if query.active:
+        conditions.append("f.state = 'Active'")
+    if namespace:
+        conditions.append("EXISTS (SELECT 1 FROM pods WHERE pods.finding = f.key AND pods.namespace = ?)")
+        parameters.append(namespace)
+    where = " AND ".join(conditions)
+    if query.node:
+        yield f"p.id IN (SELECT f.problem FROM findings AS f WHERE {where})", parameters  # noqa: S608 - columns are constants
+    else:
+        yield f"EXISTS (SELECT 1 FROM findings AS f WHERE f.problem = p.id AND {where})", parameters  # noqa: S608 - columns are constants
+
+
+def counts(ids: Sequence[str]) -> tuple[str, Parameters]:
+    """Return the statement that counts what is Active of each problem: id, findings, nodes, pods, most findings of one node."""
+    return _COUNTS.format(", ".join("?" * len(ids))), list(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What is Active of a problem."""
+
+    findings: int = 0
+    nodes: int = 0
+    pods: int = 0
+
+
+def stored_problem(row: Sequence[Any], counted: Counts, now: int) -> StoredProblem:
+    """Return a row as a record."""
+    return StoredProblem(
+        key=ProblemKey(row[0], CauseId(row[1]), row[2], SubjectKind(row[3]), row[4]),
+        first_seen=moment(row[7]),
+        last_seen=moment(row[8]),
+        active=counted.findings,
+        nodes=counted.nodes,
+        pods=counted.pods,
+        scope=scope_of(row[9]),
+        scope_at=_moment(row[10]),
+        silence=_SILENCE.decode(row[11]) if row[11] and row[12] > now else None,
+        canary=_CANARY.decode(row[13]) if row[13] else None,
+        example=row[14] or b"",
+        position=(row[8], row[5]),
+    )
+
+
+def revision(row: Sequence[Any]) -> tuple[str, int]:
+    """Return a row's id and the number that grows with every change of its findings."""
+    return row[5], row[6]
+
+
+def _moment(us: int | None) -> datetime | None:
+    return None if us is None else moment(us)
+
+
+def _row(problem_id: str, touch: Touch, now: int) -> tuple[Any, ...]:
+    key = touch.key
+    return (
+        problem_id, key.cluster, key.cause, key.via, key.kind, key.subject, touch.first_us, touch.last_us, now, touch.changed,
+    )  # fmt: skip
+
+
+_SILENCE: Final = msgspec.json.Decoder(Silence)
+_CANARY: Final = msgspec.json.Decoder(Canary)

@@ -1,0 +1,87 @@
+"""Walks that nodes are asked for, and the buckets of registries, in the store: their part of `FleetStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pullwhy.collector.fleet import Change, Probe, Purpose, Walk, WalkOrder
+from pullwhy.collector.store import walksql
+from pullwhy.collector.store.database import Part
+from pullwhy.collector.store.findingsql import microseconds
+from pullwhy.collector.store.transaction import NOTHING, Transaction
+
+_SECOND = 1_000_000
+
+
+class Walks(Part):
+    """Implements the part of `FleetStore` that is about probes and walks."""
+
+    async def add_probe(self, probe: Probe, nodes: Sequence[str]) -> bool:
+        """Ask these nodes; False, and nothing is asked, where a probe of this id is known already."""
+        asked = microseconds(probe.asked_at)
+
+        def work(transaction: Transaction) -> bool:
+            if not transaction.connection.execute(walksql.ADD_PROBE, walksql.probe_row(probe)).rowcount:
+                return False
+            transaction.connection.executemany(
+                walksql.ADD_WALK, [(probe.id, node, asked, b"") for node in sorted(nodes)]
+            )
+            transaction.change |= Change.WALKS
+            return True
+
+        return await self._database.write(work)
+
+    async def take_walks(self, connected: Sequence[tuple[str, str]], limit: int) -> list[WalkOrder]:
+        """Return orders that wait for one of these nodes (cluster, name) and mark them Asked: no other collector gets them."""
+        now, here = microseconds(self._clock()), set(connected)
+        waiting = map(walksql.order, await self._database.read(walksql.WAITING, (now,)))
+        wanted = [order for order in waiting if (order.cluster, order.node) in here][:limit]
+        if not wanted:  # asked often and answered so nearly always: no commit for it
+            return []
+
+        def work(transaction: Transaction) -> list[WalkOrder]:
+            execute = transaction.connection.execute
+            taken = [each for each in wanted if execute(walksql.TAKE, (now, each.probe, each.node)).rowcount]
+            transaction.change |= Change.WALKS if taken else NOTHING
+            return taken
+
+        return await self._database.write(work)
+
+    async def answer_walk(self, probe_id: str, cluster: str, walk: Walk) -> bool:
+        """Keep an answer; False where nobody waits for it (unknown, answered already, or too late)."""
+        walked = None if walk.walked_at is None else microseconds(walk.walked_at)
+        kept = (walk.state, microseconds(walk.at), walk.reason, walk.document, walked)
+        parameters = (*kept, probe_id, walk.node, cluster, microseconds(self._clock()))
+
+        def work(transaction: Transaction) -> bool:
+            waited = transaction.connection.execute(walksql.ANSWER, parameters).rowcount > 0
+            transaction.change |= Change.WALKS if waited else NOTHING
+            return waited
+
+        return await self._database.write(work)
+
+    async def probe(self, probe_id: str) -> tuple[Probe, list[Walk]] | None:
+        """Return a probe and its nodes' answers so far, by name; walks without one past the deadline are Late."""
+        rows = await self._database.read(walksql.PROBE, (probe_id,))
+        if not rows:
+            return None
+        probe, now = walksql.stored_probe(rows[0]), self._clock()
+        walks = await self._database.read(walksql.WALKS, (probe_id,))
+        return probe, [walksql.stored_walk(row, probe.deadline, now) for row in walks]
+
+    async def probes(self, cluster: str, purpose: Purpose | None, limit: int) -> list[Probe]:
+        """Return the last probes, newest first."""
+        wanted = purpose or ""
+        rows = await self._database.read(walksql.PROBES, (cluster, cluster, wanted, wanted, limit))
+        return list(map(walksql.stored_probe, rows))
+
+    async def take_token(self, cluster: str, registry: str, per_second: float, at_once: float) -> float:
+        """Spend one token of a registry's bucket; return 0 where there was one, else the seconds until it is this caller's turn."""
+        now, each = microseconds(self._clock()), round(_SECOND / per_second)
+        parameters = (cluster, registry, now + each, now, now, each)
+
+        def work(transaction: Transaction) -> int:
+            return int(transaction.connection.execute(walksql.SPEND, parameters).fetchone()[0])
+
+        full = await self._database.write(work)
+        return max(0.0, (full - now - at_once * each) / _SECOND)
