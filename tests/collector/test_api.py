@@ -89,7 +89,7 @@ def test_a_finding_has_the_keys_of_the_contract_and_the_states_it_took(served: S
         "retryable", "scope", "summary", "evidence", "factors", "remedy", "pods", "kubelet", "reproduction", "trace", "first_seen",
         "last_seen", "count", "state", "resolved_at",
     }  # fmt: skip
-    assert set(answer) == documented | {"history"}
+    assert set(answer) == documented | {"problem", "history"}
     assert [change["state"] for change in answer["history"]] == ["Recovered"]
     assert set(answer["remedy"]) == {"id", "text", "commands", "restart_required", "durable"}
 
@@ -164,7 +164,7 @@ def test_a_wrong_question_is_answered_with_what_is_wrong(served: Served, path: s
 def test_only_reading_is_answered(served: Served) -> None:
     for method in ("POST", "DELETE", "PUT"):
         status, answer, _ = get(served.address, "/api/v1/findings", method=method)
-        assert (status, answer) == (405, {"error": f"{method} is not answered here; GET is"})
+        assert (status, answer) == (405, {"error": f"{method} is not answered here; allowed: GET, HEAD"})
 
 
 def test_who_polls_gets_an_answer_only_when_something_changed(tmp_path: Path) -> None:

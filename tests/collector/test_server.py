@@ -13,8 +13,9 @@ import pytest
 from collector.samples import NOW, encoded, finding, until, writing
 
 from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.pace import Pace
 from pullwhy.collector.records import Query
-from pullwhy.collector.server import Pace, Servicer
+from pullwhy.collector.server import Servicer
 from pullwhy.collector.store import SQLStore, open_store
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import MAX_BATCH, MAX_MESSAGE, METHOD, collector_options

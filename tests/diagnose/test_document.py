@@ -49,6 +49,7 @@ def test_the_document_is_plain_json() -> None:
     assert json.loads(json.dumps(plain)) == plain
     assert plain["cause"] == "TagNotFound"
     assert plain["trace"][0]["outcome"] == "Passed"
+    assert plain["reproduction"]
     assert plain["reproduction"]["code"] == "NotFound"
 
 

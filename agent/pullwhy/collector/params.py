@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,20 +19,26 @@ MAX_LIMIT: Final = 500
 MAX_VALUE: Final = 512
 """Characters of one value; no name that is looked for is longer."""
 
-FINDING_PARAMETERS: Final = (
-    "cluster", "namespace", "pod", "id", "node", "image", "registry", "cause", "state", "since", "limit", "cursor",
-)  # fmt: skip
-NODE_PARAMETERS: Final = ("cluster", "node", "limit", "cursor")
-
 FEW: Final = 10
 """Values that an error lists in full."""
 SOME: Final = 5
 """Values that an error names of many."""
 
-_AGO: Final = re.compile(r"([0-9]{1,6})([smhdw])\Z")
+AGO: Final = "([0-9]{1,6})([smhdw])"
+ID_PREFIX: Final = "[0-9a-f]{4,16}"
+CURSOR: Final = "(-?[0-9]{1,18})\\.([0-9]{1,18})"
+NODE_CURSOR: Final = "((?:[0-9a-f]{2}){0,1012})\\.((?:[0-9a-f]{2}){0,1012})"
+MAX_CURSOR: Final = 4096
+"""Characters; a node's name may take four bytes for each of its."""
+
+_AGO: Final = re.compile(f"{AGO}\\Z")
 _UNIT: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_ID_PREFIX: Final = re.compile(r"[0-9a-f]{4,16}\Z")
-_POSITION: Final = re.compile(r"(-?[0-9]{1,19})\.([0-9]{1,19})\Z")
+_ID_PREFIX: Final = re.compile(f"{ID_PREFIX}\\Z")
+_CURSOR: Final = re.compile(f"{CURSOR}\\Z")
+_NODE_CURSOR: Final = re.compile(f"{NODE_CURSOR}\\Z")
+__LEAP_SECOND: Final = re.compile("T[0-9]{2}:[0-9]{2}:60")
+_LEAP_SECOND: Final = re.compile("T[0-9]{2}:[0-9]{2}:60")
+_EVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class BadParameter(ValueError):
@@ -41,22 +46,24 @@ class BadParameter(ValueError):
 
 
 def check(items: Iterable[tuple[str, str]], known: Sequence[str]) -> dict[str, str]:
-    """Return the parameters by name; raises BadParameter for one that is unknown, given twice or too long."""
+    """Return the parameters by name; raises BadParameter for one that is unknown, given twice, empty or too long."""
     values: dict[str, str] = {}
     for name, value in items:
         if name not in known:
-            raise BadParameter(f"unknown parameter '{printable(name, 60)}'; known here: {', '.join(known)}")
+            may = f"known here: {', '.join(known)}" if known else "there are none here"
+            raise BadParameter(f"unknown parameter '{printable(name, 60)}'; {may}")
         if name in values:
             raise BadParameter(f"{name} is given twice; give it once")
-        if len(value) > MAX_VALUE:
+        if not value or "\0" in value:
+            raise BadParameter(f"{name} is empty or has a NUL: give it a value, or leave it out")
+        if len(value) > (MAX_CURSOR if name == "cursor" else MAX_VALUE):
             raise BadParameter(f"{name} has {len(value)} characters, more than {MAX_VALUE}")
         values[name] = value
     return values
 
 
-def query(items: Iterable[tuple[str, str]], now: datetime) -> Query:
+def query(values: Mapping[str, str], now: datetime) -> Query:
     """Return which findings are asked for; raises BadParameter."""
-    values = check(items, FINDING_PARAMETERS)
     image, repository = _image(values.get("image", ""))
     return Query(
         cluster=values.get("cluster", ""),
@@ -67,9 +74,9 @@ def query(items: Iterable[tuple[str, str]], now: datetime) -> Query:
         image=image,
         repository=repository,
         registry=values.get("registry", ""),
-        cause=one_of("cause", values.get("cause", ""), [str(cause) for cause in CauseId]),
-        state=one_of("state", values.get("state", ""), [str(state) for state in State]),
-        since=since(values["since"], now) if values.get("since") else None,
+        cause=one_of("cause", values.get("cause", ""), list(CauseId)),
+        state=one_of("state", values.get("state", ""), list(State)),
+        since=since(values["since"], now) if "since" in values else None,
         limit=limit(values.get("limit", "")),
         after=_position(values.get("cursor", "")),
     )
@@ -111,13 +118,34 @@ def since(text: str, now: datetime) -> datetime:
     """Return the time that `10m`, `2h`, `7d` (ago) or an RFC 3339 time means; raises BadParameter."""
     try:
         if ago := _AGO.match(text):
-            return now - timedelta(**{_UNIT[ago[2]]: int(ago[1])})
-        when = datetime.fromisoformat(text)
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
+            return _span_before(now, ago)
+        return _moment(text)
+    except ValueError:
         raise BadParameter(
             f"since={printable(text, 60)} is no time: write how long ago (30s, 10m, 2h, 7d) or an RFC 3339 time (2026-01-31T12:00:00Z)"
         ) from None
+
+
+def _span_before(now: datetime, span: re.Match[str]) -> datetime:
+    try:
+        return now - timedelta(**{_UNIT[span[2]]: int(span[1])})
+    except OverflowError:
+        return _EVER
+
+
+def _moment(text: str) -> datetime:
+    """Return an RFC 3339 time in UTC, the nearest there is for what lies beyond the calendar; raises ValueError."""
+    # RFC 3339 knows the year 0 and leap seconds, Python neither.
+    text = text.replace(":60", ":59", 1) if _LEAP_SECOND.search(text) else text
+    if text.startswith("0000-"):
+        datetime.fromisoformat("2000-" + text[5:])
+        return _EVER
+    when = datetime.fromisoformat(text)
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    try:
+        return when.astimezone(UTC)
+    except OverflowError:
+        return _EVER if when.year == 1 else datetime.max.replace(tzinfo=UTC)
 
 
 def limit(text: str) -> int:
@@ -129,37 +157,40 @@ def limit(text: str) -> int:
     return int(text)
 
 
-def cursor(position: tuple[int, int]) -> str:
-    """Return the text that continues after a finding."""
-    return f"{position[0]}.{position[1]}"
-
-
 def _id_prefix(text: str) -> str:
     if text and not _ID_PREFIX.match(text):
         raise BadParameter(f"id={printable(text, 60)} must be 4 to 16 characters of an id, 0 to 9 and a to f")
     return text
 
 
+def cursor(position: tuple[int, int]) -> str:
+    """Return the text that continues after a finding."""
+    return f"{position[0]}.{position[1]}"
+
+
 def _position(text: str) -> tuple[int, int] | None:
-    if not text:
-        return None
-    match = _POSITION.match(text)
-    if not match or max(int(match[1]), int(match[2])) >= 2**63:
-        raise BadParameter("cursor is not one that this collector gave; begin again without it")
-    return int(match[1]), int(match[2])
+    match = _parts(_CURSOR, text)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def node_cursor(cluster: str, node: str) -> str:
     """Return the text that continues after a node."""
-    return base64.urlsafe_b64encode(f"{cluster}\n{node}".encode()).decode()
+    return f"{cluster.encode().hex()}.{node.encode().hex()}"
 
 
 def node_position(text: str) -> tuple[str, str] | None:
     """Return what `node_cursor` put into `text`; raises BadParameter."""
-    if not text:
+    match = _parts(_NODE_CURSOR, text)
+    if not match:
         return None
-    try:
-        cluster, node = base64.urlsafe_b64decode(text).decode().split("\n")
-    except ValueError:
-        raise BadParameter("cursor is not one that this collector gave; begin again without it") from None
+    cluster, node = (bytes.fromhex(part).decode(errors="replace").replace("\0", "") for part in match.groups())
     return cluster, node
+
+
+def _parts(form: re.Pattern[str], cursor: str) -> re.Match[str] | None:
+    if not cursor:
+        return None
+    match = form.match(cursor)
+    if not match:
+        raise BadParameter("cursor is not one that this collector gave; begin again without it")
+    return match

@@ -15,6 +15,7 @@ from pullwhy import __version__
 from pullwhy.collector import ingest
 from pullwhy.collector.ingest import Refused
 from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.pace import Pace
 from pullwhy.collector.records import FindingRecord, NodeFacts, Session, Speaker, Store, StoreError
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import MAX_BATCH, MAX_BATCH_BYTES, SERVICE
@@ -150,21 +151,6 @@ class Servicer:
                 "node %s: %d reports refused: %s", session.speaker.node, len(ack.refused), ack.refused[0].reason
             )
         return ack
-
-
-class Pace:
-    """A token bucket: tells how long to wait so that no agent takes more than its share."""
-
-    def __init__(self, per_second: float, at_once: float, clock: Callable[[], float]) -> None:
-        self._per_second, self._at_once, self._clock = per_second, at_once, clock
-        self._tokens, self._then = at_once, clock()
-
-    def wait(self, tokens: int) -> float:
-        """Spend `tokens`; return the seconds until that many were earned, 0 while there are some in hand."""
-        now = self._clock()
-        self._tokens = min(self._at_once, self._tokens + (now - self._then) * self._per_second) - tokens
-        self._then = now
-        return max(0.0, -self._tokens / self._per_second)
 
 
 async def _next(context: Context) -> pb.AgentMessage | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, overload
 
 from pullwhy.diagnose.codec import encode
 from pullwhy.diagnose.remedy import render
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import CauseId, Diagnosis, FailingPod, Finding, RemedyRef
+
+if TYPE_CHECKING:  # the resting agent has no use for the types of an answer
+    from pullwhy.diagnose import contract
 
 __all__ = ["document", "encode", "finding_id", "rfc3339"]
 
@@ -19,7 +22,7 @@ _ID_DIGITS = 16
 def finding_id(node: str, image: str, cause: CauseId) -> str:
     """Return the id that is the same whenever `image`, however it is spelled, fails on `node` by `cause`: 16 hex digits."""
     digest = hashlib.sha256()
-    for part in (node, _normalised(image), cause.value):
+    for part in (node, _normalised(image), cause):
         data = part.encode("utf-8", "replace")
         digest.update(len(data).to_bytes(4, "big") + data)
     return digest.hexdigest()[:_ID_DIGITS]
@@ -32,6 +35,12 @@ def _normalised(image: str) -> str:
         return image
 
 
+@overload
+def rfc3339(moment: datetime) -> str: ...
+@overload
+def rfc3339(moment: None) -> None: ...
+@overload
+def rfc3339(moment: datetime | None) -> str | None: ...
 def rfc3339(moment: datetime | None) -> str | None:
     """Return `moment` in UTC to the millisecond, with Z; None stays None."""
     if moment is None:
@@ -39,7 +48,7 @@ def rfc3339(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-def document(finding: Finding) -> dict[str, Any]:
+def document(finding: Finding) -> contract.Finding:
     """Return `finding` as a JSON object with the keys of the contract, in its order."""
     return {
         "schema": finding.schema,
@@ -62,9 +71,9 @@ def document(finding: Finding) -> dict[str, Any]:
         "reproduction": _reproduction(finding),
         "trace": [
             {
-                "stage": line.stage.value,
+                "stage": line.stage,
                 "target": line.target,
-                "outcome": line.outcome.value,
+                "outcome": line.outcome,
                 "seconds": line.seconds,
                 "detail": line.detail,
                 "identity": str(line.identity),
@@ -74,36 +83,34 @@ def document(finding: Finding) -> dict[str, Any]:
         "first_seen": rfc3339(finding.first_seen),
         "last_seen": rfc3339(finding.last_seen),
         "count": finding.count,
-        "state": finding.state.value,
+        "state": finding.state,
         "resolved_at": rfc3339(finding.resolved_at),
     }
 
 
-def _diagnosis(diagnosis: Diagnosis, finding: Finding) -> dict[str, Any]:
+def _diagnosis(diagnosis: Diagnosis, finding: Finding) -> contract.Diagnosis:
     scope = finding.scope
     return {
-        "cause": diagnosis.cause.value,
-        "via": diagnosis.via.value if diagnosis.via is not None else None,
-        "stage": diagnosis.stage.value,
-        "confidence": diagnosis.confidence.value,
-        "retryable": {"answer": diagnosis.retryable.answer.value, "why": diagnosis.retryable.why},
+        "cause": diagnosis.cause,
+        "via": diagnosis.via,
+        "stage": diagnosis.stage,
+        "confidence": diagnosis.confidence,
+        "retryable": {"answer": diagnosis.retryable.answer, "why": diagnosis.retryable.why},
         "scope": {
-            "verdict": scope.verdict.value,
+            "verdict": scope.verdict,
             "failing": scope.failing,
             "healthy": scope.healthy,
             "unknown": scope.unknown,
             "in_common": list(scope.in_common),
         },
         "summary": diagnosis.summary,
-        "evidence": [
-            {"stage": fact.stage.value, "fact": fact.fact, "source": fact.source} for fact in diagnosis.evidence
-        ],
-        "factors": [factor.value for factor in diagnosis.factors],
+        "evidence": [{"stage": fact.stage, "fact": fact.fact, "source": fact.source} for fact in diagnosis.evidence],
+        "factors": list(diagnosis.factors),
         "remedy": _remedy(diagnosis.remedy),
     }
 
 
-def _remedy(ref: RemedyRef) -> dict[str, Any]:
+def _remedy(ref: RemedyRef) -> contract.Remedy:
     remedy = render(ref)
     return {
         "id": remedy.id,
@@ -116,7 +123,7 @@ def _remedy(ref: RemedyRef) -> dict[str, Any]:
     }
 
 
-def _pod(pod: FailingPod) -> dict[str, Any]:
+def _pod(pod: FailingPod) -> contract.Pod:
     return {
         "namespace": pod.namespace,
         "name": pod.name,
@@ -128,7 +135,7 @@ def _pod(pod: FailingPod) -> dict[str, Any]:
     }
 
 
-def _reproduction(finding: Finding) -> dict[str, Any] | None:
+def _reproduction(finding: Finding) -> contract.Reproduction | None:
     again = finding.reproduction
     if again is None:
         return None

@@ -1,0 +1,81 @@
+"""The ASGI application: takes each operation's declaration at its word, so that what is described is what is answered."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pullwhy.collector import params
+from pullwhy.collector.api import errors
+from pullwhy.collector.api.asker import Asker, Who, everybody
+from pullwhy.collector.api.body import read_body
+from pullwhy.collector.api.operation import Backend, Operation, Question
+from pullwhy.collector.api.operations import OPERATIONS
+from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.records import Store
+
+
+class API:
+    """The routes; make the ASGI application with `application`."""
+
+    def __init__(
+        self,
+        store: Store,
+        metrics: Metrics,
+        connected: Callable[[], set[tuple[str, str]]],
+        clock: Callable[[], datetime],
+        who: Who = everybody,
+    ) -> None:
+        self._who = who
+        self._start = secrets.token_hex(4)
+        self._backend = Backend(store, metrics, connected, clock)
+
+    def application(self) -> Starlette:
+        """Return the ASGI application."""
+        paths = dict.fromkeys(operation.path for operation in OPERATIONS)
+        return Starlette(routes=[self._route(path) for path in paths], exception_handlers=errors.HANDLERS)
+
+    def _route(self, path: str) -> Route:
+        methods: dict[str, Operation] = {
+            operation.method: operation for operation in OPERATIONS if operation.path == path
+        }
+
+        async def answer(request: Request) -> Response:
+            return await self._answer(methods["GET" if request.method == "HEAD" else request.method], request)
+
+        return Route(path, answer, methods=list(methods))
+
+    async def _answer(self, operation: Operation, request: Request) -> Response:
+        question = await self._question(operation, request)
+        tag = self._tag()
+        headers = {"etag": tag} if operation.tagged else {}
+        if operation.tagged and request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        answer = await operation.handler(self._backend, question)
+        return answer if isinstance(answer, Response) else errors.as_json(answer, operation.status, headers)
+
+    async def _question(self, operation: Operation, request: Request) -> Question:
+        if operation.open:
+            return Question(Asker(), {}, {})
+        asker = await self._who(request)
+        if asker.namespaces is not None or (operation.method != "GET" and not asker.may_change):
+            raise HTTPException(403, f"{asker.name or 'who asks'} may not see or change this")
+        path = request.path_params
+        if any("\0" in value for value in path.values()):
+            raise HTTPException(404)
+        known = [each.name for each in operation.parameters if each.name not in path]
+        values = params.check(request.query_params.multi_items(), known)
+        body = await read_body(request, operation.body) if operation.body else None
+        return Question(asker, values, path, body)
+
+    def _tag(self) -> str:
+        """Return what changes whenever an answer may have changed: a client that polls gets 304 in between."""
+        store = self._backend.store
+        return f'"{self._start}-{store.version}-{len(self._backend.connected())}"'

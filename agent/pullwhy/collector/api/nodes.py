@@ -1,0 +1,51 @@
+"""Nodes: what runs there, how they are configured, and what their agents cannot see."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+
+from pullwhy.collector import params
+from pullwhy.collector.api import parameters as of
+from pullwhy.collector.api.contract import Node, NodePage
+from pullwhy.collector.api.operation import Backend, Operation, Question
+from pullwhy.collector.records import NodeFacts, StoredNode
+from pullwhy.diagnose.document import rfc3339
+
+
+async def _list(backend: Backend, question: Question) -> NodePage:
+    values = question.values
+    size, after = params.limit(values.get("limit", "")), params.node_position(values.get("cursor", ""))
+    found = await backend.store.nodes(values.get("cluster", ""), values.get("node", ""), size + 1, after)
+    page, connected, now = found[:size], backend.connected(), backend.clock()
+    following = params.node_cursor(page[-1].cluster, page[-1].node) if len(found) > len(page) else None
+    return NodePage(
+        [_node(node, connected=(node.cluster, node.node) in connected, now=now) for node in page], following
+    )
+
+
+def _node(node: StoredNode, *, connected: bool, now: datetime) -> Node:
+    return Node(
+        cluster=node.cluster,
+        node=node.node,
+        connected=connected,
+        first_seen=rfc3339(node.first_seen),
+        last_seen=rfc3339(now if connected else node.last_seen),
+        agent_version=node.agent_version,
+        active_findings=node.active_findings,
+        **{field.name: getattr(node.facts, field.name) for field in fields(NodeFacts)},
+    )
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/api/v1/nodes",
+        "listNodes",
+        "Nodes, by cluster and name",
+        _list,
+        NodePage,
+        (of.CLUSTER, of.NODE, of.LIMIT, of.NODE_CURSOR_PARAMETER),
+        tagged=True,
+    ),
+)
