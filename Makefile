@@ -1,4 +1,4 @@
-.PHONY: setup check test demo lab-report bench fuzz proto docs clean
+.PHONY: setup check test demo image lab-report bench fuzz proto docs clean
 .DEFAULT_GOAL := check
 
 setup:
@@ -15,6 +15,9 @@ test: setup
 
 demo: setup
 	@scripts/demo
+
+image: setup
+	@scripts/image
 
 lab-report: setup
 	@scripts/lab-report

@@ -1,0 +1,25 @@
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from image.ociarchive import Archive
+
+from lab.namespace import REPOSITORY
+
+
+def build() -> Mapping[str, Path]:
+    """Build the images as `make image` does; quick when nothing changed."""
+    subprocess.run([REPOSITORY / "scripts/image"], check=True, timeout=600)
+    return {name: REPOSITORY / f"dist/pullwhy-{name}.tar" for name in ("agent", "collector")}
+
+
+@pytest.fixture(scope="session")
+def images() -> Mapping[str, Path]:
+    return build()
+
+
+@pytest.fixture(scope="session")
+def archives(images: Mapping[str, Path]) -> Mapping[str, Archive]:
+    return {name: Archive(path) for name, path in images.items()}
