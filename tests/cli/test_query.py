@@ -24,7 +24,7 @@ from pullwhy.cli import answers
 from pullwhy.cli.answers import WATCH_SECONDS
 from pullwhy.cli.main import build_parser, main
 from pullwhy.model import CauseId, FailingPod
-from pullwhy.node.reporter import NodeStatus
+from pullwhy.node.status import NodeStatus
 
 FEED = 0xFEED0123456789AB
 SAMPLES = (

@@ -11,7 +11,8 @@ from pullwhy.config import ReportSettings
 from pullwhy.diagnose.document import encode
 from pullwhy.model import Finding
 from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import NodeStatus, Reporter
+from pullwhy.node.reporter import Reporter
+from pullwhy.node.status import NodeStatus
 
 
 class Served:

@@ -16,7 +16,8 @@ from pullwhy.config import ReportSettings
 from pullwhy.diagnose.document import encode
 from pullwhy.model import CauseId, FailingPod, Finding
 from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import NodeStatus, Reporter
+from pullwhy.node.reporter import Reporter
+from pullwhy.node.status import NodeStatus
 
 
 @contextlib.asynccontextmanager

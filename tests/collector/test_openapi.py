@@ -11,7 +11,7 @@ from collector.served import Served
 
 from pullwhy.collector.api import openapi
 from pullwhy.collector.api.operations import OPERATIONS
-from pullwhy.node.reporter import NodeStatus
+from pullwhy.node.status import NodeStatus
 
 DOCUMENT: dict[str, Any] = json.loads(openapi.document())
 

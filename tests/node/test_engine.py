@@ -9,10 +9,11 @@ import pytest
 from node.fakes import IMAGE, WEB, FakeClock, FakeInvestigator, FakeObserver, at, pods, runtime_line, sync_error, until
 
 from pullwhy.model import CauseId, Confidence, Finding, PullFailure, Reason, State
-from pullwhy.node.engine import IDLE, Engine, Parts
+from pullwhy.node.engine import IDLE, Engine
 from pullwhy.node.findings import Identity
 from pullwhy.node.incidents import Sight
 from pullwhy.node.metrics import Metrics
+from pullwhy.node.parts import Parts
 from pullwhy.node.remarks import Remarks
 from pullwhy.node.state import Kept
 from pullwhy.watch.lines import LogLine

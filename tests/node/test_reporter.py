@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from collector.samples import until
 
 from pullwhy.config import ReportSettings
 from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, NodeStatus, Reporter, pause
+from pullwhy.node.reporter import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, Reporter, pause
+from pullwhy.node.status import NodeStatus
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import (
     AGENT_PING_SECONDS,
@@ -32,6 +34,7 @@ from pullwhy.protocol import (
 )
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+REPORTERS = {"pullwhy.node.reporter", "pullwhy.node.stream"}
 
 Behaviour = Callable[["FakeCollector", Any], Awaitable[None]]
 
@@ -73,7 +76,7 @@ class FakeCollector:
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Return the reporter's own lines; grpc.aio has lines too where a process runs one event loop after another."""
-    return [record.getMessage() for record in caplog.records if record.name == "pullwhy.node.reporter"]
+    return [record.getMessage() for record in caplog.records if record.name in REPORTERS]
 
 
 async def acknowledges(fake: FakeCollector, context: Any) -> None:
@@ -237,6 +240,29 @@ def test_the_nodes_status_goes_with_the_hello_and_again_only_when_it_changed() -
         assert list(fake.hellos[0].status.impairments) == ["journal unreadable"]
         assert not fake.batches[0].HasField("status")
         assert (fake.batches[1].status.active_findings, len(fake.batches[1].reports)) == (2, 0)
+
+    asyncio.run(scenario())
+
+
+def test_the_long_facts_of_a_status_are_sent_again_only_when_they_changed() -> None:
+    async def scenario() -> None:
+        first = NodeStatus(labels={"rack": "r1"}, configuration={"proxy": "set"}, registries=("r.test",))
+        status = [first]
+        fake = FakeCollector(acknowledges)
+        async with serving(fake) as address, reporting(Outbox(None), address, status=lambda: status[0]) as reporter:
+            await until(lambda: reporter.connected)
+            for changed in (
+                replace(first, active_findings=1),
+                replace(first, active_findings=1, labels={"rack": "r2"}),
+            ):
+                before = len(fake.batches)
+                status[0] = changed
+                reporter.status_changed()
+                await until(lambda: len(fake.batches) > before)  # noqa: B023 - awaited within the round
+        assert dict(fake.hellos[0].status.labels) == {"rack": "r1"}
+        short, long = (batch.status for batch in fake.batches)
+        assert (short.facts_unchanged, dict(short.labels), list(short.registries)) == (True, {}, [])
+        assert (long.facts_unchanged, dict(long.labels), list(long.registries)) == (False, {"rack": "r2"}, ["r.test"])
 
     asyncio.run(scenario())
 

@@ -19,7 +19,7 @@ from pullwhy.config import AgentSettings, ReportSettings
 from pullwhy.diagnose.document import encode
 from pullwhy.model import Finding
 from pullwhy.node.checkpoint import Checkpoint
-from pullwhy.node.engine import Engine, Parts
+from pullwhy.node.engine import Engine
 from pullwhy.node.feed import Feed, log_sources
 from pullwhy.node.findings import Identity
 from pullwhy.node.http import ListenError, Server
@@ -29,11 +29,13 @@ from pullwhy.node.link import RuntimeLink
 from pullwhy.node.metrics import CONTENT_TYPE, Metrics
 from pullwhy.node.observer import NodeObserver
 from pullwhy.node.outbox import InUse, Outbox
+from pullwhy.node.parts import Parts
 from pullwhy.node.plan import Sources
 from pullwhy.node.remarks import Remarks
-from pullwhy.node.reporter import NodeStatus, Reporter
+from pullwhy.node.reporter import Reporter
 from pullwhy.node.reproduce import Policy, Reproducer
 from pullwhy.node.state import load
+from pullwhy.node.status import NodeStatus
 from pullwhy.node.supervise import supervise
 from pullwhy.node.walker import Walker
 

@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from pullwhy.image import InvalidReference, parse
-from pullwhy.model import CauseId, Finding, PullFailure, Reason, State
+from pullwhy.model import CauseId, PullFailure, Reason, State
 from pullwhy.node.findings import Identity, Judged, Ledger, Subject
 from pullwhy.node.hangs import Hangs
-from pullwhy.node.incidents import BLIND_GRACE, GRACE, Closed, Incident, Sight, Tracker
+from pullwhy.node.incidents import BLIND_GRACE, GRACE, Closed, Incident, Tracker
 from pullwhy.node.investigate import topic
-from pullwhy.node.investigations import HeldBack, Investigates, Investigations
-from pullwhy.node.metrics import Metrics
+from pullwhy.node.investigations import HeldBack, Investigations
+from pullwhy.node.parts import Parts
 from pullwhy.node.quiet import Quiet
-from pullwhy.node.remarks import Remarks, queue_behind
+from pullwhy.node.remarks import queue_behind
 from pullwhy.node.schedule import Schedule
 from pullwhy.node.state import Kept
 from pullwhy.watch.cursor import Positions
@@ -42,46 +41,6 @@ TICK: Final = 5.0
 IDLE: Final = 60.0
 """The same while nothing fails."""
 SUPPRESSED_FOR: Final = timedelta(minutes=10)
-
-
-class Observes(Protocol):
-    """What is seen of the node between two walks."""
-
-    def sandbox_image(self) -> str:
-        """Return the image that every pod's sandbox is made from, empty where the runtime's configuration does not tell."""
-
-    async def sight(self) -> Sight | None:
-        """Return CRI's pods and containers, None where it does not answer."""
-
-    def fingerprint(self) -> str:
-        """Return a text that changes with the node's configuration."""
-
-    def cri_answered(self) -> bool:
-        """Whether CRI answered even once."""
-
-    def progress(self) -> datetime | None:
-        """Return when the runtime last wrote to its content store."""
-
-    def runtime_started(self) -> datetime | None:
-        """Return when the runtime's process was started."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What an engine works with."""
-
-    observer: Observes
-    investigator: Investigates
-    tell: Callable[[Finding, datetime], None]
-    """Puts a finding into the outbox; when it returns, the finding survives a kill."""
-    clock: Callable[[], datetime]
-    metrics: Metrics
-    chance: random.Random
-    walks: int = 2
-    remarks: Remarks = field(default_factory=Remarks)
-    """Filled here with what the runtime's log tells beside failures."""
-    hang_after: timedelta = timedelta(seconds=300)
-    hang_after_blind: timedelta = timedelta(seconds=1800)
 
 
 class Engine:
