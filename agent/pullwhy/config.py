@@ -29,6 +29,12 @@ Target = Annotated[
         description="HOST:PORT, without a scheme, or nothing",
     ),
 ]
+RegistryHost = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?$", max_length=253, description="HOST or HOST:PORT"
+    ),
+]
 Reproduce = Literal["safe", "always", "never"]
 
 _KINDS: Final = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
@@ -68,6 +74,15 @@ class ReportSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WalkRequestSettings:
+    """Walks that the collector asks for, without a pull."""
+
+    enabled: bool = True
+    registries: tuple[RegistryHost, ...] = ()
+    """Registries that are walked on request, beside those that the runtime's configuration names or the node has images of."""
+
+
+@dataclass(frozen=True, slots=True)
 class StandaloneSettings:
     """The collector that `pullwhy agent --standalone` embeds."""
 
@@ -102,6 +117,7 @@ class AgentSettings:
     """Walks at a time."""
     watch: WatchSettings = field(default_factory=WatchSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
+    walk_requests: WalkRequestSettings = field(default_factory=WalkRequestSettings)
     standalone: StandaloneSettings = field(default_factory=StandaloneSettings)
 
 
@@ -182,11 +198,17 @@ def _expected(hint: Any) -> str:
     if typing.get_origin(hint) is Literal:
         return f"one of {', '.join(typing.get_args(hint))}"
     if typing.get_origin(hint) is tuple:
-        return 'a list of texts, such as ["a", "b"]'
+        return _expected_items(typing.get_args(hint)[0])
     if typing.get_origin(hint) is Annotated:
         kind, meta = typing.get_args(hint)
         return meta.description or f"{_KINDS[kind]}{_bounds(meta)}"
     return _KINDS[hint]
+
+
+def _expected_items(hint: Any) -> str:
+    if typing.get_origin(hint) is Annotated:
+        return f"a list of texts, each {_expected(hint)}"
+    return 'a list of texts, such as ["a", "b"]'
 
 
 def _bounds(meta: msgspec.Meta) -> str:

@@ -187,6 +187,9 @@ class WalkPlan:
     timeouts: Timeouts = Timeouts()
     local_addresses_allowed: bool = False
     """True where the kubelet itself failed here: loopback, node, pod and service addresses may then be dialled for the image's own registry."""
+    private_addresses_allowed: bool = False
+    """True where somebody elsewhere asks about a registry that this node has to do with: its own host may be at a private address, and
+    what it names then too."""
     trusted_hosts: tuple[str, ...] = ()
     """Hosts that the node's own configuration names (mirrors, proxies): their addresses are not held against them."""
     forbidden_addresses: tuple[str, ...] = ()

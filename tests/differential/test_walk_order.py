@@ -14,6 +14,7 @@ from differential.names import Place
 from differential.recorder import Contact, shown
 from differential.trees import Tree, sampled, trees
 from pullwhy.node.plan import NodeSight, Sources, make_plan
+from pullwhy.node.reach import HERE
 from pullwhy.plan import Timeouts, WalkPlan
 from pullwhy.probe.clock import SystemClock
 from pullwhy.probe.network import RealNetwork
@@ -32,13 +33,9 @@ def first_contacts(contacts: Sequence[Contact]) -> list[Place]:
 
 def plan_of(machine: Machine, image: str) -> WalkPlan | None:
     sources = Sources(host_root=machine.fs.root)
-    return make_plan(
-        image,
-        NodeSight(machine.view(), Kubelet()),
-        sources,
-        local_addresses_allowed=True,
-        timeouts=Timeouts(overall=20.0, connect=2.0, handshake=3.0, answer=3.0, blob=3.0),
-    ).plan
+    timeouts = Timeouts(overall=20.0, connect=2.0, handshake=3.0, answer=3.0, blob=3.0)
+    plan = make_plan(image, NodeSight(machine.view(), Kubelet()), sources, timeouts=timeouts).plan
+    return HERE.widen(plan) if plan is not None else None
 
 
 def walked(machine: Machine, plan: WalkPlan) -> Trace:

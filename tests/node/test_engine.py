@@ -180,7 +180,7 @@ def test_one_registry_is_walked_once_at_a_time() -> None:
 
 def test_a_walk_that_takes_long_is_preceded_by_what_the_text_tells() -> None:
     async def scenario(bench: Bench) -> None:
-        bench.engine._investigations.first_word = 0.02
+        bench.engine.investigations.first_word = 0.02
         bench.investigator.cause = CauseId.REPOSITORY_NOT_FOUND
         await one_failure(bench)
 

@@ -19,8 +19,9 @@ from pullwhy.node.investigate import (
     with_success,
 )
 from pullwhy.node.plan import Sources
+from pullwhy.node.reach import Reach
 from pullwhy.node.reproduce import Policy, Reproducer
-from pullwhy.plan import WalkPlan
+from pullwhy.plan import Timeouts, WalkPlan
 from pullwhy.trace import ConnectAttempt, ConnectResult, StageResult, Trace
 
 REFUSED = f'failed to pull and unpack image "{IMAGE}": dial tcp 192.0.2.1:443: connect: connection refused'
@@ -75,6 +76,16 @@ def answering(found: Investigation) -> Investigation:
     """Return the investigation of a node whose runtime answers."""
     node = replace(found.case.node, runtime_answers=True)
     return replace(found, case=replace(found.case, node=node))
+
+
+def test_a_walk_on_behalf_of_others_has_their_time_and_no_reach_of_its_own(tmp_path: Path) -> None:
+    walks = FakeWalks(CONNECTION_REFUSED)
+    asyncio.run(investigator(tmp_path, walks).look(IMAGE, reach=Reach(private=True, trusted=("own.test",)), within=3.0))
+    look(tmp_path, walks, failure())
+    asked, own = walks.plans
+    assert (asked.local_addresses_allowed, asked.private_addresses_allowed) == (False, True)
+    assert (asked.trusted_hosts, asked.timeouts.overall) == (("own.test",), 3.0)
+    assert (own.local_addresses_allowed, own.timeouts) == (True, Timeouts())
 
 
 def test_a_walk_that_fails_as_the_kubelets_text_tells_is_proof(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_a_plan_comes_back_whole_with_its_secrets() -> None:
     assert length(wire[:HEADER], MAX_PLAN) == len(wire) - HEADER
     back = decode(wire[HEADER:], PlanFrame)
     assert back == frame
+    assert back.plan is not None
     assert back.plan.credentials[0].password.reveal() == "password"
 
 

@@ -191,14 +191,13 @@ def test_overrides_win_and_are_meant_as_this_process_sees_them(tmp_path: Path) -
     )
     said = {"registry": {"configPath": "/etc/containerd/certs.d"}}
     sight = see(given, Runtime(config=said))
-    plan = make_plan("reg.example/a", sight, given, local_addresses_allowed=True).plan
+    plan = make_plan("reg.example/a", sight, given).plan
     assert plan is not None
     assert [endpoint.authority for endpoint in plan.endpoints] == ["n.example", "reg.example"]
     assert plan.resolver.nameservers == ("10.9.9.9",)
     assert plan.resolver.hosts == (("10.0.0.9", ("reg.example",)),)
     assert [credential.supplied for credential in plan.credentials] == [False, True]
     assert plan.platform == "linux/s390x"
-    assert plan.local_addresses_allowed
 
 
 def test_credentials_that_cannot_be_used_are_refused(tmp_path: Path) -> None:

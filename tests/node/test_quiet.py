@@ -69,3 +69,19 @@ def test_memory_is_bounded() -> None:
     assert quiet.until(f"r{MAX_REGISTRIES + 49}.example/y", START + timedelta(seconds=1))
     quiet.note("NO IMAGE", found(C.RATE_LIMITED, 100), None, START)
     assert quiet.until("NO IMAGE", START) is None
+
+
+def test_on_behalf_of_others_nobody_asks_a_registry_for_a_while_that_names_no_time() -> None:
+    quiet = after(C.RATE_LIMITED, None)
+    assert quiet.until(IMAGE, START) is None
+    assert quiet.for_others("registry.example/other:2", START) == at(300)
+    assert quiet.for_others(IMAGE, at(300)) is None
+    assert quiet.for_others("elsewhere.example/other:2", START) is None
+
+
+def test_on_behalf_of_others_a_time_that_is_named_counts_too() -> None:
+    quiet = after(C.RATE_LIMITED, 1000)
+    until = quiet.for_others(IMAGE, START)
+    assert until
+    assert until >= at(1000)
+    assert quiet.for_others(IMAGE, at(999))

@@ -22,7 +22,7 @@ from pullwhy.model import Outcome
 from pullwhy.node import walker as walkers
 from pullwhy.node.confine import NOBODY
 from pullwhy.node.walker import Walker
-from pullwhy.plan import Credential, Endpoint
+from pullwhy.plan import Credential, Endpoint, Timeouts
 from pullwhy.secret import Secret
 from pullwhy.trace import Trace
 
@@ -103,6 +103,32 @@ def test_walks_go_on_side_by_side() -> None:
         assert all(trace.results[-1].outcome is Outcome.SKIPPED for trace in traces)
 
     run(use, RawServer(None))
+
+
+def test_a_walk_that_nobody_waits_for_any_more_is_stopped_and_the_others_go_on() -> None:
+    async def go() -> None:
+        begun, ended = asyncio.Event(), asyncio.Event()
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            begun.set()
+            await reader.read()  # until the walk closes its side
+            writer.close()
+            ended.set()
+
+        async with Server(shop().respond) as server, Walker() as walker:
+            deaf = await asyncio.start_server(silent, "127.0.0.1")
+            plan = replace(plan_for(deaf.sockets[0].getsockname()[1]), timeouts=Timeouts(answer=60.0, overall=60.0))
+            waiting = asyncio.create_task(walker.walk(plan))
+            await begun.wait()
+            pid = walker.pid
+            waiting.cancel()
+            async with asyncio.timeout(5):
+                await ended.wait()
+            assert (await walker.walk(plan_for(server.port))).results[-1].outcome is Outcome.PASSED
+            assert walker.pid == pid
+            deaf.close()
+
+    asyncio.run(go())
 
 
 def test_an_idle_child_goes() -> None:

@@ -31,6 +31,7 @@ from pullwhy.node.observer import NodeObserver
 from pullwhy.node.outbox import InUse, Outbox
 from pullwhy.node.parts import Parts
 from pullwhy.node.plan import Sources
+from pullwhy.node.registries import NodeRegistries
 from pullwhy.node.remarks import Remarks
 from pullwhy.node.reporter import Reporter
 from pullwhy.node.reproduce import Policy, Reproducer
@@ -38,11 +39,16 @@ from pullwhy.node.state import load
 from pullwhy.node.status import NodeStatus
 from pullwhy.node.supervise import supervise
 from pullwhy.node.walker import Walker
+from pullwhy.node.walkrequests import Parts as RequestParts
+from pullwhy.node.walkrequests import WalkRequests
+from pullwhy.runtime.effective import RuntimeView
 
 logger = logging.getLogger(__name__)
 
 STUCK: Final = timedelta(minutes=5)
 """An engine that made no step for so long is stuck: /healthz says so, and the kubelet restarts the agent."""
+MAX_REGISTRIES: Final = 64
+"""Registries that a status tells (report.proto: NodeStatus)."""
 _PLAIN: Final = "text/plain; charset=utf-8"
 
 
@@ -71,7 +77,10 @@ class Agent:
         self._walker = Walker()
         state = Path(settings.state_directory)
         self._outbox = outbox
+        self._remarks = Remarks()
+        self._investigator = self._make_investigator()
         self._engine = Engine(self._identity(), self._parts(), load(state))
+        self._registries = NodeRegistries(self._view, self._link.client, settings.walk_requests.registries)
         self._checkpoint = Checkpoint(state, self._engine, lambda text: self.impairments.set("state", text))
         self._feed = Feed(Path(settings.host_root), settings.watch, self._engine, self.impairments, self.metrics, clock)
         self._server = Server({"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics})
@@ -120,6 +129,7 @@ class Agent:
             self.impairments.set("outbox", " ".join(self._outbox.impairments))
             answers = self._link.answers if self._link.answers is not None else self._runtime_answers()
             self.impairments.set("runtime", "" if answers else self._runtime_trouble())
+            await self._registries.refresh()
             if self._reporter is not None:
                 self._reporter.status_changed()
             await asyncio.sleep(15)
@@ -147,27 +157,29 @@ class Agent:
         settings = self._settings
         return Identity(self._node, settings.cluster, settings.zone, settings.pool, __version__)
 
-    def _parts(self) -> Parts:
-        settings = self._settings
-        client, remarks = self._link.client(), Remarks()
-        investigator = Investigator(
+    def _make_investigator(self) -> Investigator:
+        client = self._link.client()
+        return Investigator(
             self._sources,
             self._walker,
             self._clock,
             client=self._link.client,
             reproducer=Reproducer(client, self._clock) if client else None,
-            policy=Policy(settings.reproduce),
-            remarks=remarks,
+            policy=Policy(self._settings.reproduce),
+            remarks=self._remarks,
         )
+
+    def _parts(self) -> Parts:
+        settings = self._settings
         return Parts(
             observer=self._observer,
-            investigator=investigator,
+            investigator=self._investigator,
             tell=self._tell,
             clock=self._clock,
             metrics=self.metrics,
             chance=random.Random(),  # noqa: S311 - spreads load, hides nothing
             walks=settings.walks,
-            remarks=remarks,
+            remarks=self._remarks,
             hang_after=timedelta(seconds=settings.watch.hang_seconds),
             hang_after_blind=timedelta(seconds=settings.watch.hang_unseen_seconds),
         )
@@ -176,12 +188,36 @@ class Agent:
         report = ReportSettings(address=collector) if collector else self._settings.report
         if not report.address:
             return None
-        reporter = Reporter(self._outbox, report, node=self._node, cluster=self._settings.cluster, status=self._status)
+        reporter = Reporter(
+            self._outbox,
+            report,
+            node=self._node,
+            cluster=self._settings.cluster,
+            status=self._status,
+            requests=self._walk_requests(),
+        )
         self.impairments.listener = reporter.status_changed
         return reporter
 
+    def _walk_requests(self) -> WalkRequests | None:
+        if not self._settings.walk_requests.enabled:
+            return None
+        parts = RequestParts(
+            looks=self._investigator,
+            own=self._engine.investigations,
+            fails=self._engine.fails,
+            registries=self._registries,
+            identity=self._identity(),
+            clock=self._clock,
+            metrics=self.metrics,
+        )
+        return WalkRequests(parts)
+
+    def _view(self) -> RuntimeView | None:
+        return self._observer.node.view if self._observer.node else None
+
     def _status(self) -> NodeStatus:
-        view = self._observer.node.view if self._observer.node else None
+        view = self._view()
         return NodeStatus(
             zone=self._settings.zone,
             pool=self._settings.pool,
@@ -191,6 +227,8 @@ class Agent:
             architecture=os.uname().machine,
             active_findings=self._engine.active,
             impairments=self.impairments.lines,
+            abilities=("walk",) if self._settings.walk_requests.enabled else (),
+            registries=tuple(sorted(self._registries.held[:MAX_REGISTRIES])),
         )
 
     def _healthz(self) -> tuple[int, str, str]:

@@ -66,10 +66,19 @@ class ChildProcess:
         try:
             await self._send(PlanFrame(number, plan))
             return await future
+        except asyncio.CancelledError:
+            self._give_up(number)
+            raise
         finally:
             self._owed.pop(number, None)
             if future.done() and not future.cancelled():
                 future.exception()  # seen, so that nobody complains about it
+
+    def _give_up(self, number: int) -> None:
+        """Tell it that nobody waits for this walk any more; where that cannot be told it ends by its own deadline."""
+        stdin = self._process.stdin
+        if stdin is not None and not stdin.is_closing() and self.alive:
+            stdin.write(pipe.encode(PlanFrame(number, None)))
 
     def kill(self, why: str) -> None:
         """End it at once; what it owes fails, for other walks innocently."""

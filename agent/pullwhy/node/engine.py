@@ -57,7 +57,7 @@ class Engine:
         parts.remarks.lines_lost = self._suppressed_lately
         self._schedule = Schedule(parts.chance, {(each.image, each.topic): each for each in kept.walked})
         self._ledger = Ledger.restore(identity, kept.records)
-        self._investigations = Investigations(
+        self.investigations = Investigations(
             parts.investigator, self._publish, parts.metrics, parts.clock, Quiet(parts.chance), walks=parts.walks
         )
         self._closing: tuple[Incident, ...] = ()
@@ -81,6 +81,13 @@ class Engine:
     def active(self) -> int:
         """How many findings are active."""
         return len(self._active())
+
+    def fails(self, image: str) -> bool:
+        """Whether the kubelet fails on `image` here, now, for a pod that is known to be here."""
+        return any(
+            each.confirmed and self._credible(each) and _same_image(each.image, image)
+            for each in self._tracker.incidents
+        )
 
     def kept(self) -> Kept:
         """Return the present moment, to be kept."""
@@ -132,7 +139,7 @@ class Engine:
         self._find_hangs(now)
         incidents = self._tracker.incidents
         self._schedule.forget(incidents)
-        self._investigations.forget({(each.image, each.topic) for each in incidents})
+        self.investigations.forget({(each.image, each.topic) for each in incidents})
         if incidents:
             fingerprint = self._parts.observer.fingerprint()
             credible = [each for each in incidents if self._credible(each)]
@@ -167,7 +174,7 @@ class Engine:
         incident, closed = self._tracker.failed(failure)
         self._close(closed)
         if incident is not None and failure.reason is not Reason.IMAGE_PULL_BACK_OFF:
-            self._investigations.tried_again(incident)
+            self.investigations.tried_again(incident)
         self._note()
 
     def _event(self, event: RuntimeEvent) -> None:
@@ -233,7 +240,7 @@ class Engine:
         self._closing = tuple(each.incident for each in closed)
         for each in closed:
             if each.state is State.RECOVERED:
-                self._investigations.recovered(each.incident)
+                self.investigations.recovered(each.incident)
         self._tell()
         self._closing = ()
         self._ledger.closed(closed)
@@ -249,7 +256,7 @@ class Engine:
     async def _case(self, subject: Subject, incident: Incident, fingerprint: str) -> None:
         our_fault, until = True, None
         try:
-            our_fault = (await self._investigations.investigate(incident)).our_fault
+            our_fault = (await self.investigations.investigate(incident)).our_fault
         except asyncio.CancelledError:
             self._schedule.cancelled(subject)
             raise

@@ -29,10 +29,11 @@ from pullwhy.model import (
 )
 from pullwhy.node.neighbours import DOUBTS_THE_NAME, similar_repositories
 from pullwhy.node.plan import NodeSight, Sources, make_plan, survey
+from pullwhy.node.reach import HERE, Reach
 from pullwhy.node.remarks import Remarks
 from pullwhy.node.reproduce import Policy, Reproducer, Situation, decide
 from pullwhy.node.view import node_view
-from pullwhy.plan import WalkPlan
+from pullwhy.plan import Timeouts, WalkPlan
 from pullwhy.redact import redact
 from pullwhy.runtime.contentstore import damaged
 from pullwhy.runtime.cri import CRIClient, CRIError
@@ -96,16 +97,20 @@ class Investigator:
         """Judge a failure by its text alone; `why` there was no walk."""
         return _judged(replace(self._case(failure.image, failure), not_walked=why))
 
-    async def look(self, image: str, failure: PullFailure | None = None) -> Investigation:
-        """Walk the pull path of `image` and judge what is seen, with what `failure` tells.
+    async def look(
+        self, image: str, failure: PullFailure | None = None, *, reach: Reach = HERE, within: float | None = None
+    ) -> Investigation:
+        """Walk the pull path of `image` and judge what is seen, with what `failure` tells; `within` seconds, where that is said.
 
-        The image's own registry may lie at local addresses: this is the node where the pull fails, or where a person asked.
+        By default the image's own registry may lie at local addresses: the pull fails at this node, or a person here asked.
         Raises InvalidCredentials (node.plan) for a file of credentials that cannot be used; everything else is in the trace.
         """
         client, case = self.client(), self._case(image, failure)
         sight = await survey(self.sources, client)
-        prepared = make_plan(image, sight, self.sources, local_addresses_allowed=True)
-        trace = await self.walks.walk(prepared.plan) if prepared.plan else Trace()
+        usual = Timeouts()
+        timeouts = usual if within is None else replace(usual, overall=min(usual.overall, within))
+        prepared = make_plan(image, sight, self.sources, timeouts=timeouts)
+        trace = await self.walks.walk(reach.widen(prepared.plan)) if prepared.plan else Trace()
         held = await asyncio.to_thread(_damaged, case, trace, sight)
         present = await _present(client, image) if prepared.image else None
         case = replace(

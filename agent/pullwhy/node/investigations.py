@@ -16,6 +16,7 @@ from pullwhy.node.incidents import Incident
 from pullwhy.node.investigate import Investigation, with_failure, with_retry, with_success
 from pullwhy.node.metrics import Metrics
 from pullwhy.node.quiet import Quiet
+from pullwhy.node.walker import MAX_AT_ONCE
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Investigations:
     _walked: dict[str, Investigation] = field(default_factory=dict)
     _slots: asyncio.Semaphore = field(init=False)
     _registries: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    _looking: int = 0
 
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.walks)
@@ -123,6 +125,18 @@ class Investigations:
         if found is not None:
             self._publish(subject, with_success(found))
 
+    def busy(self) -> bool:
+        """Whether walks of this node's own failures take all the room that there is, or wait for some."""
+        return self._looking >= min(self.walks, MAX_AT_ONCE)
+
+    def note(self, found: Investigation) -> None:
+        """Take note of a walk that was made on behalf of others: its registry may have asked to be left alone."""
+        self.quiet.note(found.case.image_text, found.diagnosis, found.case.trace, self.clock())
+
+    def limited(self, image: str) -> datetime | None:
+        """Return until when the registry of `image` is not to be asked on behalf of others; None where it may be."""
+        return self.quiet.for_others(image, self.clock())
+
     def forget(self, subjects: set[Subject]) -> None:
         """Keep only these."""
         for subject in self.found.keys() - subjects:
@@ -147,16 +161,24 @@ class Investigations:
             held = self.quiet.until(incident.image, self.clock())
             if held is not None:
                 raise HeldBack(held)
+            found = await self._walk(incident.image, failure)
+            self._walked[incident.image] = found
+            while len(self._walked) > MAX_WALKED:
+                self._walked.pop(next(iter(self._walked)))
+            return found
+
+    async def _walk(self, image: str, failure: PullFailure) -> Investigation:
+        self._looking += 1
+        try:
             async with self._slots:
                 began = asyncio.get_running_loop().time()
-                found = await self.investigator.look(incident.image, failure)
+                found = await self.investigator.look(image, failure)
                 self.metrics.walk_seconds.add(asyncio.get_running_loop().time() - began)
                 self.metrics.walks.add(outcome="error" if found.our_fault else "ok")
-                self.quiet.note(incident.image, found.diagnosis, found.case.trace, self.clock())
-                self._walked[incident.image] = found
-                while len(self._walked) > MAX_WALKED:
-                    self._walked.pop(next(iter(self._walked)))
+                self.quiet.note(image, found.diagnosis, found.case.trace, self.clock())
                 return found
+        finally:
+            self._looking -= 1
 
     def _publish(self, subject: Subject, found: Investigation, *, keep: bool = True) -> None:
         if keep:

@@ -77,6 +77,8 @@ class Metrics:
         self.walk_seconds = Family("walk_seconds_total", "counter", "Time spent in walks.")
         outcomes = _each("outcome", ("Failed", "Succeeded", "Skipped", "Error"))
         self.reproductions = Family("reproductions_total", "counter", "Pulls asked of the runtime.", outcomes)
+        outcomes = _each("outcome", ("passes", "fails", "undecided", "refused", "cancelled", "dropped"))
+        self.walk_requests = Family("walk_requests_total", "counter", "Walks that the collector asked for.", outcomes)
         self.suppressed = Family("journal_suppressed_total", "counter", "Log lines that journald dropped.")
         self.gaps = Family("journal_gaps_total", "counter", "Times that lines were lost between two reads.")
         self.outbox = Family("outbox_reports", "gauge", "Reports that wait for the collector.")

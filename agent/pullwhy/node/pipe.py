@@ -28,7 +28,8 @@ class PlanFrame:
     """A plan to walk, under a number that its answer repeats."""
 
     id: int
-    plan: WalkPlan
+    plan: WalkPlan | None
+    """None gives up the walk of this number: nobody waits for it any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,6 @@ def make_plan(
     sight: NodeSight,
     sources: Sources,
     *,
-    local_addresses_allowed: bool = False,
     timeouts: Timeouts | None = None,
 ) -> Prepared:
     """Return the plan for the image `text` on this node.
@@ -166,7 +165,6 @@ def make_plan(
         credentials=matched.credentials,
         user_agent=f"pullwhy/{__version__}",
         timeouts=timeouts or Timeouts(),
-        local_addresses_allowed=local_addresses_allowed,
         trusted_hosts=_trusted(found),
         forbidden_addresses=api_servers(sight.kubelet.servers, sources.service_host),
         go=view.process.build if view.process is not None else CURRENT,

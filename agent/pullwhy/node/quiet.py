@@ -15,6 +15,8 @@ MAX_REGISTRIES: Final = 200
 MAX_JITTER: Final = timedelta(seconds=60)
 """Nodes that were told one time do not all come back at it: up to a tenth of the wait, and no more than this, is added."""
 _TOO_MANY: Final = 429
+AFTER_A_LIMIT: Final = timedelta(minutes=5)
+"""For how long a registry that said 429, without a time, is asked nothing on behalf of others."""
 
 
 @dataclass(slots=True)
@@ -23,6 +25,8 @@ class Quiet:
 
     chance: random.Random
     _until: dict[str, datetime] = field(default_factory=dict)
+    _limited: dict[str, datetime] = field(default_factory=dict)
+    """When each registry said 429 last."""
 
     def note(self, image: str, diagnosis: Diagnosis, trace: Trace | None, now: datetime) -> None:
         """Take note of what a walk was answered; only a registry that names a time is left alone until then."""
@@ -31,13 +35,12 @@ class Quiet:
         )
         until = _moment(diagnosis.remedy.arguments.get("until", ""))
         registry = _registry(image)
-        if not limited or until is None or until <= now or not registry:
+        if not limited or not registry:
             return
-        self._until.pop(registry, None)
-        if len(self._until) >= MAX_REGISTRIES:
-            self._until.pop(next(iter(self._until)))
-        most = min(MAX_JITTER, (until - now) / 10)
-        self._until[registry] = until + most * self.chance.random()
+        _keep(self._limited, registry, now)
+        if until is not None and until > now:
+            most = min(MAX_JITTER, (until - now) / 10)
+            _keep(self._until, registry, until + most * self.chance.random())
 
     def until(self, image: str, now: datetime) -> datetime | None:
         """Return until when the registry of `image` is not to be asked; None where it may be."""
@@ -47,6 +50,20 @@ class Quiet:
             del self._until[registry]
             return None
         return moment
+
+    def for_others(self, image: str, now: datetime) -> datetime | None:
+        """Return until when the registry of `image` is not to be asked on behalf of others: it said 429 lately, and named no time."""
+        limited = self._limited.get(_registry(image))
+        if limited is not None and now - limited < AFTER_A_LIMIT:
+            return max(limited + AFTER_A_LIMIT, self.until(image, now) or now)
+        return self.until(image, now)
+
+
+def _keep(times: dict[str, datetime], registry: str, moment: datetime) -> None:
+    times.pop(registry, None)
+    if len(times) >= MAX_REGISTRIES:
+        times.pop(next(iter(times)))
+    times[registry] = moment
 
 
 def _registry(image: str) -> str:

@@ -23,6 +23,7 @@ from pullwhy.model import Outcome, Stage
 from pullwhy.node import pipe
 from pullwhy.node.confine import NotConfined, confine
 from pullwhy.node.pipe import BrokenFrame, PlanFrame, TraceFrame
+from pullwhy.plan import WalkPlan
 from pullwhy.probe.clock import SystemClock
 from pullwhy.probe.network import RealNetwork
 from pullwhy.probe.record import describe
@@ -53,7 +54,7 @@ class _Server:
         self._reader = reader
         self._writer = writer
         self._contexts = Contexts()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def serve(self) -> None:
         """Take plans, several at once if they come so; the parent says how many."""
@@ -61,22 +62,29 @@ class _Server:
             while True:
                 header = await self._reader.readexactly(pipe.HEADER)
                 body = await self._reader.readexactly(pipe.length(header, pipe.MAX_PLAN))
-                task = asyncio.create_task(self._walk(pipe.decode(body, PlanFrame)))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._take(pipe.decode(body, PlanFrame))
         except (asyncio.IncompleteReadError, BrokenFrame, ConnectionError):
-            for task in self._tasks:
+            tasks = list(self._tasks.values())
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _walk(self, frame: PlanFrame) -> None:
+    def _take(self, frame: PlanFrame) -> None:
+        if frame.plan is None:
+            if frame.id in self._tasks:
+                self._tasks[frame.id].cancel()
+            return
+        self._tasks[frame.id] = asyncio.create_task(self._walk(frame.id, frame.plan))
+        self._tasks[frame.id].add_done_callback(lambda _: self._tasks.pop(frame.id, None))
+
+    async def _walk(self, number: int, plan: WalkPlan) -> None:
         try:
-            trace = await walk(frame.plan, RealNetwork(), SystemClock(), self._contexts)
+            trace = await walk(plan, RealNetwork(), SystemClock(), self._contexts)
         except Exception as error:  # noqa: BLE001 - the parent waits for an answer, whatever happened here
             failed = StageResult(Stage.REFERENCE, "the walk", Outcome.ERROR, detail=describe(error))
             trace = Trace((failed,), complete=False)
         with contextlib.suppress(ConnectionError):  # nobody waits any more
-            self._writer.write(pipe.encode(TraceFrame(frame.id, trace)))
+            self._writer.write(pipe.encode(TraceFrame(number, trace)))
             await self._writer.drain()
 
 

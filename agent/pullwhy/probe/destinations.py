@@ -5,9 +5,10 @@ address is the one dialled:
 
 - never: link-local, metadata services, multicast, unspecified and reserved addresses, and those of the plan (the API server);
 - hosts that the node's own configuration names (`trusted_hosts`): everything else;
-- the image's own registry endpoints: public addresses; private, shared and loopback ones only where the kubelet itself failed here;
-- realms and redirects: public addresses; private ones as for an endpoint (registries of one's own often live on them); loopback only
-  where they name the endpoint's own host.
+- the image's own registry endpoints: public addresses; private, shared and loopback ones only where the kubelet itself failed here; for
+  another node's sake private and shared ones of a registry that this node has to do with anyway, never loopback;
+- realms and redirects: public addresses; private ones as for an endpoint (registries of one's own often live on them), for another
+  node's sake only where the endpoint itself is at one; loopback only where they name the endpoint's own host.
 
 Addresses that carry another one (IPv4-mapped, NAT64, 6to4, Teredo) are judged as both. Nameservers and proxies are the node's own.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -71,6 +72,9 @@ class Destinations:
     forbidden_names: frozenset[str]
     trusted: frozenset[str]
     local_allowed: bool
+    private_allowed: bool = False
+    private_endpoints: set[str] = field(default_factory=set)
+    """Hosts of endpoints that turned out to be at private addresses, by `private_allowed`."""
 
     @classmethod
     def of(cls, plan: WalkPlan) -> Destinations:
@@ -87,7 +91,8 @@ class Destinations:
             else:
                 networks.append(parsed)
         trusted = frozenset(_plain(host) for host in plan.trusted_hosts)
-        return cls(tuple(networks), frozenset(ports), frozenset(names), trusted, plan.local_addresses_allowed)
+        allowed = (plan.local_addresses_allowed, plan.private_addresses_allowed)
+        return cls(tuple(networks), frozenset(ports), frozenset(names), trusted, *allowed)
 
     def refuses_name(self, host: str) -> str:
         """Return why a host may not be asked for at all, empty where it may."""
@@ -121,10 +126,20 @@ class Destinations:
         if address.is_global or origin is Origin.NODE or _plain(host) in self.trusted:
             return ""
         if not self.local_allowed:
-            return "a private address, and the kubelet did not fail on it here"
+            return self._refuses_private(address, origin, own_host)
         if address.is_loopback and origin is Origin.INDIRECT and _plain(host) != _plain(own_host):
             return "a loopback address that another host named"
         return ""
+
+    def _refuses_private(self, address: Address, origin: Origin, own_host: str) -> str:
+        """Judge an address that is not public for the sake of another node."""
+        if address.is_loopback or not self.private_allowed:
+            return (
+                f"a {'loopback' if address.is_loopback else 'private'} address, and the kubelet did not fail on it here"
+            )
+        if origin is Origin.ENDPOINT:
+            self.private_endpoints.add(_plain(own_host))
+        return "" if _plain(own_host) in self.private_endpoints else "a private address that a public host named"
 
 
 def parse_address(text: str) -> Address | None:

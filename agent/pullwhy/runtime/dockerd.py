@@ -35,7 +35,7 @@ class DaemonSettings:
 
 def dockerd_hosts(image: ImageReference, fs: HostFS) -> Hosts:
     """Return the endpoints in dockerd's order; nothing is raised."""
-    settings = _settings(fs)
+    settings = daemon_settings(fs)
     results = list(settings.results)
     endpoints: list[Endpoint] = []
     directory = ""
@@ -70,7 +70,8 @@ def dockerd_hosts(image: ImageReference, fs: HostFS) -> Hosts:
     return Hosts(tuple(endpoints), tuple(results), directory)
 
 
-def _settings(fs: HostFS) -> DaemonSettings:
+def daemon_settings(fs: HostFS) -> DaemonSettings:
+    """Return what daemon.json says; nothing is raised."""
     try:
         document = json.loads(fs.read(FILE))
     except UnreadableFile as error:
