@@ -6,12 +6,14 @@ import http.client
 import inspect
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pullwhy.collector import ingest
+from pullwhy.collector.records import NodeFacts, Speaker
 from pullwhy.collector.service import Collector
 from pullwhy.collector.settings import CollectorSettings
 from pullwhy.collector.store import SQLStore
@@ -29,8 +31,10 @@ from pullwhy.model import (
     Stage,
     State,
 )
+from pullwhy.pb.v1 import report_pb2 as pb
 
 NOW = datetime(2025, 11, 22, 12, 0, tzinfo=UTC)
+NOTHING_KNOWN = NodeFacts()
 
 
 class Clock:
@@ -86,6 +90,21 @@ async def collector(tmp_path: Path, **settings: Any) -> AsyncIterator[Collector]
         await running.stop()
 
 
+async def fill(store: SQLStore, findings: Iterable[Finding], facts: NodeFacts = NOTHING_KNOWN) -> None:
+    """Store findings as if their nodes' agents had reported them."""
+    by_node: dict[tuple[str, str], list[Finding]] = {}
+    for each in findings:
+        by_node.setdefault((each.cluster, each.node), []).append(each)
+    for (cluster, node), theirs in by_node.items():
+        session = await store.open_session(Speaker(cluster, node, "outbox", "0.1.0"), facts)
+        reports = [
+            pb.Report(sequence=session.acknowledged + number, finding_id=each.id, document=encode(each))
+            for number, each in enumerate(theirs, 1)
+        ]
+        records = [ingest.record(report, session.speaker) for report in reports]
+        await store.write(session, records, records[-1].sequence)
+
+
 async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     """Wait until `condition`, which may be a coroutine function, is true; TimeoutError where it does not come true."""
     async with asyncio.timeout(seconds):
@@ -94,12 +113,13 @@ async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
 
 
 def get(
-    address: str, path: str, headers: dict[str, str] | None = None, method: str = "GET"
+    address: str, path: str, headers: dict[str, str] | None = None, method: str = "GET", body: Any = None
 ) -> tuple[int, Any, dict[str, str]]:
     """Ask over real HTTP; return status, decoded JSON (or text) and headers. Blocks: call it in a thread."""
     connection = http.client.HTTPConnection(address, timeout=20)
     try:
-        connection.request(method, path, headers=headers or {})
+        sent = None if body is None else json.dumps(body)
+        connection.request(method, path, sent, {"content-type": "application/json"} | (headers or {}))
         response = connection.getresponse()
         body = response.read()
         kind = response.headers.get("content-type", "")

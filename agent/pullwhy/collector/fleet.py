@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from pullwhy.collector.problem import ProblemKey
-from pullwhy.model import Scope
+from pullwhy.model import CauseId, Scope
 
 
 class Purpose(enum.StrEnum):
@@ -137,6 +137,26 @@ class ProblemQuery:
     after: tuple[int, str] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RegistryFailure:
+    """One cause for which a registry fails, for all nodes together or for one of them; faults of the nodes themselves do not count."""
+
+    cluster: str
+    registry: str
+    node: str
+    """Empty for all together."""
+    cause: CauseId
+    via: str
+    problem: str
+    """Its id; empty for all together."""
+    nodes: int
+    findings: int
+    """That are Active."""
+    problems: int
+    first_seen: datetime
+    last_seen: datetime
+
+
 class Change(enum.Flag):
     """What changed in the store, by this collector or another on the same database."""
 
@@ -160,6 +180,14 @@ class FleetStore(Protocol):
 
     async def failing(self, problem: ProblemKey) -> list[str]:
         """Return the nodes that have an Active finding of this problem, at most 20,000."""
+
+    async def registries(self, cluster: str) -> list[RegistryFailure]:
+        """Return the causes for which registries fail now, at most 1,000 and those of most nodes first."""
+
+    async def failing_of(
+        self, registry: str, cluster: str, limit: int, after: tuple[str, str] | None
+    ) -> list[RegistryFailure]:
+        """Return why each of up to `limit` nodes, in the order of cluster and name, fails at a registry."""
 
     async def unscoped(self, before: datetime, limit: int) -> list[StoredProblem]:
         """Return active problems whose findings changed after their scope was judged, or that were judged before `before`."""

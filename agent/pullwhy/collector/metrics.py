@@ -30,6 +30,7 @@ class Metrics:
         self.forgotten = Counter(
             "pullwhy_collector_forgotten_findings", "Findings deleted for age or size.", registry=self.registry
         )
+        self.watchers = Gauge("pullwhy_collector_watchers", "Clients that watch for events.", registry=self.registry)
         self._active = Gauge(
             "pullwhy_collector_active_findings",
             "Findings that are Active, over all nodes.",

@@ -14,7 +14,19 @@ class Pace:
 
     def wait(self, tokens: int) -> float:
         """Spend `tokens`; return the seconds until that many were earned, 0 while there are some in hand."""
-        now = self._clock()
-        self._tokens = min(self._at_once, self._tokens + (now - self._then) * self._per_second) - tokens
-        self._then = now
+        self._earn()
+        self._tokens -= tokens
         return max(0.0, -self._tokens / self._per_second)
+
+    def refuse(self) -> float:
+        """Spend a token where there is one and return 0; else spend none and return the seconds until there is one."""
+        self._earn()
+        if self._tokens >= 1:
+            self._tokens -= 1
+            return 0.0
+        return (1 - self._tokens) / self._per_second
+
+    def _earn(self) -> None:
+        now = self._clock()
+        self._tokens = min(self._at_once, self._tokens + (now - self._then) * self._per_second)
+        self._then = now

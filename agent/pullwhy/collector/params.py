@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from pullwhy.collector.fleet import ProblemQuery
 from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.records import Query
 from pullwhy.image import InvalidReference, parse
@@ -28,6 +29,8 @@ AGO: Final = "([0-9]{1,6})([smhdw])"
 ID_PREFIX: Final = "[0-9a-f]{4,16}"
 CURSOR: Final = "(-?[0-9]{1,18})\\.([0-9]{1,18})"
 NODE_CURSOR: Final = "((?:[0-9a-f]{2}){0,1012})\\.((?:[0-9a-f]{2}){0,1012})"
+PROBLEM_ID: Final = "[0-9a-f]{16}"
+PROBLEM_CURSOR: Final = "(-?[0-9]{1,18})\\.([0-9a-f]{1,16})"
 MAX_CURSOR: Final = 4096
 """Characters; a node's name may take four bytes for each of its."""
 
@@ -36,7 +39,8 @@ _UNIT: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": 
 _ID_PREFIX: Final = re.compile(f"{ID_PREFIX}\\Z")
 _CURSOR: Final = re.compile(f"{CURSOR}\\Z")
 _NODE_CURSOR: Final = re.compile(f"{NODE_CURSOR}\\Z")
-__LEAP_SECOND: Final = re.compile("T[0-9]{2}:[0-9]{2}:60")
+_PROBLEM_CURSOR: Final = re.compile(f"{PROBLEM_CURSOR}\\Z")
+_PROBLEM_ID: Final = re.compile(f"{PROBLEM_ID}\\Z")
 _LEAP_SECOND: Final = re.compile("T[0-9]{2}:[0-9]{2}:60")
 _EVER: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -76,10 +80,36 @@ def query(values: Mapping[str, str], now: datetime) -> Query:
         registry=values.get("registry", ""),
         cause=one_of("cause", values.get("cause", ""), list(CauseId)),
         state=one_of("state", values.get("state", ""), list(State)),
+        problem=_problem_id(values.get("problem", "")),
         since=since(values["since"], now) if "since" in values else None,
         limit=limit(values.get("limit", "")),
         after=_position(values.get("cursor", "")),
     )
+
+
+def problem_query(values: Mapping[str, str], now: datetime) -> ProblemQuery:
+    """Return which problems are asked for; raises BadParameter."""
+    image, repository = _image(values.get("image", ""))
+    return ProblemQuery(
+        cluster=values.get("cluster", ""),
+        id_prefix=_id_prefix(values.get("id", "")),
+        namespace=values.get("namespace", ""),
+        node=values.get("node", ""),
+        image=image,
+        repository=repository,
+        registry=values.get("registry", ""),
+        cause=one_of("cause", values.get("cause", ""), list(CauseId)),
+        active=_flag("active", values),
+        silenced=_flag("silenced", values),
+        since=since(values["since"], now) if "since" in values else None,
+        limit=limit(values.get("limit", "")),
+        after=_problem_position(values.get("cursor", "")),
+    )
+
+
+def _flag(name: str, values: Mapping[str, str]) -> bool | None:
+    told = one_of(name, values.get(name, ""), ["true", "false"])
+    return told == "true" if told else None
 
 
 def _image(text: str) -> tuple[str, str]:
@@ -123,6 +153,18 @@ def since(text: str, now: datetime) -> datetime:
     except ValueError:
         raise BadParameter(
             f"since={printable(text, 60)} is no time: write how long ago (30s, 10m, 2h, 7d) or an RFC 3339 time (2026-01-31T12:00:00Z)"
+        ) from None
+
+
+def until(text: str, now: datetime) -> datetime:
+    """Return the time that `10m`, `2h`, `7d` (from now) or an RFC 3339 time means; raises BadParameter."""
+    try:
+        if span := _AGO.match(text):
+            return now + (now - _span_before(now, span))
+        return _moment(text)
+    except (ValueError, OverflowError):
+        raise BadParameter(
+            f"until={printable(text, 60)} is no time: write how long (30m, 4h, 2d) or an RFC 3339 time (2026-01-31T12:00:00Z)"
         ) from None
 
 
@@ -173,6 +215,16 @@ def _position(text: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
+def problem_cursor(position: tuple[int, str]) -> str:
+    """Return the text that continues after a problem."""
+    return f"{position[0]}.{position[1]}"
+
+
+def _problem_position(text: str) -> tuple[int, str] | None:
+    match = _parts(_PROBLEM_CURSOR, text)
+    return (int(match[1]), match[2]) if match else None
+
+
 def node_cursor(cluster: str, node: str) -> str:
     """Return the text that continues after a node."""
     return f"{cluster.encode().hex()}.{node.encode().hex()}"
@@ -185,6 +237,14 @@ def node_position(text: str) -> tuple[str, str] | None:
         return None
     cluster, node = (bytes.fromhex(part).decode(errors="replace").replace("\0", "") for part in match.groups())
     return cluster, node
+
+
+def _problem_id(text: str) -> str:
+    if text and not _PROBLEM_ID.match(text):
+        raise BadParameter(
+            f"problem={printable(text, 60)} must be the 16 characters of a problem's id, 0 to 9 and a to f"
+        )
+    return text
 
 
 def _parts(form: re.Pattern[str], cursor: str) -> re.Match[str] | None:

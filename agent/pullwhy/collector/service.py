@@ -20,6 +20,7 @@ import grpc.aio
 import uvicorn
 
 from pullwhy.collector.api import API
+from pullwhy.collector.api.events import MOST_WATCHERS
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.records import StoreError
 from pullwhy.collector.retention import Keep, tend
@@ -32,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 GRACE_SECONDS: Final = 1.0
 """For batches that are under way at the end; what is not acknowledged by then, its agent sends again."""
-HTTP_CONCURRENCY: Final = 100
-"""Questions at a time; more are answered 503."""
+HTTP_CONCURRENCY: Final = 100 + MOST_WATCHERS
+"""Connections at a time; questions beyond are answered 503."""
 
 
 class StartError(Exception):
@@ -129,6 +130,7 @@ class Collector:
         task = asyncio.create_task(server.serve([listener]), name="http")
 
         async def end() -> None:
+            api.close()
             server.should_exit = True
             await asyncio.wait([task])
             listener.close()

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, overload
 from pullwhy.diagnose.codec import encode
 from pullwhy.diagnose.remedy import render
 from pullwhy.image import InvalidReference, parse
-from pullwhy.model import CauseId, Diagnosis, FailingPod, Finding, RemedyRef
+from pullwhy.model import CauseId, Diagnosis, FailingPod, Finding, RemedyRef, Scope
 
 if TYPE_CHECKING:  # the resting agent has no use for the types of an answer
     from pullwhy.diagnose import contract
 
-__all__ = ["document", "encode", "finding_id", "rfc3339"]
+__all__ = ["document", "encode", "finding_id", "rfc3339", "scope"]
 
 _ID_DIGITS = 16
 
@@ -89,24 +89,28 @@ def document(finding: Finding) -> contract.Finding:
 
 
 def _diagnosis(diagnosis: Diagnosis, finding: Finding) -> contract.Diagnosis:
-    scope = finding.scope
     return {
         "cause": diagnosis.cause,
         "via": diagnosis.via,
         "stage": diagnosis.stage,
         "confidence": diagnosis.confidence,
         "retryable": {"answer": diagnosis.retryable.answer, "why": diagnosis.retryable.why},
-        "scope": {
-            "verdict": scope.verdict,
-            "failing": scope.failing,
-            "healthy": scope.healthy,
-            "unknown": scope.unknown,
-            "in_common": list(scope.in_common),
-        },
+        "scope": scope(finding.scope),
         "summary": diagnosis.summary,
         "evidence": [{"stage": fact.stage, "fact": fact.fact, "source": fact.source} for fact in diagnosis.evidence],
         "factors": list(diagnosis.factors),
         "remedy": _remedy(diagnosis.remedy),
+    }
+
+
+def scope(known: Scope) -> contract.Scope:
+    """Return a scope as a JSON object."""
+    return {
+        "verdict": known.verdict,
+        "failing": known.failing,
+        "healthy": known.healthy,
+        "unknown": known.unknown,
+        "in_common": list(known.in_common),
     }
 
 

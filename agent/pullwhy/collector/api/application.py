@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,10 +18,17 @@ from pullwhy.collector import params
 from pullwhy.collector.api import errors
 from pullwhy.collector.api.asker import Asker, Who, everybody
 from pullwhy.collector.api.body import read_body
-from pullwhy.collector.api.operation import Backend, Operation, Question
+from pullwhy.collector.api.events import Watchers
+from pullwhy.collector.api.operation import Backend, Operation, Question, WholeStore
 from pullwhy.collector.api.operations import OPERATIONS
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.records import Store
+from pullwhy.collector.pace import Pace
+
+CHANGES_PER_SECOND: Final = 5.0
+CHANGES_AT_ONCE: Final = 50.0
+PROBES_PER_SECOND: Final = 0.5
+PROBES_AT_ONCE: Final = 20.0
+"""Of all who ask: a probe of a large fleet is thousands of walks, whose budgets the agents keep besides."""
 
 
 class API:
@@ -27,7 +36,7 @@ class API:
 
     def __init__(
         self,
-        store: Store,
+        store: WholeStore,
         metrics: Metrics,
         connected: Callable[[], set[tuple[str, str]]],
         clock: Callable[[], datetime],
@@ -35,12 +44,25 @@ class API:
     ) -> None:
         self._who = who
         self._start = secrets.token_hex(4)
-        self._backend = Backend(store, metrics, connected, clock)
+        self._backend = Backend(
+            store,
+            metrics,
+            connected,
+            clock,
+            Watchers(self._tag, clock),
+            changes=Pace(CHANGES_PER_SECOND, CHANGES_AT_ONCE, time.monotonic),
+            probes=Pace(PROBES_PER_SECOND, PROBES_AT_ONCE, time.monotonic),
+        )
+        store.listen(self._backend.watchers.tell)
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
         paths = dict.fromkeys(operation.path for operation in OPERATIONS)
         return Starlette(routes=[self._route(path) for path in paths], exception_handlers=errors.HANDLERS)
+
+    def close(self) -> None:
+        """End the streams of events, which would not end by themselves."""
+        self._backend.watchers.close()
 
     def _route(self, path: str) -> Route:
         methods: dict[str, Operation] = {
@@ -73,7 +95,7 @@ class API:
         known = [each.name for each in operation.parameters if each.name not in path]
         values = params.check(request.query_params.multi_items(), known)
         body = await read_body(request, operation.body) if operation.body else None
-        return Question(asker, values, path, body)
+        return Question(asker, values, path, body, request.headers.get("last-event-id", ""))
 
     def _tag(self) -> str:
         """Return what changes whenever an answer may have changed: a client that polls gets 304 in between."""

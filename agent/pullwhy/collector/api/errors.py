@@ -19,6 +19,8 @@ from pullwhy.text import printable
 
 def as_json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return the response with `value`."""
+    if value is None:
+        return Response(status_code=status, headers=headers)
     common = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
     return Response(msgspec.json.encode(value), status, {**common, **(headers or {})}, JSON)
 

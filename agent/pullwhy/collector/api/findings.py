@@ -90,6 +90,7 @@ OPERATIONS = (
             of.REGISTRY,
             of.CAUSE,
             of.STATE,
+            of.PROBLEM,
             of.SINCE,
             of.LIMIT,
             of.CURSOR_PARAMETER,

@@ -49,6 +49,7 @@ async def _metrics(backend: Backend, question: Question) -> Response:
     store, metrics = backend.store, backend.metrics
     active, size = await store.active_by_cause(), await store.size()
     metrics.set_store(active, size, writable=not store.fault)
+    metrics.watchers.set(len(backend.watchers))
     return Response(metrics.text(), media_type=METRICS_TYPE)
 
 

@@ -48,7 +48,8 @@ class _Schemas:
     def __init__(self, operations: Iterable[Operation]) -> None:
         kinds: list[Any] = [Error]
         for each in operations:
-            kinds += [each.answer, *([each.body] if each.body else []), *(one.kind for one in each.parameters)]
+            kinds += [kind for kind in (each.answer, each.body) if kind is not None]
+            kinds += [one.kind for one in each.parameters]
         schemas, self.components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
         self._schemas = list(zip(kinds, schemas, strict=True))
 
@@ -79,10 +80,9 @@ def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
 
 
 def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
-    answer = {
-        "description": operation.summary,
-        "content": {operation.media: {"schema": schemas.of(operation.answer)}},
-    }
+    answer: dict[str, Any] = {"description": operation.summary}
+    if operation.answer is not None:
+        answer["content"] = {operation.media: {"schema": schemas.of(operation.answer)}}
     responses = {str(operation.status): answer}
     if operation.tagged:
         tag = {"ETag": {"description": "Send it back as If-None-Match", "schema": {"type": "string"}}}

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
+
+from starlette.exceptions import HTTPException
 
 from pullwhy.collector.api.asker import Asker
+from pullwhy.collector.api.events import Watchers
+from pullwhy.collector.fleet import FleetStore
 from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.pace import Pace
 from pullwhy.collector.records import Store
 
 JSON: Final = "application/json"
+
+
+class WholeStore(Store, FleetStore, Protocol):
+    """All that is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
     """What answers are made from."""
 
-    store: Store
+    store: WholeStore
     metrics: Metrics
     connected: Callable[[], set[tuple[str, str]]]
     """Cluster and name of the nodes that have a stream to this collector."""
     clock: Callable[[], datetime]
+    watchers: Watchers
+    changes: Pace
+    """Of silences and other small changes."""
+    probes: Pace
+    """Of probes that people ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,7 @@ class Question:
     path: Mapping[str, str]
     body: Any = None
     """Of the operation's type."""
+    last_event: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +77,7 @@ class Operation:
     summary: str
     handler: Handler
     answer: Any
-    """Its type; `str` for text that is no JSON."""
+    """Its type; `str` for text that is no JSON, None for nothing."""
     parameters: tuple[Parameter, ...] = ()
     body: Any = None
     status: int = 200
@@ -72,3 +88,10 @@ class Operation:
     """Carries an ETag, and is answered 304 while nothing changed."""
     open: bool = False
     """Answered whoever asks, and unknown parameters are passed over: health, metrics, the description itself."""
+
+
+def pace(bucket: Pace, what: str) -> None:
+    """Spend a token; raises HTTPException 429 where there is none."""
+    if seconds := bucket.refuse():
+        after = str(math.ceil(seconds))
+        raise HTTPException(429, f"too many {what} at once: try again in {after} s", {"retry-after": after})

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from pullwhy.collector.api import findings, health, nodes
+from pullwhy.collector.api import findings, health, nodes, probes, problems, registries, watching
 from pullwhy.collector.api.operation import Operation
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
+    *problems.OPERATIONS,
     *findings.OPERATIONS,
+    *registries.OPERATIONS,
     *nodes.OPERATIONS,
+    *probes.OPERATIONS,
+    *watching.OPERATIONS,
     *health.OPERATIONS,
 )

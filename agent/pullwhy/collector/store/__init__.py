@@ -10,11 +10,12 @@ from pullwhy.collector.fleet import Change
 from pullwhy.collector.store.database import Database
 from pullwhy.collector.store.findings import Findings
 from pullwhy.collector.store.problems import Problems
+from pullwhy.collector.store.registries import Registries
 from pullwhy.collector.store.sqlite import open_sqlite
 from pullwhy.collector.store.walks import Walks
 
 
-class SQLStore(Findings, Problems, Walks):
+class SQLStore(Findings, Problems, Registries, Walks):
     """Implements `records.Store` and `fleet.FleetStore`. Make it with `open_store`."""
 
     @property
