@@ -1,0 +1,102 @@
+"""Renders the manifests with kubectl, and checks them against Kubernetes' schemas, strictly."""
+
+import functools
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import yaml
+
+from lab.namespace import REPOSITORY
+from lab.packages import cache_folder, unpacked
+
+FOLDER = REPOSITORY / "daemonset"
+OVERLAYS = tuple(sorted(path.parent.name for path in FOLDER.glob("overlays/*/kustomization.yaml")))
+RENDERED = ("base", *(f"overlays/{name}" for name in OVERLAYS))
+OLD = "overlays/kubernetes-1.29"
+"""The only one for versions before 1.30."""
+VERSIONS = {"new": ("1.30", "1.33", "1.37"), "old": ("1.25", "1.27", "1.29")}
+
+CERT_MANAGER: dict[str, dict[str, Any]] = {
+    "Issuer": {"selfSigned": {}, "ca": {"secretName": str}},
+    "Certificate": {
+        "isCA": bool,
+        "commonName": str,
+        "secretName": str,
+        "duration": str,
+        "dnsNames": [str],
+        "usages": [str],
+        "privateKey": {"algorithm": str, "size": int, "rotationPolicy": str},
+        "issuerRef": {"name": str, "kind": str},
+    },
+}
+"""The fields of cert-manager.io/v1 that the manifests use (cert-manager's API reference): not its own schema, which is no part of Kubernetes'."""
+
+
+class Invalid(Exception):
+    """A manifest that an API server would refuse, or whose field it would drop."""
+
+
+@functools.cache
+def kubectl() -> Path:
+    """Return Debian's kubectl, fetched where it is not there."""
+    return unpacked(cache_folder(), "kubectl", "trixie") / "usr/bin/kubectl"
+
+
+@functools.cache
+def text(name: str) -> str:
+    """Render a folder of daemonset/ as `kubectl apply -k` does."""
+    done = subprocess.run([kubectl(), "kustomize", FOLDER / name], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Invalid(f"{name}: {done.stderr}")
+    return done.stdout
+
+
+def render(name: str) -> list[dict[str, Any]]:
+    """Return the documents of a folder of daemonset/, new ones each time."""
+    return [document for document in yaml.safe_load_all(text(name)) if document]
+
+
+def find(documents: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    """Return the one object of a kind with a name."""
+    (found,) = [each for each in documents if each["kind"] == kind and each["metadata"]["name"] == name]
+    return found
+
+
+def pod(name: str, kind: str = "DaemonSet", workload: str = "pullwhy-agent") -> dict[str, Any]:
+    """Return the spec of the pods of a workload."""
+    spec: dict[str, Any] = find(render(name), kind, workload)["spec"]["template"]["spec"]
+    return spec
+
+
+def validate(document: dict[str, Any], version: str) -> None:
+    """Check one object against the schema of a version of Kubernetes; raises Invalid."""
+    if document["apiVersion"] == "cert-manager.io/v1":
+        if document["kind"] not in CERT_MANAGER:
+            raise Invalid(f"cert-manager.io/v1 has no {document['kind']} here")
+        for problem in _differences(document["spec"], CERT_MANAGER[document["kind"]], "spec"):
+            raise Invalid(problem)
+        return
+    try:
+        kubernetes_validate.validate(document, version, strict=True)
+    except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
+        raise Invalid(f"{document['kind']} for {version}: {error}") from None
+
+
+def _differences(value: Any, schema: Any, path: str) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if not isinstance(value, dict):
+            yield f"{path} is no object"
+            return
+        for key, below in value.items():
+            if key not in schema:
+                yield f"{path}.{key} is no field"
+            else:
+                yield from _differences(below, schema[key], f"{path}.{key}")
+    elif isinstance(schema, list):
+        if not isinstance(value, list) or not all(isinstance(each, schema[0]) for each in value):
+            yield f"{path} is no list of {schema[0].__name__}"
+    elif not isinstance(value, schema):
+        yield f"{path} is no {schema.__name__}"

@@ -1,0 +1,145 @@
+"""The manifests as an API server gets them."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from image import manifests
+from image.manifests import OLD, RENDERED, VERSIONS, Invalid, find, render, validate
+from pullwhy.collector.settings import CollectorSettings
+from pullwhy.config import AgentSettings, keys, load
+
+pytestmark = pytest.mark.lab
+
+SERVICE = {"PULLWHY_COLLECTOR_SERVICE_HOST": "10.96.0.17", "PULLWHY_COLLECTOR_SERVICE_PORT_GRPC": "9443"}
+"""What the kubelet tells pods about the Service (pkg/kubelet/envvars)."""
+WORKLOADS = (("DaemonSet", "pullwhy-agent", AgentSettings), ("Deployment", "pullwhy-collector", CollectorSettings))
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_every_object_is_valid_for_the_versions_of_kubernetes(name: str) -> None:
+    for version in VERSIONS["old" if name == OLD else "new"]:
+        for document in render(name):
+            validate(document, version)
+
+
+def mappings(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object within *value* that has fields of the API's own."""
+    if isinstance(value, dict):
+        free = {"labels", "annotations", "matchLabels", "nodeSelector", "requests", "limits", "selector", "emptyDir"}
+        yield value
+        for key, below in value.items():
+            if key not in free:
+                yield from mappings(below)
+    elif isinstance(value, list):
+        for below in value:
+            yield from mappings(below)
+
+
+def test_a_misspelt_field_fails_wherever_it_is() -> None:
+    tried = 0
+    for document in render("overlays/cert-manager"):
+        version = VERSIONS["new"][-1]
+        for number, _ in enumerate(mappings(document)):
+            broken = copy.deepcopy(document)
+            list(mappings(broken))[number]["misspelt"] = "x"
+            if document["apiVersion"] == "cert-manager.io/v1" and broken["spec"] == document["spec"]:
+                continue  # only their specs are checked
+            tried += 1
+            with pytest.raises(Invalid, match="misspelt"):
+                validate(broken, version)
+    assert tried > 60
+
+
+@pytest.mark.parametrize(("kind", "workload", "settings"), WORKLOADS)
+@pytest.mark.parametrize("name", RENDERED)
+def test_every_setting_is_one_that_the_program_knows(name: str, kind: str, workload: str, settings: Any) -> None:
+    (container,) = manifests.pod(name, kind, workload)["containers"]
+    environment = {}
+    for entry in container["env"]:
+        value = entry.get("value", "node-a")
+        for variable, given in SERVICE.items():
+            value = value.replace(f"$({variable})", given)
+        assert "$(" not in value
+        environment[entry["name"]] = value
+    known = {f"PULLWHY_{key.replace('.', '_').upper()}" for key in keys(settings)}
+    assert set(environment) <= known
+    load(settings, None, environment)
+
+
+def test_the_address_is_built_from_names_that_the_service_makes() -> None:
+    service = find(render("base"), "Service", "pullwhy-collector")
+    prefix = service["metadata"]["name"].upper().replace("-", "_")
+    made = {f"{prefix}_SERVICE_HOST"} | {
+        f"{prefix}_SERVICE_PORT_{port['name'].upper()}" for port in service["spec"]["ports"]
+    }
+    assert set(SERVICE) <= made
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_nothing_of_the_host_is_written_or_made_but_the_state(name: str) -> None:
+    spec = manifests.pod(name)
+    mounts = {mount["name"]: mount for mount in spec["containers"][0]["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    assert set(mounts) == set(volumes)
+    assert [name for name, mount in mounts.items() if not mount.get("readOnly")] == ["state"]
+    kinds = {name: volume["hostPath"].get("type") for name, volume in volumes.items() if "hostPath" in volume}
+    assert kinds.pop("state") == "DirectoryOrCreate"
+    assert kinds.pop("resolved") is None
+    assert set(kinds.values()) == {"Directory"}
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_no_mount_is_a_journals_own_folder(name: str) -> None:
+    paths = [volume["hostPath"]["path"] for volume in manifests.pod(name)["volumes"] if "hostPath" in volume]
+    assert {"/var/log", "/run/log"} <= set(paths)
+    assert not [path for path in paths if "journal" in path]
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_the_collector_would_pass_the_restricted_standard(name: str) -> None:
+    spec = manifests.pod(name, "Deployment", "pullwhy-collector")
+    (container,) = spec["containers"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+    assert {kind for volume in spec["volumes"] for kind in volume if kind != "name"} <= {
+        "persistentVolumeClaim",
+        "secret",
+    }
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_no_pod_may_ask_the_api_server(name: str) -> None:
+    documents = render(name)
+    assert not [each["kind"] for each in documents if "Role" in each["kind"]]
+    for kind, workload, _ in WORKLOADS:
+        assert manifests.pod(name, kind, workload)["automountServiceAccountToken"] is False
+
+
+def test_without_a_socket_the_runtime_is_never_asked() -> None:
+    spec = manifests.pod("overlays/no-socket")
+    environment = {entry["name"]: entry.get("value") for entry in spec["containers"][0]["env"]}
+    assert environment["PULLWHY_REPRODUCE"] == "never"
+    assert not [volume for volume in spec["volumes"] if volume["name"] == "runtime-socket"]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "unwanted"),
+    [
+        ("overlays/k3s", {"/run/k3s/containerd", "/var/lib/rancher"}, {"/run/containerd", "/var/lib/containerd"}),
+        ("overlays/rke2", {"/run/k3s/containerd", "/var/lib/rancher"}, {"/run/containerd", "/var/lib/containerd"}),
+        ("overlays/crio", {"/run/crio", "/var/lib/containers"}, {"/run/containerd", "/var/lib/containerd"}),
+    ],
+)
+def test_a_distribution_has_its_own_places(name: str, wanted: set[str], unwanted: set[str]) -> None:
+    spec = manifests.pod(name)
+    paths = {volume["hostPath"]["path"] for volume in spec["volumes"]}
+    mounted = {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+    assert wanted <= paths
+    assert {f"/host{path}" for path in wanted} <= mounted
+    assert not unwanted & paths
