@@ -49,6 +49,44 @@ def test_environment_values_become_the_keys_type(variable: str, text: str, key: 
     assert getattr(load(AgentSettings, None, {variable: text}), key) == value
 
 
+def test_labels_come_as_a_table_or_as_one_variable(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text('labels = { rack = "r1", "topology.example/row" = "7" }')
+    assert load(AgentSettings, file, {}).labels == {"rack": "r1", "topology.example/row": "7"}
+    assert load(AgentSettings, file, {"PULLWHY_LABELS": "rack=r2, note=a=b"}).labels == {"rack": "r2", "note": "a=b"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'labels = ["a"]',
+        "labels = { a = 1 }",
+        "[labels]\n" + "\n".join(f"a{number} = 'x'" for number in range(65)),
+        'labels = { "" = "x" }',
+    ],
+)
+def test_labels_that_are_none_are_refused_with_their_form(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"labels: expected at most 64 texts by name, such as"):
+        load(AgentSettings, file, {})
+
+
+@pytest.mark.parametrize("registry", ["registry.example", "registry.example:5000", "[fd12::1]:5000", "localhost:5000"])
+def test_a_registry_for_walk_requests(registry: str, tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text(f'[walk_requests]\nregistries = ["{registry}"]')
+    assert load(AgentSettings, file, {}).walk_requests.registries == (registry,)
+
+
+@pytest.mark.parametrize("registry", ["*.example", "https://registry.example", "registry.example/team", "", "a b"])
+def test_a_pattern_or_an_address_is_no_registry(registry: str, tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text(f'[walk_requests]\nregistries = ["{registry}"]')
+    with pytest.raises(ConfigError, match="a list of texts, each HOST or HOST:PORT"):
+        load(AgentSettings, file, {})
+
+
 def test_a_truth_value_in_the_environment() -> None:
     assert load(AgentSettings, None, {"PULLWHY_REPORT_TLS": "true"}).report.tls
 

@@ -35,6 +35,11 @@ RegistryHost = Annotated[
         pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?$", max_length=253, description="HOST or HOST:PORT"
     ),
 ]
+Label = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+Labels = Annotated[
+    dict[Label, Annotated[str, msgspec.Meta(max_length=253)]],
+    msgspec.Meta(max_length=64, description='at most 64 texts by name, such as { rack = "r1" }'),
+]
 Reproduce = Literal["safe", "always", "never"]
 
 _KINDS: Final = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
@@ -101,6 +106,8 @@ class AgentSettings:
     cluster: str = ""
     zone: str = ""
     pool: str = ""
+    labels: Labels = field(default_factory=dict)
+    """What else tells this node from others: shown, and compared between nodes that fail and nodes that do not."""
     state_directory: str = "/var/lib/pullwhy"
     host_root: str = "/"
     """Where the host's root is mounted; nothing outside of it is read."""
@@ -124,7 +131,7 @@ class AgentSettings:
 def load(kind: type[T], path: Path | None, environment: Mapping[str, str]) -> T:
     """Return settings of the dataclass `kind`: its defaults, overridden by the file, overridden by the environment.
 
-    A key `a.b` is `PULLWHY_A_B` in the environment, lists separated by commas there. Variables of that prefix that are no
+    A key `a.b` is `PULLWHY_A_B` in the environment, lists separated by commas there, labels as `name=text`. Variables of that prefix that are no
     key are left alone: Kubernetes makes such from the names of Services. Raises ConfigError.
     """
     document = _read(path) if path else {}
@@ -181,8 +188,15 @@ def _section(
 
 def _from_text(hint: Any, text: str, where: str) -> Any:
     if typing.get_origin(hint) is tuple:
-        return _convert(hint, [part.strip() for part in text.split(",") if part.strip()], where, strict=False)
+        return _convert(hint, _parts(text), where, strict=False)
+    if hint is Labels:
+        pairs = [part.partition("=") for part in _parts(text)]
+        return _convert(hint, {name: value for name, _, value in pairs}, where, strict=False)
     return _convert(hint, text, where, strict=False)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _convert(hint: Any, value: Any, where: str, *, strict: bool) -> Any:

@@ -8,7 +8,7 @@ import logging
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from pullwhy.config import AgentSettings, ReportSettings
 from pullwhy.diagnose.document import encode
 from pullwhy.model import Finding
 from pullwhy.node.checkpoint import Checkpoint
+from pullwhy.node.configuration import Configuration
 from pullwhy.node.engine import Engine
 from pullwhy.node.feed import Feed, log_sources
 from pullwhy.node.findings import Identity
@@ -80,6 +81,7 @@ class Agent:
         self._remarks = Remarks()
         self._investigator = self._make_investigator()
         self._engine = Engine(self._identity(), self._parts(), load(state))
+        self._configuration = Configuration(self._sources)
         self._registries = NodeRegistries(self._view, self._link.client, settings.walk_requests.registries)
         self._checkpoint = Checkpoint(state, self._engine, lambda text: self.impairments.set("state", text))
         self._feed = Feed(Path(settings.host_root), settings.watch, self._engine, self.impairments, self.metrics, clock)
@@ -129,6 +131,7 @@ class Agent:
             self.impairments.set("outbox", " ".join(self._outbox.impairments))
             answers = self._link.answers if self._link.answers is not None else self._runtime_answers()
             self.impairments.set("runtime", "" if answers else self._runtime_trouble())
+            await self._observer.keep_up()
             await self._registries.refresh()
             if self._reporter is not None:
                 self._reporter.status_changed()
@@ -228,8 +231,16 @@ class Agent:
             active_findings=self._engine.active,
             impairments=self.impairments.lines,
             abilities=("walk",) if self._settings.walk_requests.enabled else (),
+            labels=self._settings.labels,
+            configuration=self._facts(),
             registries=tuple(sorted(self._registries.held[:MAX_REGISTRIES])),
         )
+
+    def _facts(self) -> Mapping[str, str]:
+        node, observer = self._observer.node, self._observer
+        if node is None:
+            return {}
+        return self._configuration.facts(node, observer.fingerprint(), self._engine.registries, self._registries.held)
 
     def _healthz(self) -> tuple[int, str, str]:
         behind = self._clock() - self._engine.stepped

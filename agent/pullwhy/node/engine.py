@@ -82,6 +82,12 @@ class Engine:
         """How many findings are active."""
         return len(self._active())
 
+    @property
+    def registries(self) -> tuple[str, ...]:
+        """The registries of findings, those of active ones first: of the last hour, so that they do not come and go."""
+        records = sorted(self._ledger.records.values(), key=lambda each: each.finding.state is not State.ACTIVE)
+        return tuple(dict.fromkeys(each.finding.registry for each in records if each.finding.registry))
+
     def fails(self, image: str) -> bool:
         """Whether the kubelet fails on `image` here, now, for a pod that is known to be here."""
         return any(

@@ -43,11 +43,16 @@ class NodeObserver:
 
     async def sight(self) -> Sight | None:
         """Return CRI's pods and containers, None where it does not answer."""
-        if self._monotonic() - self._surveyed >= SURVEY_SECONDS:
-            await self.survey()
+        await self.keep_up()
         sight = await self._link.sight()
         self._answered = self._answered or sight is not None
         return sight
+
+    async def keep_up(self) -> None:
+        """Survey the node where the last survey is old, or the configuration changed since."""
+        self.fingerprint()
+        if self._monotonic() - self._surveyed >= SURVEY_SECONDS:
+            await self.survey()
 
     def cri_answered(self) -> bool:
         """Return whether CRI answered even once."""
