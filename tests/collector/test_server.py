@@ -1,82 +1,17 @@
 """The gRPC side takes only what it can store, acknowledges only what is stored, and bears odd agents."""
 
 import asyncio
-import contextlib
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import grpc
 import grpc.aio
 import pytest
-from collector.samples import NOW, encoded, finding, until, writing
+from collector.samples import until, writing
+from collector.wire import Stream, batch, ended, running
 
-from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.pace import Pace
-from pullwhy.collector.records import Query
-from pullwhy.collector.server import Servicer
-from pullwhy.collector.store import SQLStore, open_store
 from pullwhy.pb.v1 import report_pb2 as pb
-from pullwhy.protocol import MAX_BATCH, MAX_MESSAGE, METHOD, collector_options
-
-Stream = Any
-
-
-class Running:
-    """A served store, and streams to it."""
-
-    def __init__(self, store: SQLStore, servicer: Servicer, metrics: Metrics, address: str) -> None:
-        self.store, self.servicer, self.metrics, self.address = store, servicer, metrics, address
-        self._stack = contextlib.AsyncExitStack()
-
-    async def stream(self) -> Stream:
-        channel = await self._stack.enter_async_context(grpc.aio.insecure_channel(self.address))
-        return channel.stream_stream(METHOD, pb.AgentMessage.SerializeToString, pb.CollectorMessage.FromString)()
-
-    async def welcomed(self, node: str = "node-a", outbox: str = "box", **hello: Any) -> Stream:
-        stream = await self.stream()
-        await stream.write(pb.AgentMessage(hello=pb.Hello(node=node, schema="pullwhy/v1", outbox_id=outbox, **hello)))
-        assert (await stream.read()).HasField("welcome")
-        return stream
-
-    async def close(self) -> None:
-        await self._stack.aclose()
-
-    async def stored(self) -> int:
-        return len(await self.store.findings(Query(limit=10_000)))
-
-
-@contextlib.asynccontextmanager
-async def running(folder: Path, max_agents: int = 100, hello_seconds: float = 5.0) -> AsyncIterator[Running]:
-    store, metrics = open_store(folder / "c.db", lambda: NOW), Metrics()
-    servicer = Servicer(store, metrics, asyncio.get_running_loop().time, max_agents, hello_seconds)
-    server = grpc.aio.server(options=collector_options())
-    server.add_generic_rpc_handlers((servicer.handler(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    served = Running(store, servicer, metrics, f"127.0.0.1:{port}")
-    try:
-        yield served
-    finally:
-        await served.close()
-        await server.stop(0)
-        await store.close()
-
-
-def batch(*numbers: int, node: str = "node-a", start: int = 1) -> pb.AgentMessage:
-    reports = [
-        pb.Report(sequence=start + i, finding_id=finding(number).id, document=encoded(number, node=node))
-        for i, number in enumerate(numbers)
-    ]
-    return pb.AgentMessage(batch=pb.Batch(reports=reports))
-
-
-async def ended(stream: Stream) -> tuple[str, str]:
-    with contextlib.suppress(grpc.aio.AioRpcError):
-        while isinstance(await stream.read(), pb.CollectorMessage):
-            pass
-    return (await stream.code()).name, await stream.details()
+from pullwhy.protocol import MAX_BATCH, MAX_MESSAGE, METHOD
 
 
 def test_an_acknowledgement_means_stored_and_a_second_stream_learns_of_it(tmp_path: Path) -> None:
@@ -127,8 +62,8 @@ TOO_MANY = pb.AgentMessage(batch=pb.Batch(reports=[pb.Report(sequence=i + 1) for
 @pytest.mark.parametrize(
     ("message", "code", "told"),
     [
-        (pb.AgentMessage(), "INVALID_ARGUMENT", "only batches may follow"),
-        (pb.AgentMessage(hello=pb.Hello()), "INVALID_ARGUMENT", "only batches may follow"),
+        (pb.AgentMessage(), "INVALID_ARGUMENT", "only batches,"),
+        (pb.AgentMessage(hello=pb.Hello()), "INVALID_ARGUMENT", "only batches,"),
         (TOO_MANY, "INVALID_ARGUMENT", f"a batch of {MAX_BATCH + 1} reports"),
         (batch(1, start=0), "INVALID_ARGUMENT", "they must grow"),
         (batch(1, start=2**63), "INVALID_ARGUMENT", "they must grow"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from pullwhy.collector.documents import decode
+from pullwhy.collector.fleet import Walk, WalkState
 from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, Speaker
@@ -26,6 +28,14 @@ MAX_CONFIGURATION: Final = 256
 """Facts of a node's configuration."""
 MAX_REGISTRIES: Final = 64
 _TOKEN: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}\Z")
+_OLDEST_WALK: Final = timedelta(hours=1)
+"""A walk that was made longer ago says nothing about now."""
+_OUTCOMES: Final = {
+    pb.WalkAnswer.PASSES: WalkState.PASSES,
+    pb.WalkAnswer.FAILS: WalkState.FAILS,
+    pb.WalkAnswer.UNDECIDED: WalkState.UNDECIDED,
+    pb.WalkAnswer.REFUSED: WalkState.REFUSED,
+}
 
 
 class Refused(Exception):
@@ -44,6 +54,11 @@ def speaker(hello: pb.Hello) -> Speaker:
     if not _TOKEN.match(hello.outbox_id):
         raise Refused("outbox_id must have 1 to 64 letters, digits, dots, _ and -")
     return Speaker(hello.cluster, hello.node, hello.outbox_id, printable(hello.agent_version, 64))
+
+
+def is_token(text: str) -> bool:
+    """Whether a text may be an id."""
+    return bool(_TOKEN.match(text))
 
 
 def facts(status: pb.NodeStatus, before: NodeFacts | None = None) -> NodeFacts:
@@ -88,6 +103,39 @@ def record(report: pb.Report, who: Speaker) -> FindingRecord:
     if (finding.cluster, finding.node) != (who.cluster, who.node):
         raise Refused(f"{_name(report)}: it is of node '{printable(finding.node, MAX_NAME)}', another than its agent's")
     return _record(report, finding)
+
+
+def walk(answer: pb.WalkAnswer, who: Speaker, now: datetime) -> tuple[Walk, str]:
+    """Return an answer to a WalkRequest as it is stored, and the image that its document is of, if it has one; raises Refused."""
+    state = _OUTCOMES.get(answer.outcome)
+    if not _TOKEN.match(answer.id) or state is None:
+        raise Refused("it names no walk or no outcome")
+    if state is WalkState.FAILS and not answer.document:
+        raise Refused("it fails without a document that says by what")
+    image = _image_of(answer.document, who) if answer.document else ""
+    reason, walked_at = answer.reason, _walked_at(answer, now)
+    if walked_at is not None and now - walked_at > _OLDEST_WALK:
+        state, reason = WalkState.UNDECIDED, "its walk was made long ago, or its clock is wrong"
+    return Walk(who.node, state, now, printable(reason, 300), answer.document, walked_at), image
+
+
+def _image_of(document: bytes, who: Speaker) -> str:
+    try:
+        finding = decode(document)
+    except InvalidDocument as error:
+        raise Refused(str(error)) from error
+    if (finding.cluster, finding.node) != (who.cluster, who.node):
+        raise Refused(f"its document is of node '{printable(finding.node, MAX_NAME)}', another than its agent's")
+    return image_columns(finding.image)[0]
+
+
+def _walked_at(answer: pb.WalkAnswer, now: datetime) -> datetime | None:
+    if not answer.HasField("walked_at"):
+        return None
+    try:
+        return min(answer.walked_at.ToDatetime(UTC), now)
+    except (ValueError, OverflowError):
+        raise Refused("the time of its walk is none") from None
 
 
 def _record(report: pb.Report, finding: Finding) -> FindingRecord:

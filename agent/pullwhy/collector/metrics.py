@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from pullwhy import __version__
-from pullwhy.model import CauseId
+from pullwhy.collector.fleet import Purpose, WalkState
+from pullwhy.model import CauseId, ScopeVerdict
 
 
 class Metrics:
@@ -31,6 +32,7 @@ class Metrics:
             "pullwhy_collector_forgotten_findings", "Findings deleted for age or size.", registry=self.registry
         )
         self.watchers = Gauge("pullwhy_collector_watchers", "Clients that watch for events.", registry=self.registry)
+        self._count_walks()
         self._active = Gauge(
             "pullwhy_collector_active_findings",
             "Findings that are Active, over all nodes.",
@@ -47,6 +49,49 @@ class Metrics:
             __version__
         ).set(1)
         self.set_store({}, 0, writable=True)
+
+    def _count_walks(self) -> None:
+        """Make the counters of what is asked of nodes, with every label preset to 0."""
+        self.walks_asked = Counter(
+            "pullwhy_collector_walks_asked", "Walks that nodes were asked for.", ["purpose"], registry=self.registry
+        )
+        self.walk_answers = Counter(
+            "pullwhy_collector_walk_answers", "How they ended.", ["state"], registry=self.registry
+        )
+        self.walk_answers_refused = Counter(
+            "pullwhy_collector_refused_walk_answers",
+            "Answers that nobody waited for, or that were not of their agent's node.",
+            registry=self.registry,
+        )
+        self.permits = Counter(
+            "pullwhy_collector_permits",
+            "Permits given to nodes on which an image fails.",
+            ["answer"],
+            registry=self.registry,
+        )
+        self.adopted = Counter(
+            "pullwhy_collector_permits_with_document",
+            "Permits with what another node has proved.",
+            registry=self.registry,
+        )
+        self.scopes = Counter(
+            "pullwhy_collector_scopes_judged",
+            "Judgements of how far a problem reaches.",
+            ["verdict"],
+            registry=self.registry,
+        )
+        self.black_holes = Gauge(
+            "pullwhy_collector_black_holes", "Nodes that fail for many images what others pull.", registry=self.registry
+        )
+        presets: tuple[tuple[Counter, Iterable[str]], ...] = (
+            (self.walks_asked, Purpose),
+            (self.walk_answers, set(WalkState) - {WalkState.WAITING, WalkState.ASKED}),
+            (self.permits, ("now", "wait")),
+            (self.scopes, ScopeVerdict),
+        )
+        for counter, values in presets:
+            for value in values:
+                counter.labels(value)
 
     def set_store(self, active: Mapping[str, int], size: int, *, writable: bool) -> None:
         """Set what only the store knows."""

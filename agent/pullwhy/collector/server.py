@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Final, NoReturn
 
 import grpc
@@ -15,8 +15,12 @@ from pullwhy import __version__
 from pullwhy.collector import ingest
 from pullwhy.collector.ingest import Refused
 from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.orders import Orders
 from pullwhy.collector.pace import Pace
+from pullwhy.collector.permits import Permits
 from pullwhy.collector.records import FindingRecord, NodeFacts, Session, Speaker, Store, StoreError
+from pullwhy.collector.streams import Context, Stream, Streams
+from pullwhy.image import MAX_LENGTH
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import MAX_BATCH, MAX_BATCH_BYTES, SERVICE
 from pullwhy.text import printable
@@ -30,7 +34,18 @@ REPORTS_PER_SECOND: Final = 200.0
 REPORTS_AT_ONCE: Final = 4096.0
 """What an agent may send at full speed after a silence: a whole outbox."""
 
-Context = grpc.aio.ServicerContext[pb.AgentMessage, pb.CollectorMessage]
+REQUESTS_PER_SECOND: Final = 5.0
+"""Answers to walks and requests for permits of one agent, over time."""
+REQUESTS_AT_ONCE: Final = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """Who deals with what agents send besides reports."""
+
+    streams: Streams
+    orders: Orders
+    permits: Permits
 
 
 class Servicer:
@@ -39,15 +54,15 @@ class Servicer:
     def __init__(
         self,
         store: Store,
+        desks: Desks,
         metrics: Metrics,
         clock: Callable[[], float],
         max_agents: int,
         hello_seconds: float = HELLO_SECONDS,
     ) -> None:
-        self._store, self._metrics, self._clock = store, metrics, clock
+        self._store, self._desks, self._metrics, self._clock = store, desks, metrics, clock
         self._max_agents, self._hello_seconds = max_agents, hello_seconds
         self._streams = 0
-        self._connected: Counter[tuple[str, str]] = Counter()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return what a gRPC server needs to know of this service."""
@@ -60,7 +75,7 @@ class Servicer:
 
     def connected(self) -> set[tuple[str, str]]:
         """Return cluster and name of the nodes whose agents have a stream now."""
-        return set(self._connected)
+        return set(self._desks.streams)
 
     async def _report(self, messages: AsyncIterator[pb.AgentMessage], context: Context) -> None:
         del messages  # read through the context, one at a time
@@ -84,17 +99,16 @@ class Servicer:
             self._metrics.connected.set(self._streams)
 
     async def _serve(self, context: Context) -> None:
-        speaker, session, facts = await self._greet(context)
+        session, facts = await self._greet(context)
+        speaker, stream = session.speaker, Stream(context, frozenset(facts.abilities))
         key = (speaker.cluster, speaker.node)
-        self._connected[key] += 1
+        self._desks.streams.enter(key, stream)
         try:
-            await self._take_batches(context, session, facts)
+            await self._take_messages(context, stream, session, facts)
         finally:
-            self._connected[key] -= 1
-            if not self._connected[key]:
-                del self._connected[key]
+            self._desks.streams.leave(key, stream)
 
-    async def _greet(self, context: Context) -> tuple[Speaker, Session, NodeFacts]:
+    async def _greet(self, context: Context) -> tuple[Session, NodeFacts]:
         try:
             async with asyncio.timeout(self._hello_seconds):
                 message = await _next(context)
@@ -114,25 +128,52 @@ class Servicer:
             acknowledged=session.acknowledged,
             max_batch=MAX_BATCH,
             max_batch_bytes=MAX_BATCH_BYTES,
+            abilities=["permit"],
         )
         await context.write(pb.CollectorMessage(welcome=welcome))
-        return speaker, session, facts
+        return session, facts
 
-    async def _take_batches(self, context: Context, session: Session, facts: NodeFacts) -> None:
+    async def _take_messages(self, context: Context, stream: Stream, session: Session, facts: NodeFacts) -> None:
         pace = Pace(REPORTS_PER_SECOND, REPORTS_AT_ONCE, self._clock)
+        requests = Pace(REQUESTS_PER_SECOND, REQUESTS_AT_ONCE, self._clock)
         while message := await _next(context):
-            if not message.HasField("batch"):
-                raise Refused("after the Hello only batches may follow")
-            batch = message.batch
-            if len(batch.reports) > MAX_BATCH:
-                raise Refused(f"a batch of {len(batch.reports)} reports, more than {MAX_BATCH}")
-            if batch.HasField("status"):
-                facts = ingest.facts(batch.status, facts)
-                await self._store.note_facts(session.speaker, facts)
-            if batch.reports:
-                await context.write(pb.CollectorMessage(ack=await self._take(batch, session)))
-            if seconds := pace.wait(1 + len(batch.reports)):
+            match message.WhichOneof("message"):
+                case "batch":
+                    facts = await self._take_batch(message.batch, stream, session, facts)
+                    seconds = pace.wait(1 + len(message.batch.reports))
+                case "walk":
+                    await self._desks.orders.answer(session.speaker, message.walk)
+                    seconds = requests.wait(1)
+                case "permit":
+                    await self._permit(message.permit, stream, session.speaker)
+                    seconds = requests.wait(1)
+                case _:
+                    raise Refused("after the Hello only batches, answers to walks and requests for permits may follow")
+            if seconds:
                 await asyncio.sleep(seconds)
+
+    async def _take_batch(self, batch: pb.Batch, stream: Stream, session: Session, facts: NodeFacts) -> NodeFacts:
+        """Store what a batch holds and acknowledge it; return what the node told of itself last."""
+        if len(batch.reports) > MAX_BATCH:
+            raise Refused(f"a batch of {len(batch.reports)} reports, more than {MAX_BATCH}")
+        if batch.HasField("status"):
+            facts = ingest.facts(batch.status, facts)
+            stream.abilities = frozenset(facts.abilities)
+            await self._store.note_facts(session.speaker, facts)
+        if batch.reports:
+            await stream.write(pb.CollectorMessage(ack=await self._take(batch, session)))
+        return facts
+
+    async def _permit(self, request: pb.PermitRequest, stream: Stream, speaker: Speaker) -> None:
+        if not ingest.is_token(request.id) or len(request.image) > MAX_LENGTH:
+            raise Refused("a request for a permit without an id, or for no image")
+        try:
+            permit = await self._desks.permits.decide(speaker, request)
+        except StoreError as error:
+            # An agent that gets no answer goes by its own budgets.
+            logger.warning("no permit for node %s: %s", speaker.node, error)
+            return
+        await stream.write(pb.CollectorMessage(permit=permit))
 
     async def _take(self, batch: pb.Batch, session: Session) -> pb.Ack:
         """Store a batch and return its acknowledgement."""

@@ -10,7 +10,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -19,14 +19,18 @@ import grpc
 import grpc.aio
 import uvicorn
 
+from pullwhy.collector import permits
 from pullwhy.collector.api import API
 from pullwhy.collector.api.events import MOST_WATCHERS
 from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.orders import Orders
+from pullwhy.collector.permits import Permits
 from pullwhy.collector.records import StoreError
 from pullwhy.collector.retention import Keep, tend
-from pullwhy.collector.server import Servicer
+from pullwhy.collector.server import Desks, Servicer
 from pullwhy.collector.settings import CollectorSettings
 from pullwhy.collector.store import SQLStore, open_store
+from pullwhy.collector.streams import Streams
 from pullwhy.protocol import collector_options
 
 logger = logging.getLogger(__name__)
@@ -76,8 +80,14 @@ class Collector:
         settings = self._settings
         store = self._store = open_store(Path(settings.database), self._clock)
         self._closing.push_async_callback(store.close)
-        servicer = Servicer(store, self._metrics, time.monotonic, settings.max_agents)
-        await self._start_tending(store, servicer)
+        streams = Streams()
+        orders = Orders(store, streams, self._metrics, self._clock)
+        pace = permits.Pace(settings.walks_per_second, settings.walks_at_once)
+        desks = Desks(streams, orders, Permits(store, store, self._metrics, self._clock, pace))
+        servicer = Servicer(store, desks, self._metrics, time.monotonic, settings.max_agents)
+        keep = Keep(timedelta(days=settings.retention_days), settings.database_mib * 1024 * 1024)
+        self._start_task(tend(store, keep, self._metrics, servicer.connected, self._clock), "retention")
+        self._start_task(orders.run(), "orders")
         await self._start_http(API(store, self._metrics, servicer.connected, self._clock))
         await self._start_grpc(servicer)
         logger.info(
@@ -85,9 +95,9 @@ class Collector:
             self.grpc_address, self.http_address, settings.database,
         )  # fmt: skip
 
-    async def _start_tending(self, store: SQLStore, servicer: Servicer) -> None:
-        keep = Keep(timedelta(days=self._settings.retention_days), self._settings.database_mib * 1024 * 1024)
-        task = asyncio.create_task(tend(store, keep, self._metrics, servicer.connected, self._clock), name="retention")
+    def _start_task(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Run `work` until the collector stops."""
+        task = asyncio.create_task(work, name=name)
 
         async def end() -> None:
             task.cancel()

@@ -26,6 +26,10 @@ class CollectorSettings:
     """Beyond this size the oldest findings are forgotten earlier, resolved ones first."""
     max_agents: Annotated[int, msgspec.Meta(ge=1)] = 20_000
     """Streams at a time."""
+    walks_per_second: Annotated[float, msgspec.Meta(gt=0, le=100)] = 2.0
+    """How many nodes may walk to one registry, over the whole fleet, while an image fails on many."""
+    walks_at_once: Annotated[float, msgspec.Meta(ge=1, le=1000)] = 5.0
+    """How many of them at once after a silence."""
     tls_certificate: str = ""
     """File of the gRPC server's certificate chain; empty speaks plaintext."""
     tls_key: str = ""

@@ -1,0 +1,183 @@
+"""When a node may walk an image that fails there: the first few at once, the rest one after the other.
+
+So one fault of a whole fleet is not asked of the registry by every node at once. Who waits is told what another node has proved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from pullwhy.collector.documents import decode
+from pullwhy.collector.fleet import FleetStore, WalkState
+from pullwhy.collector.imagecolumns import image_columns
+from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.problem import KIND, SubjectKind, problem_key
+from pullwhy.collector.records import Query, Speaker, Store, StoredFinding
+from pullwhy.collector.scope import same_fault
+from pullwhy.diagnose.codec import InvalidDocument, encode
+from pullwhy.image import InvalidReference, parse
+from pullwhy.model import CauseId, Confidence, Finding, KubeletState, ScopeVerdict, State
+from pullwhy.pb.v1 import report_pb2 as pb
+
+FIRST: Final = 3
+"""Nodes that walk at once what nobody has proved yet."""
+FIRST_WITHIN: Final = timedelta(minutes=1)
+RECENT: Final = timedelta(minutes=10)
+"""What was seen within this time may be adopted; an agent walks anew after as long."""
+REMEMBERED: Final = 1.0
+"""Seconds for which what is known of an image counts for all who ask."""
+MOST_REMEMBERED: Final = 1024
+MOST_LOOKED_AT: Final = 30
+"""Findings among which one that is proved is looked for."""
+LONGEST_WAIT: Final = timedelta(hours=6)
+JITTER: Final = 0.2
+"""Part of a wait that is added by chance."""
+_LONGEST_JITTER: Final = 5.0
+_CAUSES: Final = {cause.value: cause for cause in CauseId}
+_ELSEWHERE: Final = (ScopeVerdict.NODE_SPECIFIC, ScopeVerdict.GROUP_SPECIFIC)
+"""What is proved of such a fault says nothing about another node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many walks one registry gets from nodes that fail on it."""
+
+    per_second: float = 2.0
+    at_once: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Proved:
+    """What another node found out."""
+
+    node: str
+    document: bytes
+
+
+class Permits:
+    """Answers PermitRequest. What it remembers is bounded; what must hold for the whole fleet is in the store."""
+
+    def __init__(
+        self,
+        store: Store,
+        fleet: FleetStore,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        pace: Pace = Pace(),
+        chance: random.Random | None = None,
+    ) -> None:
+        self._store, self._fleet, self._metrics, self._clock, self._pace = store, fleet, metrics, clock, pace
+        self._chance = chance or random.Random()  # noqa: S311 - spreads load, hides nothing
+        self._known: OrderedDict[tuple[str, str, str], tuple[float, asyncio.Task[list[_Proved]]]] = OrderedDict()
+        self._first: OrderedDict[tuple[str, str], tuple[datetime, int]] = OrderedDict()
+
+    async def decide(self, speaker: Speaker, request: pb.PermitRequest) -> pb.Permit:
+        """Return when this node may walk; raises StoreError."""
+        image = image_columns(request.image)[0]
+        registry = _registry(request)
+        cause = _CAUSES.get(request.cause, CauseId.UNDETERMINED)
+        if not registry:
+            return self._permit(request, 0.0, b"")
+        proved = [
+            each for each in await self._proved(speaker.cluster, image, registry, cause) if each.node != speaker.node
+        ]
+        subject = registry if KIND[cause] is SubjectKind.REGISTRY else image
+        if not proved and self._is_first(speaker.cluster, subject):
+            return self._permit(request, 0.0, b"")
+        wait = await self._fleet.take_token(speaker.cluster, registry, self._pace.per_second, self._pace.at_once)
+        return self._permit(request, wait, proved[0].document if proved and wait else b"")
+
+    def _permit(self, request: pb.PermitRequest, wait: float, document: bytes) -> pb.Permit:
+        self._metrics.permits.labels("wait" if wait else "now").inc()
+        if document:
+            self._metrics.adopted.inc()
+        if wait:
+            wait = min(wait, LONGEST_WAIT.total_seconds())
+            wait += self._chance.uniform(0, min(JITTER * wait, _LONGEST_JITTER))
+        return pb.Permit(id=request.id, wait_ms=int(wait * 1000), document=document)
+
+    def _is_first(self, cluster: str, subject: str) -> bool:
+        """Whether fewer than FIRST nodes were let through for this lately."""
+        now = self._clock()
+        since, number = self._first.pop((cluster, subject), (now, 0))
+        if now - since > FIRST_WITHIN:
+            since, number = now, 0
+        self._first[cluster, subject] = since, number + 1
+        if len(self._first) > MOST_REMEMBERED:
+            self._first.popitem(last=False)
+        return number < FIRST
+
+    async def _proved(self, cluster: str, image: str, registry: str, cause: CauseId) -> list[_Proved]:
+        """Return what nodes proved of it lately; hundreds who ask within a moment cost one look."""
+        key, now = (cluster, image, cause.value), asyncio.get_running_loop().time()
+        known = self._known.get(key)
+        if known is None or now - known[0] > REMEMBERED or (known[1].done() and known[1].exception()):
+            known = now, asyncio.create_task(self._look(cluster, image, registry, cause))
+            self._known[key] = known
+            self._known.move_to_end(key)
+            if len(self._known) > MOST_REMEMBERED:
+                self._known.popitem(last=False)
+        return await asyncio.shield(known[1])
+
+    async def _look(self, cluster: str, image: str, registry: str, cause: CauseId) -> list[_Proved]:
+        since = self._clock() - RECENT
+        active = Query(cluster=cluster, state=State.ACTIVE, since=since, limit=MOST_LOOKED_AT)
+        found = await self._store.findings(replace(active, image=image, repository=image_columns(image)[1]))
+        if KIND[cause] is SubjectKind.REGISTRY:
+            found += await self._store.findings(replace(active, registry=registry))
+        proved: dict[str, _Proved] = {}
+        recovered: dict[str, bool] = {}
+        for stored in found:
+            finding = _adoptable(stored, image, cause)
+            if finding is None or finding.node in proved:
+                continue
+            problem = problem_key(finding).id
+            if problem not in recovered:
+                recovered[problem] = await self._is_over(problem, cluster, finding.last_seen)
+            if not recovered[problem]:
+                proved[finding.node] = _Proved(finding.node, _of_the_fault_alone(finding))
+            if len(proved) == 2:  # noqa: PLR2004 - one is another node's, whoever asks
+                break
+        return list(proved.values())
+
+    async def _is_over(self, problem: str, cluster: str, last_seen: datetime) -> bool:
+        """Whether a node for which it failed has walked well since then: nobody should adopt what was."""
+        canaries = [each.canary for each in await self._fleet.problem(problem, cluster)]
+        return any(each and each.state is WalkState.PASSES and each.at > last_seen for each in canaries)
+
+
+def _registry(request: pb.PermitRequest) -> str:
+    """Return the registry whose walks are counted: the image's own, whatever else the agent names."""
+    try:
+        return parse(request.image).registry
+    except InvalidReference:
+        return ""
+
+
+def _adoptable(stored: StoredFinding, image: str, cause: CauseId) -> Finding | None:
+    """Return the finding where it is proved and may be that of a node which fails by `cause`."""
+    if stored.scope.verdict in _ELSEWHERE:
+        return None
+    try:
+        finding = decode(stored.document)
+    except InvalidDocument:
+        return None
+    other = finding.diagnosis.cause
+    if finding.diagnosis.confidence is not Confidence.PROVED:
+        return None
+    if image_columns(finding.image)[0] != image and KIND[other] is not SubjectKind.REGISTRY:
+        return None
+    if KIND[other] is SubjectKind.NODE or not (cause is CauseId.UNDETERMINED or same_fault(cause, other)):
+        return None
+    return finding
+
+
+def _of_the_fault_alone(finding: Finding) -> bytes:
+    """Return a finding without what concerns its own node's pods only: it goes to another node."""
+    return encode(replace(finding, pods=(), kubelet=KubeletState(), reproduction=None))

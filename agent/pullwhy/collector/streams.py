@@ -1,0 +1,96 @@
+"""The streams of the agents that are connected here: each written to by several parts, one message at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from typing import Final
+
+import grpc.aio
+
+from pullwhy.pb.v1 import report_pb2 as pb
+
+logger = logging.getLogger(__name__)
+
+MOST_WAITING: Final = 64
+"""Messages to an agent that does not read; more are not sent."""
+
+Context = grpc.aio.ServicerContext[pb.AgentMessage, pb.CollectorMessage]
+Key = tuple[str, str]
+"""Cluster and name of a node."""
+
+
+class Stream:
+    """Writes to one agent."""
+
+    __slots__ = ("_context", "_lock", "_sending", "abilities")
+
+    def __init__(self, context: Context, abilities: frozenset[str] = frozenset()) -> None:
+        self._context = context
+        self._lock: asyncio.Lock | None = None
+        self._sending: set[asyncio.Task[None]] | None = None
+        self.abilities = abilities
+
+    async def write(self, message: pb.CollectorMessage) -> None:
+        """Write a message after those that are under way: gRPC takes one at a time."""
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+        async with self._lock:
+            await self._context.write(message)
+
+    def send(self, message: pb.CollectorMessage) -> bool:
+        """Write a message without waiting for it; False where too many wait already."""
+        if self._sending is None:
+            self._sending = set()
+        if len(self._sending) >= MOST_WAITING:
+            return False
+        task = asyncio.create_task(self._try(message))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+        return True
+
+    def close(self) -> None:
+        """Give up what waits."""
+        for task in self._sending or ():
+            task.cancel()
+
+    async def _try(self, message: pb.CollectorMessage) -> None:
+        try:
+            await self.write(message)
+        except Exception as error:  # noqa: BLE001 - gRPC raises many things for a stream that ended meanwhile
+            logger.debug("not sent: %s", error)
+
+
+class Streams:
+    """Who is connected. Of a node with two streams, the older one is about to end."""
+
+    def __init__(self) -> None:
+        self._of: dict[Key, list[Stream]] = {}
+        self.arrived: set[Key] = set()
+        """Nodes that came since this was last emptied."""
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._of)
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def enter(self, key: Key, stream: Stream) -> None:
+        """Note a stream."""
+        self._of.setdefault(key, []).append(stream)
+        self.arrived.add(key)
+
+    def leave(self, key: Key, stream: Stream) -> None:
+        """Forget a stream."""
+        stream.close()
+        streams = self._of[key]
+        streams.remove(stream)
+        if not streams:
+            del self._of[key]
+            self.arrived.discard(key)
+
+    def get(self, key: Key) -> Stream | None:
+        """Return a node's newest stream."""
+        streams = self._of.get(key)
+        return streams[-1] if streams else None
