@@ -43,7 +43,8 @@ Sleep = Callable[[float], None]
 
 def findings(options: argparse.Namespace, sleep: Sleep = time.sleep) -> int:
     """List findings."""
-    client, asked = Client(options.server), _asked(options)
+    client: Client = options.connect(options)
+    asked = _asked(options)
 
     def ask(tag: str) -> Documents:
         found, more = client.all(FINDINGS, asked, options.limit, tag)
@@ -60,7 +61,8 @@ def findings(options: argparse.Namespace, sleep: Sleep = time.sleep) -> int:
 
 def nodes(options: argparse.Namespace, sleep: Sleep = time.sleep) -> int:
     """List nodes."""
-    client, asked = Client(options.server), {"cluster": options.cluster, "node": options.node}
+    client: Client = options.connect(options)
+    asked = {"cluster": options.cluster, "node": options.node}
 
     def show(found: Documents, screen: Screen) -> None:
         print_records(
@@ -74,7 +76,7 @@ def nodes(options: argparse.Namespace, sleep: Sleep = time.sleep) -> int:
 
 def explain(options: argparse.Namespace) -> int:
     """Tell one finding, or those of a pod or an image, at length."""
-    client = Client(options.server)
+    client: Client = options.connect(options)
     documents, more = _targets(client, options)
     if options.output != "table":
         print_findings(documents, options.output)

@@ -5,37 +5,60 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import json
+import os
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from pullwhy.cli.main import EX_USAGE, CommandError
+from pullwhy.secret import Secret
 from pullwhy.text import printable
 
 TIMEOUT_SECONDS: Final = 15.0
 MAX_ANSWER: Final = 64 * 1024 * 1024
 """Bytes of one answer; a page of findings has a few megabytes at most."""
 PAGE: Final = 500
+MAX_TOKEN: Final = 65_536
+"""Characters; a token with the groups of a large directory has some thousands."""
 
-_HTTP_NOT_FOUND: Final = 404
 _HTTP_NOT_MODIFIED: Final = 304
+_HTTP_UNAUTHORIZED: Final = 401
+_HTTP_NOT_FOUND: Final = 404
 
 
 class NotFound(CommandError):
     """The collector knows nothing of that name."""
 
 
+class Unauthorized(CommandError):
+    """The collector wants to know who asks, and was not told, or does not believe it."""
+
+
+class Unreachable(CommandError):
+    """No answer came."""
+
+
 class Unchanged(Exception):
     """Nothing changed since the answer that carried the given tag."""
+
+
+def nobody() -> Secret:
+    """Return the token of who has none."""
+    return Secret("")
 
 
 class Client:
     """Asks one collector; remembers the tag of its last first page, for who polls."""
 
-    def __init__(self, server: str) -> None:
-        self._server = _checked(server)
+    def __init__(
+        self, server: str, token: Callable[[], Secret] = nobody, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
+        """Ask `server`; `token` is called for each request, because tokens are renewed."""
+        self._server, self._token, self._timeout = _checked(server), token, timeout_seconds
         # The environment's proxy is for the way out, never for this machine (a port-forward).
         handlers = [urllib.request.ProxyHandler({})] if _is_loopback(self._server) else []
         self._opener = urllib.request.build_opener(*handlers)
@@ -67,8 +90,11 @@ class Client:
         query = urllib.parse.urlencode({name: value for name, value in parameters.items() if value})
         headers = {"accept": "application/json"} | ({"if-none-match": tag} if tag else {})
         request = urllib.request.Request(f"{self._server}{path}?{query}", headers=headers)  # noqa: S310 - checked: http or https
+        if token := self._token():
+            # For this server alone: a redirect may lead to another.
+            request.add_unredirected_header("authorization", f"Bearer {token.reveal()}")
         try:
-            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+            with self._opener.open(request, timeout=self._timeout) as response:
                 return _decoded(response.read(MAX_ANSWER + 1), self._server), response.headers.get("etag", "")
         except urllib.error.HTTPError as error:
             if error.code == _HTTP_NOT_MODIFIED:
@@ -83,16 +109,42 @@ class Client:
                 text = str(json.loads(error.read(65_536))["error"])
             except (ValueError, KeyError, TypeError, OSError):
                 text = f"HTTP {error.code} without an explanation: is this a pullwhy collector?"
-        kind = NotFound if error.code == _HTTP_NOT_FOUND else CommandError
-        return kind(f"{printable(self._server)}: {printable(text)}")
+        kind = {_HTTP_NOT_FOUND: NotFound, _HTTP_UNAUTHORIZED: Unauthorized}.get(error.code, CommandError)
+        mend = "; give your token with --token-file or PULLWHY_TOKEN" if kind is Unauthorized else ""
+        return kind(f"{printable(self._server)}: {printable(text)}{mend}")
 
     def _unreachable(self, error: Exception) -> CommandError:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         told = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-        return CommandError(
+        return Unreachable(
             f"the collector at {printable(self._server)} cannot be reached: {printable(told)}; name it with --server or "
-            "PULLWHY_SERVER (from outside of the cluster: kubectl port-forward to its HTTP port)"
+            "PULLWHY_SERVER (from outside of the cluster: kubectl pullwhy)"
         )
+
+
+def direct(options: Namespace) -> Client:
+    """Return the client that --server and --token-file, or the environment, ask for; raises CommandError."""
+    file, given = options.token_file, os.environ.get("PULLWHY_TOKEN", "")
+    if file:
+        return Client(options.server, lambda: token_in(file))
+    return Client(options.server, lambda: checked_token(given, "PULLWHY_TOKEN")) if given else Client(options.server)
+
+
+def token_in(file: Path) -> Secret:
+    """Return the token in a file; raises CommandError."""
+    try:
+        with file.open(encoding="ascii", errors="replace") as opened:
+            return checked_token(opened.read(MAX_TOKEN + 1), printable(str(file)))
+    except OSError as error:
+        raise CommandError(f"the token in {printable(str(file))} cannot be read: {error.strerror}", EX_USAGE) from None
+
+
+def checked_token(text: str, source: str) -> Secret:
+    """Return a token that may stand in a header; raises CommandError, which does not show it."""
+    token = text.strip()
+    if not token or len(text) > MAX_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise CommandError(f"{source} holds no token: one word of ASCII characters is expected", EX_USAGE)
+    return Secret(token)
 
 
 def _decoded(body: bytes, server: str) -> dict[str, Any]:

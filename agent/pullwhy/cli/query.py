@@ -6,11 +6,15 @@ import argparse
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from pullwhy.cli import output
 from pullwhy.collector import params
 from pullwhy.model import CauseId, State
+
+if TYPE_CHECKING:
+    from pullwhy.cli.client import Client
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8080"
 ANY: Final = "all"
@@ -75,9 +79,19 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help=f"the collector (default: PULLWHY_SERVER or {DEFAULT_SERVER})",
     )
+    parser.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="who asks: a file with a bearer token (default: PULLWHY_TOKEN)"
+    )
+    parser.set_defaults(connect=_connect)
 
 
 # The command line of the resting agent passes here too: an HTTP client must not stay in its memory.
+def _connect(options: argparse.Namespace) -> Client:
+    from pullwhy.cli.client import direct  # noqa: PLC0415
+
+    return direct(options)
+
+
 def _findings(options: argparse.Namespace) -> int:
     from pullwhy.cli import answers  # noqa: PLC0415
 
