@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from pullwhy.diagnose.case import Case
+from pullwhy.diagnose.case import Adopted, Case
 from pullwhy.image import parse
 from pullwhy.model import (
     Answer,
@@ -134,6 +134,10 @@ class FakeInvestigator:
         told = found.case.hypothesis
         cause = told.cause if told else CauseId.UNDETERMINED
         return replace(found, diagnosis=diagnosis(cause, Confidence.LIKELY), sight=None)
+
+    async def adopt(self, failure: PullFailure, other: Adopted, why: str) -> Investigation:
+        found = self.by_text(failure, why)
+        return replace(found, diagnosis=diagnosis(other.cause, Confidence.LIKELY))
 
     async def look(self, image: str, failure: PullFailure | None = None) -> Investigation:
         self.walked.append(image)

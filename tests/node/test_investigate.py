@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from node.fakes import IMAGE, START, at
 
-from pullwhy.diagnose.case import Case
+from pullwhy.diagnose.case import Adopted, Case
 from pullwhy.diagnose.judge import judge
+from pullwhy.image import parse
 from pullwhy.model import CauseId, Confidence, Outcome, PullFailure, Reason, Stage
 from pullwhy.node.investigate import (
     Investigation,
@@ -86,6 +87,21 @@ def test_a_walk_on_behalf_of_others_has_their_time_and_no_reach_of_its_own(tmp_p
     assert (asked.local_addresses_allowed, asked.private_addresses_allowed) == (False, True)
     assert (asked.trusted_hosts, asked.timeouts.overall) == (("own.test",), 3.0)
     assert (own.local_addresses_allowed, own.timeouts) == (True, Timeouts())
+
+
+def test_what_another_node_proved_is_judged_with_this_nodes_own_facts_and_no_walk(tmp_path: Path) -> None:
+    config = tmp_path / "etc/containerd/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/etc/own/certs.d"\n')
+    walks = FakeWalks(CONNECTION_REFUSED)
+    other = Adopted(
+        node="node-b", image=parse(IMAGE), seen=START, cause=CauseId.CONNECTION_REFUSED, stage=Stage.CONNECT, via=None, summary="s"
+    )  # fmt: skip
+    found = asyncio.run(investigator(tmp_path, walks).adopt(failure(), other, "its turn comes later"))
+    assert walks.plans == []
+    assert (found.diagnosis.cause, found.diagnosis.confidence) == (CauseId.CONNECTION_REFUSED, Confidence.LIKELY)
+    assert [each.source for each in found.diagnosis.evidence if "node-b" in each.fact] == ["fleet"]
+    assert found.case.node.certs_d == "/etc/own/certs.d"
 
 
 def test_a_walk_that_fails_as_the_kubelets_text_tells_is_proof(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from pullwhy.access import PullRecord
 from pullwhy.image import ImageReference
-from pullwhy.model import CauseId, Hypothesis, PodRef, PullFailure, Reproduction
+from pullwhy.model import CauseId, Hypothesis, PodRef, PullFailure, Reproduction, Stage, Via
 from pullwhy.trace import Trace
 
 MESSAGE: Final = "message"
@@ -74,6 +74,22 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """What another node of the fleet proved, of this image or of its registry; it comes from elsewhere, so no text of it is trusted."""
+
+    node: str
+    image: ImageReference
+    seen: datetime
+    """When its kubelet failed last."""
+    cause: CauseId
+    stage: Stage
+    via: Via | None
+    summary: str
+    facts: tuple[str, ...] = ()
+    """The first that its walk observed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One image on one node, as the judge sees it."""
 
@@ -87,6 +103,8 @@ class Case:
     trace: Trace | None = None
     not_walked: str = ""
     """Why no walk was made, where that was decided."""
+    adopted: Adopted | None = None
+    """Stands in for a walk until this node's own is made."""
     reproduction: Reproduction | None = None
     reproduction_hypothesis: Hypothesis | None = None
     """What the runtime's answer to the reproduction says."""

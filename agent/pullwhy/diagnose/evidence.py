@@ -8,6 +8,7 @@ from pullwhy.diagnose.case import MESSAGE, Case
 from pullwhy.diagnose.causes import ACCESS, CATALOGUE
 from pullwhy.diagnose.reading import Reading
 from pullwhy.diagnose.rules_access import access_evidence
+from pullwhy.diagnose.rules_fleet import fleet_evidence
 from pullwhy.diagnose.rules_local import configs, storage_arguments
 from pullwhy.diagnose.verdict import Verdict, status_text
 from pullwhy.model import Evidence, Factor, Outcome, Stage
@@ -32,6 +33,7 @@ def evidence(
     """Return the facts for the diagnosis `found` and the factors that it `held`, the nearest first, at most `MAX_FACTS`."""
     facts = [
         *_told(case),
+        *fleet_evidence(case, found),
         *_asked_as(case, found),
         *access_evidence(case, found),
         *(_of_result(found.result) if found.result is not None else ()),

@@ -16,6 +16,7 @@ from pullwhy.diagnose.identity import (
 )
 from pullwhy.diagnose.reading import ORDER, Reading
 from pullwhy.diagnose.rules_access import provider_failure, provider_verdict, verification_denied
+from pullwhy.diagnose.rules_fleet import of_the_fleet
 from pullwhy.diagnose.rules_local import (
     config_decides,
     config_told,
@@ -244,6 +245,12 @@ def _shown(seen: Verdict) -> str:
     return f"{seen.cause.value} at {seen.stage.value}"
 
 
+def _adopted(case: Case, told: Hypothesis | None, _reading: Reading) -> Decision | None:
+    """Take what another node proved, until this one has walked."""
+    found = of_the_fleet(case, told)
+    return Decision(found, Confidence.LIKELY, (f"this node has not walked yet: {case.not_walked}",)) if found else None
+
+
 def _text_stands(case: Case, told: Hypothesis | None, reading: Reading) -> Decision | None:
     """Take the text alone, where the walk is missing or cannot see that far."""
     if told is None or told.cause is CauseId.UNDETERMINED:
@@ -318,6 +325,7 @@ STEPS: tuple[Step, ...] = (
     _trust_not_loaded,
     _walk_agrees,
     _walk_disagrees,
+    _adopted,
     _text_stands,
     _runtime_differs,
 )

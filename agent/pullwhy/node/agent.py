@@ -31,6 +31,7 @@ from pullwhy.node.metrics import CONTENT_TYPE, Metrics
 from pullwhy.node.observer import NodeObserver
 from pullwhy.node.outbox import InUse, Outbox
 from pullwhy.node.parts import Parts
+from pullwhy.node.permits import Permits
 from pullwhy.node.plan import Sources
 from pullwhy.node.registries import NodeRegistries
 from pullwhy.node.remarks import Remarks
@@ -42,6 +43,7 @@ from pullwhy.node.supervise import supervise
 from pullwhy.node.walker import Walker
 from pullwhy.node.walkrequests import Parts as RequestParts
 from pullwhy.node.walkrequests import WalkRequests
+from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.runtime.effective import RuntimeView
 
 logger = logging.getLogger(__name__)
@@ -182,10 +184,14 @@ class Agent:
             metrics=self.metrics,
             chance=random.Random(),  # noqa: S311 - spreads load, hides nothing
             walks=settings.walks,
+            permits=Permits(self._ask_permit, self._node, self.metrics),
             remarks=self._remarks,
             hang_after=timedelta(seconds=settings.watch.hang_seconds),
             hang_after_blind=timedelta(seconds=settings.watch.hang_unseen_seconds),
         )
+
+    async def _ask_permit(self, question: pb.PermitRequest, within: float) -> pb.Permit | None:
+        return await self._reporter.permit(question, within) if self._reporter is not None else None
 
     def _make_reporter(self, collector: str) -> Reporter | None:
         report = ReportSettings(address=collector) if collector else self._settings.report
@@ -230,7 +236,7 @@ class Agent:
             architecture=os.uname().machine,
             active_findings=self._engine.active,
             impairments=self.impairments.lines,
-            abilities=("walk",) if self._settings.walk_requests.enabled else (),
+            abilities=("walk", "permit") if self._settings.walk_requests.enabled else ("permit",),
             labels=self._settings.labels,
             configuration=self._facts(),
             registries=tuple(sorted(self._registries.held[:MAX_REGISTRIES])),

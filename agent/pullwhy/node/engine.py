@@ -17,7 +17,7 @@ from pullwhy.node.findings import Identity, Judged, Ledger, Subject
 from pullwhy.node.hangs import Hangs
 from pullwhy.node.incidents import BLIND_GRACE, GRACE, Closed, Incident, Tracker
 from pullwhy.node.investigate import topic
-from pullwhy.node.investigations import HeldBack, Investigations
+from pullwhy.node.investigations import Deferred, HeldBack, Investigations
 from pullwhy.node.parts import Parts
 from pullwhy.node.quiet import Quiet
 from pullwhy.node.remarks import queue_behind
@@ -58,7 +58,13 @@ class Engine:
         self._schedule = Schedule(parts.chance, {(each.image, each.topic): each for each in kept.walked})
         self._ledger = Ledger.restore(identity, kept.records)
         self.investigations = Investigations(
-            parts.investigator, self._publish, parts.metrics, parts.clock, Quiet(parts.chance), walks=parts.walks
+            parts.investigator,
+            self._publish,
+            parts.metrics,
+            parts.clock,
+            Quiet(parts.chance),
+            walks=parts.walks,
+            permits=parts.permits,
         )
         self._closing: tuple[Incident, ...] = ()
         self._told: set[Subject] = set()
@@ -149,7 +155,7 @@ class Engine:
         if incidents:
             fingerprint = self._parts.observer.fingerprint()
             credible = [each for each in incidents if self._credible(each)]
-            for incident in self._schedule.due(credible, fingerprint):
+            for incident in self._schedule.due(credible, fingerprint, now):
                 self._investigate(incident, fingerprint)
             self._only_tell(incidents, {(each.image, each.topic) for each in credible})
         self._tell()
@@ -200,10 +206,15 @@ class Engine:
 
     def _patience(self) -> float:
         if self._looks_due:
-            return max(0.2, (min(self._looks_due) - self._parts.clock()).total_seconds())
+            return self._until(min(self._looks_due))
         if any(not each.confirmed for each in self._tracker.incidents):
             return LOOK_SOON.total_seconds()
-        return TICK if self._tracker.incidents or self._hangs.pulls else IDLE
+        turn = self._schedule.next_turn()
+        longest = TICK if self._tracker.incidents or self._hangs.pulls else IDLE
+        return min(longest, self._until(turn)) if turn is not None else longest
+
+    def _until(self, moment: datetime) -> float:
+        return max(0.2, (moment - self._parts.clock()).total_seconds())
 
     async def _look(self, now: datetime) -> None:
         """Ask CRI what became of the pods, where that is due."""
@@ -254,18 +265,24 @@ class Engine:
 
     def _investigate(self, incident: Incident, fingerprint: str) -> None:
         subject = (incident.image, incident.topic)
+        ask = not self._schedule.turn_has_come(subject, fingerprint, self._parts.clock())
         self._schedule.started(subject)
-        task = asyncio.create_task(self._case(subject, incident, fingerprint), name=f"investigate {incident.image}")
+        task = asyncio.create_task(self._case(incident, fingerprint, ask=ask), name=f"investigate {incident.image}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _case(self, subject: Subject, incident: Incident, fingerprint: str) -> None:
+    async def _case(self, incident: Incident, fingerprint: str, *, ask: bool) -> None:
+        subject = (incident.image, incident.topic)
         our_fault, until = True, None
         try:
-            our_fault = (await self.investigations.investigate(incident)).our_fault
+            our_fault = (await self.investigations.investigate(incident, ask=ask)).our_fault
         except asyncio.CancelledError:
             self._schedule.cancelled(subject)
             raise
+        except Deferred as deferred:
+            self._schedule.deferred(subject, self._parts.clock(), fingerprint, deferred.until)
+            self._note()
+            return
         except HeldBack as held:
             our_fault, until = False, held.until
         except Exception:  # one image's trouble is not to end the others'

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from pullwhy.access import PullRecord
-from pullwhy.diagnose.case import MESSAGE, Case, Queue
+from pullwhy.diagnose.case import MESSAGE, Adopted, Case, Queue
 from pullwhy.diagnose.classify import classify
 from pullwhy.diagnose.identity import credentials_sent
 from pullwhy.diagnose.judge import judge, passes
@@ -96,6 +96,15 @@ class Investigator:
     def by_text(self, failure: PullFailure, why: str = "") -> Investigation:
         """Judge a failure by its text alone; `why` there was no walk."""
         return _judged(replace(self._case(failure.image, failure), not_walked=why))
+
+    async def adopt(self, failure: PullFailure, other: Adopted, why: str) -> Investigation:
+        """Judge a failure by its text and by what another node proved; the remedy is for this node's own configuration.
+
+        `why` there was no walk.
+        """
+        sight = await survey(self.sources, self.client())
+        node = node_view(sight, make_plan(failure.image, sight, self.sources))
+        return _judged(replace(self._case(failure.image, failure), not_walked=why, adopted=other, node=node))
 
     async def look(
         self, image: str, failure: PullFailure | None = None, *, reach: Reach = HERE, within: float | None = None

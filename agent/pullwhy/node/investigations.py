@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from pullwhy.model import Confidence, PullFailure
+from pullwhy.diagnose.case import Adopted
+from pullwhy.image import ImageReference, InvalidReference, parse
+from pullwhy.model import CauseId, Confidence, PullFailure
 from pullwhy.node.findings import Judged, Subject
 from pullwhy.node.incidents import Incident
-from pullwhy.node.investigate import Investigation, with_failure, with_retry, with_success
+from pullwhy.node.investigate import Investigation, hypothesis, with_failure, with_retry, with_success
 from pullwhy.node.metrics import Metrics
+from pullwhy.node.permits import Permission
 from pullwhy.node.quiet import Quiet
 from pullwhy.node.walker import MAX_AT_ONCE
 
@@ -35,6 +38,9 @@ class Investigates(Protocol):
     def by_text(self, failure: PullFailure, why: str = "") -> Investigation:
         """Judge by the text alone; `why` there was no walk."""
 
+    async def adopt(self, failure: PullFailure, other: Adopted, why: str) -> Investigation:
+        """Judge by the text and by what another node proved; `why` there was no walk."""
+
     async def look(self, image: str, failure: PullFailure | None = None) -> Investigation:
         """Walk and judge."""
 
@@ -42,12 +48,34 @@ class Investigates(Protocol):
         """Ask the runtime, where that is safe."""
 
 
-class HeldBack(Exception):
-    """The registry asked to be left alone until a time that has not come."""
+class AsksWhen(Protocol):
+    """What node.permits.Permits does."""
+
+    async def when(self, image: ImageReference, cause: CauseId | None) -> Permission | None:
+        """Return when to walk; None where nobody answers."""
+
+
+class Postponed(Exception):
+    """No walk is made before a time that has not come."""
+
+    def __init__(self, until: datetime, why: str) -> None:
+        super().__init__(why)
+        self.until = until
+
+
+class HeldBack(Postponed):
+    """The registry asked to be left alone."""
 
     def __init__(self, until: datetime) -> None:
-        super().__init__(f"not asked before {until:%H:%M:%S} UTC: the registry's rate limit says so")
-        self.until = until
+        super().__init__(until, f"not asked before {until:%H:%M:%S} UTC: the registry's rate limit says so")
+
+
+class Deferred(Postponed):
+    """Other nodes of the fleet that fail alike walk first."""
+
+    def __init__(self, until: datetime, adopted: Adopted | None) -> None:
+        super().__init__(until, f"its turn comes at {until:%H:%M:%S} UTC, after other nodes that fail")
+        self.adopted = adopted
 
 
 @dataclass(slots=True)
@@ -60,6 +88,7 @@ class Investigations:
     clock: Callable[[], datetime]
     quiet: Quiet
     walks: int = 2
+    permits: AsksWhen | None = None
     first_word: float = FIRST_WORD
     found: dict[Subject, Investigation] = field(default_factory=dict)
     """What is not proved and may be judged again."""
@@ -73,19 +102,21 @@ class Investigations:
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.walks)
 
-    async def investigate(self, incident: Incident) -> Investigation:
-        """Find out why the image of `incident` fails, and publish each step that is known.
+    async def investigate(self, incident: Incident, *, ask: bool = True) -> Investigation:
+        """Find out why the image of `incident` fails, and publish each step that is known; `ask` when to walk, where somebody says that.
 
-        Raises HeldBack; what the text alone says is published then, unless more is known.
+        Raises Postponed; what is known without a walk is published then, unless more is known.
         """
         failure = incident.failure()
         subject = (incident.image, incident.topic)
         first_word = asyncio.create_task(self._first_word(subject, failure))
         try:
+            if ask and self._earlier(incident.image, failure) is None:
+                await self._wait_for_turn(incident.image, failure)
             found = await self._look(incident, failure)
-        except HeldBack as why:
+        except Postponed as why:
             if subject not in self.told:
-                self._publish(subject, self.investigator.by_text(failure, str(why)), keep=False)
+                self._publish(subject, await self._without_walk(failure, why), keep=False)
             raise
         finally:
             first_word.cancel()
@@ -150,17 +181,46 @@ class Investigations:
         if subject not in self.told:
             self._publish(subject, self.investigator.by_text(failure), keep=False)
 
+    async def _without_walk(self, failure: PullFailure, why: Postponed) -> Investigation:
+        if isinstance(why, Deferred) and why.adopted is not None:
+            return await self.investigator.adopt(failure, why.adopted, str(why))
+        return self.investigator.by_text(failure, str(why))
+
+    async def _wait_for_turn(self, image: str, failure: PullFailure) -> None:
+        """Ask when to walk; raises Postponed where that is not now."""
+        self._leave_alone(image)
+        try:
+            reference = parse(image)
+        except InvalidReference:
+            return  # no registry is asked for it
+        if self.permits is None:
+            return
+        told = hypothesis(failure.message)
+        cause = told.cause if told is not None and told.cause is not CauseId.UNDETERMINED else None
+        answer = await self.permits.when(reference, cause)
+        if answer is not None and answer.wait > 0:
+            raise Deferred(self.clock() + timedelta(seconds=answer.wait), answer.adopted)
+
+    def _leave_alone(self, image: str) -> None:
+        """Raise HeldBack where the registry said so."""
+        held = self.quiet.until(image, self.clock())
+        if held is not None:
+            raise HeldBack(held)
+
+    def _earlier(self, image: str, failure: PullFailure) -> Investigation | None:
+        """Return a walk that serves this failure too: it was made after it."""
+        walked = self._walked.get(image)
+        return walked if walked is not None and walked.case.now >= failure.when and not walked.our_fault else None
+
     async def _look(self, incident: Incident, failure: PullFailure) -> Investigation:
         if not incident.image:
             return self.investigator.by_text(failure)
         # The part before the first slash will do: it only keeps walks of one host apart in time.
         async with self._registries[incident.image.partition("/")[0]]:
-            walked = self._walked.get(incident.image)
-            if walked is not None and walked.case.now >= failure.when and not walked.our_fault:
+            walked = self._earlier(incident.image, failure)
+            if walked is not None:
                 return with_failure(walked, failure)  # one walk serves all pods that failed before it
-            held = self.quiet.until(incident.image, self.clock())
-            if held is not None:
-                raise HeldBack(held)
+            self._leave_alone(incident.image)
             found = await self._walk(incident.image, failure)
             self._walked[incident.image] = found
             while len(self._walked) > MAX_WALKED:

@@ -79,6 +79,8 @@ class Metrics:
         self.reproductions = Family("reproductions_total", "counter", "Pulls asked of the runtime.", outcomes)
         outcomes = _each("outcome", ("passes", "fails", "undecided", "refused", "cancelled", "dropped"))
         self.walk_requests = Family("walk_requests_total", "counter", "Walks that the collector asked for.", outcomes)
+        answers = _each("answer", ("now", "wait", "adopt", "none"))
+        self.permits = Family("permits_total", "counter", "Answers to the question when to walk what fails.", answers)
         self.suppressed = Family("journal_suppressed_total", "counter", "Log lines that journald dropped.")
         self.gaps = Family("journal_gaps_total", "counter", "Times that lines were lost between two reads.")
         self.outbox = Family("outbox_reports", "gauge", "Reports that wait for the collector.")

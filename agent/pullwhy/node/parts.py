@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pullwhy.model import Finding
 from pullwhy.node.incidents import Sight
-from pullwhy.node.investigations import Investigates
+from pullwhy.node.investigations import AsksWhen, Investigates
 from pullwhy.node.metrics import Metrics
 from pullwhy.node.remarks import Remarks
 
@@ -49,6 +49,8 @@ class Parts:
     metrics: Metrics
     chance: random.Random
     walks: int = 2
+    permits: AsksWhen | None = None
+    """Says when to walk; None where nobody does."""
     remarks: Remarks = field(default_factory=Remarks)
     """Filled here with what the runtime's log tells beside failures."""
     hang_after: timedelta = timedelta(seconds=300)

@@ -28,6 +28,8 @@ class Walked:
     fingerprint: str
     """Of the node's configuration, see `node.fingerprint`."""
     again_at: datetime
+    deferred: bool = False
+    """Whether it was not made, because this node's turn is at `again_at`."""
 
 
 @dataclass(slots=True)
@@ -38,7 +40,7 @@ class Schedule:
     walked: dict[Subject, Walked] = field(default_factory=dict)
     _running: set[Subject] = field(default_factory=set)
 
-    def due(self, incidents: Iterable[Incident], fingerprint: str) -> list[Incident]:
+    def due(self, incidents: Iterable[Incident], fingerprint: str, now: datetime) -> list[Incident]:
         """Return one incident, the latest, for each subject that is to be investigated now."""
         latest: dict[Subject, Incident] = {}
         for incident in incidents:
@@ -47,11 +49,27 @@ class Schedule:
                 continue
             if subject not in latest or incident.last_seen > latest[subject].last_seen:
                 latest[subject] = incident
-        return [incident for subject, incident in latest.items() if self._is_due(subject, incident, fingerprint)]
+        return [incident for subject, incident in latest.items() if self._is_due(subject, incident, fingerprint, now)]
 
     def started(self, subject: Subject) -> None:
         """Take note that an investigation runs."""
         self._running.add(subject)
+
+    def turn_has_come(self, subject: Subject, fingerprint: str, now: datetime) -> bool:
+        """Whether a walk that is due needs no permit: its turn was kept for it, or this node's configuration changed."""
+        walked = self.walked.get(subject)
+        return walked is not None and (
+            walked.fingerprint != fingerprint or (walked.deferred and now >= walked.again_at)
+        )
+
+    def next_turn(self) -> datetime | None:
+        """Return when the first turn comes that is waited for."""
+        return min((each.again_at for each in self.walked.values() if each.deferred), default=None)
+
+    def deferred(self, subject: Subject, now: datetime, fingerprint: str, until: datetime) -> None:
+        """Take note that an investigation waits for this node's turn."""
+        self._running.discard(subject)
+        self.walked[subject] = Walked(*subject, now, fingerprint, until, deferred=True)
 
     def ended(
         self, subject: Subject, now: datetime, fingerprint: str, *, our_fault: bool, until: datetime | None = None
@@ -72,8 +90,8 @@ class Schedule:
         for subject in self.walked.keys() - needed:
             del self.walked[subject]
 
-    def _is_due(self, subject: Subject, incident: Incident, fingerprint: str) -> bool:
+    def _is_due(self, subject: Subject, incident: Incident, fingerprint: str, now: datetime) -> bool:
         walked = self.walked.get(subject)
-        if walked is None or walked.fingerprint != fingerprint:
+        if walked is None or walked.fingerprint != fingerprint or (walked.deferred and now >= walked.again_at):
             return True
         return incident.last_seen >= walked.again_at

@@ -1,0 +1,84 @@
+"""When this node walks an image that fails here, where a collector says so: one fault of a whole fleet is not walked by each at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pullwhy.diagnose.case import Adopted
+from pullwhy.diagnose.codec import InvalidDocument
+from pullwhy.image import ImageReference, InvalidReference, parse
+from pullwhy.model import CauseId, Confidence
+from pullwhy.node.metrics import Metrics
+from pullwhy.pb.v1 import report_pb2 as pb
+from pullwhy.text import printable
+
+logger = logging.getLogger(__name__)
+
+ANSWER_SECONDS: Final = 0.3
+"""How long an answer is waited for; without one the node walks by its own budgets."""
+LONGEST_WAIT: Final = 600.0
+"""Seconds: whatever the collector says, a node walks by then."""
+MAX_FACTS: Final = 3
+"""Observations of another node that are told."""
+MAX_FACT: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What the collector said."""
+
+    wait: float
+    """Seconds until this node's turn; 0 for now."""
+    adopted: Adopted | None = None
+    """What another node proved meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permits:
+    """Asks for permits over the stream that there is."""
+
+    ask: Callable[[pb.PermitRequest, float], Awaitable[pb.Permit | None]]
+    node: str
+    """This one: what it found itself is no news."""
+    metrics: Metrics
+
+    async def when(self, image: ImageReference, cause: CauseId | None) -> Permission | None:
+        """Return when to walk `image`, of which the kubelet's text tells `cause`; None where nobody answers."""
+        question = pb.PermitRequest(image=str(image), registry=image.registry, cause=cause or "")
+        permit = await self.ask(question, ANSWER_SECONDS)
+        if permit is None:
+            self.metrics.permits.add(answer="none")
+            return None
+        wait = min(permit.wait_ms / 1000, LONGEST_WAIT)
+        found = read(permit.document, self.node) if wait and permit.document else None
+        self.metrics.permits.add(answer="now" if not wait else "adopt" if found else "wait")
+        return Permission(wait, found)
+
+
+def read(document: bytes, node: str) -> Adopted | None:
+    """Return what another node proved; None for what is no such thing. It comes from elsewhere: all of it is bounded and made safe."""
+    from pullwhy.diagnose.decoding import decode  # noqa: PLC0415 - an agent that waits for nobody keeps no decoder in memory
+
+    try:
+        finding = decode(document)
+        image = parse(finding.image)
+    except (InvalidDocument, InvalidReference) as error:
+        logger.warning("the collector sent what is no finding of another node: %s", printable(str(error), 200))
+        return None
+    diagnosis = finding.diagnosis
+    if diagnosis.confidence is not Confidence.PROVED or finding.node == node:
+        return None
+    facts = [each.fact for each in diagnosis.evidence if each.source.startswith("walk")]
+    return Adopted(
+        node=printable(finding.node, 253),
+        image=image,
+        seen=finding.last_seen,
+        cause=diagnosis.cause,
+        stage=diagnosis.stage,
+        via=diagnosis.via,
+        summary=printable(diagnosis.summary, MAX_FACT),
+        facts=tuple(printable(fact, MAX_FACT) for fact in facts[:MAX_FACTS]),
+    )
