@@ -11,6 +11,18 @@ from pullwhy.config import Listen
 
 
 @dataclass(frozen=True, slots=True)
+class KubernetesSettings:
+    """The Kubernetes API; without it everything that does not need it works."""
+
+    server: str = ""
+    """`https://HOST:PORT`; empty: the cluster in which the collector is a pod."""
+    ca: str = ""
+    """File of the cluster's CA; empty: the pod's own."""
+    token_file: str = ""
+    """Read anew for each request; empty: the pod's own."""
+
+
+@dataclass(frozen=True, slots=True)
 class CollectorSettings:
     """Read from TOML and `PULLWHY_*` by `config.load`."""
 

@@ -45,6 +45,8 @@ class Request:
     target: str
     """Path with query, `host:port` for CONNECT, or the whole URL for a proxy."""
     headers: tuple[tuple[str, Secret], ...]
+    body: bytes = b""
+    """Where there is one, the headers tell its length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ class Connection:
     async def _send(self, request: Request, within: float) -> None:
         headers = [(name, value.reveal()) for name, value in request.headers]
         head = h11.Request(method=request.method, target=request.target, headers=headers)
-        data = (self._machine.send(head) or b"") + (self._machine.send(h11.EndOfMessage()) or b"")
+        events = [head, *([h11.Data(request.body)] if request.body else []), h11.EndOfMessage()]
+        data = b"".join(self._machine.send(event) or b"" for event in events)
         try:
             await self.stream.write(data, within)
         except StreamReset:

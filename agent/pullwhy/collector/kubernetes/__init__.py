@@ -1,0 +1,1 @@
+"""The few calls that the collector makes to the Kubernetes API; without it everything else works."""

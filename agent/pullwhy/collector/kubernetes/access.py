@@ -1,0 +1,87 @@
+"""Where the Kubernetes API is and how to be let in: a pod's own service account, or what the settings name."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from pullwhy.collector.settings import KubernetesSettings
+from pullwhy.secret import Secret
+from pullwhy.text import printable
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where the kubelet puts a pod's token and the cluster's CA (client-go 0.34: rest/config.go, InClusterConfig)."""
+MAX_TOKEN: Final = 16_384
+"""Bytes of a token file; a projected token has about 1,200."""
+
+
+class NoAccess(Exception):
+    """The API cannot be asked; the text names the setting or the file and the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One API server and the files that open it."""
+
+    host: str
+    port: int
+    ca: Path
+    token_file: Path
+
+    def context(self) -> ssl.SSLContext:
+        """Return a TLS context that trusts the cluster's CA alone; raises NoAccess."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_verify_locations(self.ca)
+        except OSError as error:
+            told = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+            raise NoAccess(f"{self.ca}: {told}: `kubernetes.ca` names the cluster's CA") from error
+        return context
+
+    def token(self) -> Secret:
+        """Return the token as the file holds it now: the kubelet renews it; raises NoAccess."""
+        return read_token(self.token_file, "kubernetes.token_file")
+
+
+def find(settings: KubernetesSettings, environment: Mapping[str, str]) -> Access:
+    """Return the API that the settings name, or that of the cluster in which this process is a pod; raises NoAccess."""
+    ca = Path(settings.ca) if settings.ca else SERVICE_ACCOUNT / "ca.crt"
+    token_file = Path(settings.token_file) if settings.token_file else SERVICE_ACCOUNT / "token"
+    if settings.server:
+        host, port = _parts(settings.server)
+        return Access(host, port, ca, token_file)
+    host, number = environment.get("KUBERNETES_SERVICE_HOST", ""), environment.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host or not number.isascii() or not number.isdigit():
+        raise NoAccess(
+            "no Kubernetes API is known: this is no pod (KUBERNETES_SERVICE_HOST is not set); name one in `kubernetes.server`"
+        )
+    return Access(host, int(number), ca, token_file)
+
+
+def read_token(path: Path, key: str) -> Secret:
+    """Return the token in a file; raises NoAccess, whose text never holds what was read."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_TOKEN + 1)
+    except OSError as error:
+        raise NoAccess(f"{path}: {error.strerror}: `{key}` names a file with a token") from error
+    text = content.decode("ascii", "replace").strip()
+    if not text or len(content) > MAX_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
+        raise NoAccess(f"{path}: holds no token: `{key}` names a file with one token on one line")
+    return Secret(text)
+
+
+def _parts(server: str) -> tuple[str, int]:
+    try:
+        url = urlsplit(server)
+        port = url.port or 443
+    except ValueError:
+        url, port = urlsplit(""), 0
+    if url.scheme != "https" or not url.hostname or url.path.strip("/") or url.query or url.username:
+        raise NoAccess(f"kubernetes.server {printable(server, 200)!r}: write https://HOST:PORT")
+    return url.hostname, port

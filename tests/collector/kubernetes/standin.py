@@ -1,0 +1,240 @@
+"""A stand-in for the Kubernetes API server: real HTTPS and JSON for just the calls that the collector makes.
+
+It is no Kubernetes: it keeps what a test puts in, checks what it is sent as the API server checks these few kinds, and misbehaves on demand.
+"""
+
+import http.server
+import json
+import re
+import ssl
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import trustme
+
+from pullwhy.collector.settings import KubernetesSettings
+
+OWN_TOKEN: Final = "collector-token-4b1d"
+"""The token with which the collector itself is let in."""
+SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
+MAX_NOTE: Final = 1024
+
+
+@dataclass
+class Fault:
+    """One answer that is not as it should be."""
+
+    status: int = 0
+    """0 with no body: the connection is closed without an answer."""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    hang: float = 0.0
+
+
+@dataclass
+class Seen:
+    method: str
+    path: str
+    body: dict[str, Any] | None
+
+
+class StandIn:
+    """Objects by path, tokens with their users, who may what, and faults that are waiting by a part of the path."""
+
+    def __init__(self, folder: Path) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.tokens: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {}
+        self.allowed: set[tuple[str, str, str, str]] = set()
+        """User, verb, resource, namespace."""
+        self.own_token = OWN_TOKEN
+        self.faults: list[tuple[str, Fault]] = []
+        self.seen: list[Seen] = []
+        self.connections = 0
+        self._folder = folder
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(str(folder / "api-ca"))
+        (folder / "api-token").write_text(OWN_TOKEN + "\n")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        self._server = Server(self, context)
+        self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.02), daemon=True)
+        self._thread.start()
+
+    @property
+    def settings(self) -> KubernetesSettings:
+        port = self._server.server_address[1]
+        return KubernetesSettings(
+            server=f"https://127.0.0.1:{port}",
+            ca=str(self._folder / "api-ca"),
+            token_file=str(self._folder / "api-token"),
+        )
+
+    def token(self, text: str, user: str, *audiences: str, **extra: str) -> None:
+        """Let the token be of `user`; extra names as `pod_name` for authentication.kubernetes.io/pod-name."""
+        keys = {f"authentication.kubernetes.io/{name.replace('_', '-')}": [value] for name, value in extra.items()}
+        self.tokens[text] = (
+            {"username": user, "uid": "u1", "groups": ["system:authenticated"], "extra": keys},
+            audiences,
+        )
+
+    def pod(self, namespace: str, name: str, node: str, **spec: Any) -> dict[str, Any]:
+        metadata = {"namespace": namespace, "name": name, "uid": f"uid-{name}"} | spec.pop("metadata", {})
+        pod = {"kind": "Pod", "metadata": metadata, "spec": {"nodeName": node, "containers": [{"name": "main"}]} | spec}
+        self.objects[f"/api/v1/namespaces/{namespace}/pods/{name}"] = pod
+        return pod
+
+    def misbehave(self, part: str, *faults: Fault) -> None:
+        """Answer the next requests whose path holds `part` with these faults, in order."""
+        self.faults += [(part, fault) for fault in faults]
+
+    def asked(self, part: str, method: str = "") -> list[Seen]:
+        return [each for each in self.seen if part in each.path and method in ("", each.method)]
+
+    def events(self) -> list[dict[str, Any]]:
+        return [each for path, each in self.objects.items() if "/events/" in path]
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+    def fault(self, path: str) -> Fault | None:
+        for place, (part, fault) in enumerate(self.faults):
+            if part in path:
+                del self.faults[place]
+                return fault
+        return None
+
+    def answer(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
+        if path.endswith("/tokenreviews"):
+            return 201, {"kind": "TokenReview", "status": self._review(body or {})}
+        if path.endswith("/subjectaccessreviews"):
+            return 201, {"kind": "SubjectAccessReview", "status": {"allowed": self._may((body or {})["spec"])}}
+        if method == "POST" and path.endswith("/events"):
+            return self._create(path, body or {})
+        known = self.objects.get(path)
+        if known is None:
+            return refusal(404, "NotFound", f"{path} not found")
+        if method == "PATCH":
+            known |= body or {}
+            wrong = invalid_event(known)
+            return refusal(422, "Invalid", wrong) if wrong else (200, known)
+        return 200, known
+
+    def _create(self, path: str, event: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        place = f"{path}/{event['metadata']['name']}"
+        if wrong := invalid_event(event):
+            return refusal(422, "Invalid", wrong)
+        if event["metadata"]["namespace"] != path.split("/")[4]:
+            return refusal(400, "BadRequest", "the namespace of the object does not match the namespace of the request")
+        if place in self.objects:
+            return refusal(409, "AlreadyExists", f"events {place} already exists")
+        self.objects[place] = event
+        return 201, event
+
+    def _review(self, body: dict[str, Any]) -> dict[str, Any]:
+        wanted = tuple(body["spec"].get("audiences", ())) or ("https://kubernetes.default.svc",)
+        user, audiences = self.tokens.get(body["spec"]["token"], (None, ()))
+        both = [each for each in wanted if each in (audiences or ("https://kubernetes.default.svc",))]
+        if user is None or not both:
+            return {"authenticated": False, "user": {}, "error": "[invalid bearer token, Token has been invalidated]"}
+        return {"authenticated": True, "user": user, "audiences": both}
+
+    def _may(self, spec: dict[str, Any]) -> bool:
+        what = spec["resourceAttributes"]
+        return what["group"] == "pullwhy" and any(
+            (spec["user"], what["verb"], what["resource"], namespace) in self.allowed
+            for namespace in {what["namespace"], ""}
+        )
+
+
+def refusal(status: int, reason: str, message: str) -> tuple[int, dict[str, Any]]:
+    return status, {"kind": "Status", "status": "Failure", "message": message, "reason": reason, "code": status}
+
+
+def invalid_event(event: dict[str, Any]) -> str:
+    """Say what the API server would refuse (kubernetes 1.34: pkg/apis/core/validation/events.go, legacyValidateEvent)."""
+    metadata, about = event["metadata"], event["involvedObject"]
+    if not SUBDOMAIN.match(metadata["name"]) or len(metadata["name"]) > 253:
+        return "metadata.name: a lowercase RFC 1123 subdomain"
+    if about["namespace"] != metadata["namespace"]:
+        return "involvedObject.namespace: does not match event.namespace"
+    if event.get("eventTime") and not (event.get("reportingInstance") and event.get("action")):
+        return "reportingInstance, action: Required value"
+    if event["type"] not in ("Normal", "Warning") or not isinstance(event["count"], int):
+        return "type or count"
+    if len(event["message"].encode()) > MAX_NOTE or len(event["reason"]) > 128:
+        return "message: can have at most 1024 characters"
+    return ""
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, api: StandIn, context: ssl.SSLContext) -> None:
+        self.api, self.context = api, context
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def handle_error(self, *_: object) -> None:
+        """A client that went away in the middle is part of the tests."""
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 20
+    server: Server
+
+    def setup(self) -> None:
+        try:
+            self.request = self.server.context.wrap_socket(self.request, server_side=True)
+        except OSError:
+            self.request.close()
+            raise
+        self.server.api.connections += 1
+        super().setup()
+
+    def finish(self) -> None:
+        with self.request:
+            super().finish()
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test's output clean."""
+
+    def _take(self) -> None:
+        api = self.server.api
+        size = int(self.headers.get("content-length", "0"))
+        body = json.loads(self.rfile.read(size)) if size else None
+        api.seen.append(Seen(self.command, self.path, body))
+        fault = api.fault(self.path)
+        if fault:
+            time.sleep(fault.hang)
+            if fault.body is None and not fault.status:
+                self.close_connection = True
+                return
+            self._send(fault.status or 200, fault.body or b"{}", fault.headers)
+        elif self.headers.get("authorization") != f"Bearer {api.own_token}":
+            self._reply(*refusal(401, "Unauthorized", "Unauthorized"))
+        else:
+            self._reply(*api.answer(self.command, self.path, body))
+
+    def _reply(self, status: int, body: dict[str, Any]) -> None:
+        self._send(status, json.dumps(body).encode(), {})
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        try:
+            self.send_response(status)
+            for name, value in {
+                "content-type": "application/json",
+                "content-length": str(len(body)),
+                **headers,
+            }.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+        except OSError:
+            self.close_connection = True
+
+    do_GET = do_POST = do_PATCH = _take  # noqa: N815 - http.server's names
