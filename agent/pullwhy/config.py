@@ -76,6 +76,8 @@ class ReportSettings:
     certificate: str = ""
     key: str = ""
     server_name: str = ""
+    token_file: str = ""
+    """File of the service account's token, read anew for each connection; needs `tls`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ MAX_BATCH_BYTES: Final = MAX_DOCUMENT
 """Documents of one batch together; a real one has a few thousand bytes."""
 MAX_MESSAGE: Final = 1024 * 1024
 """Bytes of one message on the wire, envelope included."""
+MAX_RECEIVED: Final = 4 * MAX_MESSAGE
+"""Bytes of a message that a collector takes in to refuse it by name; a larger one gRPC itself refuses, unread."""
 MAX_SEQUENCE: Final = 2**63 - 1
 
 AGENT_PING_SECONDS: Final = 60
@@ -60,7 +62,7 @@ def collector_options(
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.http2.min_ping_interval_without_data_ms", int(least_ping_seconds * 1000)),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", int(least_ping_seconds * 1000)),
-        ("grpc.max_receive_message_length", MAX_MESSAGE),
+        ("grpc.max_receive_message_length", MAX_RECEIVED),
         ("grpc.max_send_message_length", MAX_MESSAGE),
         ("grpc.max_concurrent_streams", 4),
         ("grpc.max_metadata_size", 8192),

@@ -212,7 +212,7 @@ def test_health_and_metrics(served: Served) -> None:
     assert "pullwhy_collector_reports_total 5.0" in lines
     samples = [line for line in lines if not line.startswith("#")]
     assert all(line.startswith("pullwhy_") for line in samples)
-    assert not [line for line in samples if "node" in line or "image=" in line or "pod=" in line]
+    assert not [line for line in samples if "node=" in line or "image=" in line or "pod=" in line]
 
 
 def test_the_edges_of_time_are_shown_like_any_other(tmp_path: Path) -> None:

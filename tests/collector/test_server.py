@@ -70,7 +70,7 @@ TOO_MANY = pb.AgentMessage(batch=pb.Batch(reports=[pb.Report(sequence=i + 1) for
         (
             pb.AgentMessage(batch=pb.Batch(reports=[pb.Report(sequence=1, document=b"x" * (MAX_MESSAGE + 1))])),
             "RESOURCE_EXHAUSTED",
-            "larger than max",
+            f"more than {MAX_MESSAGE}",
         ),
     ],
 )

@@ -42,6 +42,10 @@ class Refused(Exception):
     """A message that cannot be taken; the text says why."""
 
 
+class OtherNode(Refused):
+    """A report of another node than its agent's."""
+
+
 def speaker(hello: pb.Hello) -> Speaker:
     """Return who speaks; raises Refused."""
     if hello.schema != SCHEMA:
@@ -101,7 +105,9 @@ def record(report: pb.Report, who: Speaker) -> FindingRecord:
     if not _TOKEN.match(finding.id) or finding.id != report.finding_id:
         raise Refused(f"{_name(report)}: its document is of another finding, {printable(finding.id, 64)}")
     if (finding.cluster, finding.node) != (who.cluster, who.node):
-        raise Refused(f"{_name(report)}: it is of node '{printable(finding.node, MAX_NAME)}', another than its agent's")
+        raise OtherNode(
+            f"{_name(report)}: it is of node '{printable(finding.node, MAX_NAME)}', another than its agent's"
+        )
     return _record(report, finding)
 
 

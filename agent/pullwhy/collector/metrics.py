@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from pullwhy import __version__
+from pullwhy.collector.denials import Denial
 from pullwhy.collector.fleet import Purpose, WalkState
 from pullwhy.model import CauseId, ScopeVerdict
 
@@ -23,6 +24,12 @@ class Metrics:
             "pullwhy_collector_reports", "Reports taken, resent ones included.", registry=self.registry
         )
         self.refused = Counter("pullwhy_collector_refused_reports", "Reports refused for good.", registry=self.registry)
+        self._denied = Counter(
+            "pullwhy_collector_denied",
+            "Agents, reports and questions turned away.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.store_failures = Counter(
             "pullwhy_collector_store_failures",
             "Batches that could not be stored; their agents send them again.",
@@ -48,6 +55,8 @@ class Metrics:
         Gauge("pullwhy_collector_info", "The collector's version.", ["version"], registry=self.registry).labels(
             __version__
         ).set(1)
+        for denial in Denial:
+            self._denied.labels(denial)
         self.set_store({}, 0, writable=True)
 
     def _count_walks(self) -> None:
@@ -92,6 +101,10 @@ class Metrics:
         for counter, values in presets:
             for value in values:
                 counter.labels(value)
+
+    def deny(self, denial: Denial) -> None:
+        """Count somebody who was turned away."""
+        self._denied.labels(denial).inc()
 
     def set_store(self, active: Mapping[str, int], size: int, *, writable: bool) -> None:
         """Set what only the store knows."""

@@ -13,7 +13,9 @@ import grpc.aio
 
 from pullwhy import __version__
 from pullwhy.collector import ingest
-from pullwhy.collector.ingest import Refused
+from pullwhy.collector.agents import Gate, Identity, OpenGate
+from pullwhy.collector.denials import CannotTell, Denial, Denials, Denied
+from pullwhy.collector.ingest import OtherNode, Refused
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.orders import Orders
 from pullwhy.collector.pace import Pace
@@ -22,7 +24,8 @@ from pullwhy.collector.records import FindingRecord, NodeFacts, Session, Speaker
 from pullwhy.collector.streams import Context, Stream, Streams
 from pullwhy.image import MAX_LENGTH
 from pullwhy.pb.v1 import report_pb2 as pb
-from pullwhy.protocol import MAX_BATCH, MAX_BATCH_BYTES, SERVICE
+from pullwhy.protocol import MAX_BATCH, MAX_BATCH_BYTES, MAX_MESSAGE, SERVICE
+from pullwhy.secret import Secret
 from pullwhy.text import printable
 
 logger = logging.getLogger(__name__)
@@ -59,16 +62,18 @@ class Servicer:
         clock: Callable[[], float],
         max_agents: int,
         hello_seconds: float = HELLO_SECONDS,
+        gate: Gate | None = None,
     ) -> None:
         self._store, self._desks, self._metrics, self._clock = store, desks, metrics, clock
         self._max_agents, self._hello_seconds = max_agents, hello_seconds
+        self._gate, self._denials = gate or OpenGate(), Denials(metrics.deny, clock)
         self._streams = 0
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return what a gRPC server needs to know of this service."""
         report = grpc.stream_stream_rpc_method_handler(
             self._report,
-            request_deserializer=pb.AgentMessage.FromString,
+            request_deserializer=_parse,
             response_serializer=pb.CollectorMessage.SerializeToString,
         )
         return grpc.method_handlers_generic_handler(SERVICE, {"Report": report})
@@ -94,12 +99,30 @@ class Servicer:
             await _abort(context, grpc.StatusCode.UNAVAILABLE, f"the collector cannot store: {error}")
         except Refused as refused:
             await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(refused))
+        except Denied as denied:
+            self._denials.note(denied, context.peer())
+            await _abort(context, _CODES.get(denied.denial, grpc.StatusCode.PERMISSION_DENIED), str(denied))
+        except CannotTell as error:
+            await _abort(context, grpc.StatusCode.UNAVAILABLE, str(error))
         finally:
             self._streams -= 1
             self._metrics.connected.set(self._streams)
 
     async def _serve(self, context: Context) -> None:
-        session, facts = await self._greet(context)
+        # Read first: a stream that is ended before its first message was taken tells its agent INTERNAL, not the reason.
+        hello = await self._hear(context)
+        identity = await self._gate.admit(context.auth_context(), _token(context))
+        lasting = asyncio.timeout(identity.seconds)
+        try:
+            async with lasting:
+                await self._converse(context, hello, identity)
+        except TimeoutError:
+            # What let the agent in has ended: it comes again with what it has then. What was not acknowledged it sends again.
+            if not lasting.expired():
+                raise
+
+    async def _converse(self, context: Context, hello: pb.Hello, identity: Identity) -> None:
+        session, facts = await self._greet(context, hello, identity)
         speaker, stream = session.speaker, Stream(context, frozenset(facts.abilities))
         key = (speaker.cluster, speaker.node)
         self._desks.streams.enter(key, stream)
@@ -108,7 +131,7 @@ class Servicer:
         finally:
             self._desks.streams.leave(key, stream)
 
-    async def _greet(self, context: Context) -> tuple[Session, NodeFacts]:
+    async def _hear(self, context: Context) -> pb.Hello:
         try:
             async with asyncio.timeout(self._hello_seconds):
                 message = await _next(context)
@@ -116,12 +139,16 @@ class Servicer:
             await _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, "no Hello came")
         if message is None or not message.HasField("hello"):
             raise Refused("the first message must be a Hello")
+        return message.hello
+
+    async def _greet(self, context: Context, hello: pb.Hello, identity: Identity) -> tuple[Session, NodeFacts]:
         try:
-            speaker = ingest.speaker(message.hello)
+            speaker = ingest.speaker(hello)
         except Refused as refused:
             logger.warning("agent %s: %s", printable(context.peer(), 100), refused)
             await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(refused))
-        facts = ingest.facts(message.hello.status)
+        identity.check(speaker.cluster, speaker.node)
+        facts = ingest.facts(hello.status)
         session = await self._store.open_session(speaker, facts)
         welcome = pb.Welcome(
             collector_version=__version__,
@@ -161,7 +188,7 @@ class Servicer:
             stream.abilities = frozenset(facts.abilities)
             await self._store.note_facts(session.speaker, facts)
         if batch.reports:
-            await stream.write(pb.CollectorMessage(ack=await self._take(batch, session)))
+            await stream.write(pb.CollectorMessage(ack=await self._take(batch, session, stream.peer)))
         return facts
 
     async def _permit(self, request: pb.PermitRequest, stream: Stream, speaker: Speaker) -> None:
@@ -175,7 +202,7 @@ class Servicer:
             return
         await stream.write(pb.CollectorMessage(permit=permit))
 
-    async def _take(self, batch: pb.Batch, session: Session) -> pb.Ack:
+    async def _take(self, batch: pb.Batch, session: Session, peer: str) -> pb.Ack:
         """Store a batch and return its acknowledgement."""
         ack = pb.Ack(sequence=ingest.in_order(batch.reports))
         records: list[FindingRecord] = []
@@ -184,18 +211,43 @@ class Servicer:
                 records.append(ingest.record(report, session.speaker))
             except Refused as refused:
                 ack.refused.add(sequence=report.sequence, reason=printable(str(refused), 300))
+                denial = Denial.WRONG_NODE if isinstance(refused, OtherNode) else Denial.BAD_REPORT
+                self._denials.note(Denied(denial, str(refused), f"node '{session.speaker.node}'"), peer)
         await self._store.write(session, records, ack.sequence)
         self._metrics.reports.inc(len(batch.reports))
         if ack.refused:
             self._metrics.refused.inc(len(ack.refused))
-            logger.warning(
-                "node %s: %d reports refused: %s", session.speaker.node, len(ack.refused), ack.refused[0].reason
-            )
         return ack
+
+
+_CODES: Final = {
+    Denial.NO_CREDENTIALS: grpc.StatusCode.UNAUTHENTICATED,
+    Denial.BAD_CERTIFICATE: grpc.StatusCode.UNAUTHENTICATED,
+    Denial.BAD_TOKEN: grpc.StatusCode.UNAUTHENTICATED,
+    Denial.TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+
+
+def _parse(data: bytes) -> pb.AgentMessage | Denied:
+    # gRPC's own refusal of a large message looks like an agent that went away: only this one can be logged and counted.
+    if len(data) > MAX_MESSAGE:
+        return Denied(Denial.TOO_LARGE, f"a message of {len(data)} bytes, more than {MAX_MESSAGE}")
+    return pb.AgentMessage.FromString(data)
+
+
+def _token(context: Context) -> Secret | None:
+    """Return the bearer token that came with the call (RFC 6750, section 2.1)."""
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization" and isinstance(value, str):
+            scheme, _, token = value.partition(" ")
+            return Secret(token.strip()) if scheme.lower() == "bearer" else None
+    return None
 
 
 async def _next(context: Context) -> pb.AgentMessage | None:
     message: object = await context.read()
+    if isinstance(message, Denied):
+        raise message
     return message if isinstance(message, pb.AgentMessage) else None
 
 

@@ -22,6 +22,7 @@ import uvicorn
 from pullwhy.collector import permits
 from pullwhy.collector.api import API
 from pullwhy.collector.api.events import MOST_WATCHERS
+from pullwhy.collector.identities import BadSetting, Identities
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.orders import Orders
 from pullwhy.collector.permits import Permits
@@ -58,6 +59,7 @@ class Collector:
     def __init__(self, settings: CollectorSettings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._settings, self._clock = settings, clock
         self._metrics = Metrics()
+        self._identities = Identities(settings)
         self._closing = contextlib.AsyncExitStack()
         self._store: SQLStore | None = None
         self.grpc_address = ""
@@ -69,7 +71,7 @@ class Collector:
             async with self._closing:
                 await self._start()
                 self._closing = self._closing.pop_all()
-        except StoreError as error:
+        except (StoreError, BadSetting) as error:
             raise StartError(str(error)) from error
 
     async def stop(self) -> None:
@@ -78,18 +80,23 @@ class Collector:
 
     async def _start(self) -> None:
         settings = self._settings
+        self._identities.open()
+        self._closing.push_async_callback(self._identities.close)
         store = self._store = open_store(Path(settings.database), self._clock)
         self._closing.push_async_callback(store.close)
         streams = Streams()
         orders = Orders(store, streams, self._metrics, self._clock)
         pace = permits.Pace(settings.walks_per_second, settings.walks_at_once)
         desks = Desks(streams, orders, Permits(store, store, self._metrics, self._clock, pace))
-        servicer = Servicer(store, desks, self._metrics, time.monotonic, settings.max_agents)
+        servicer = Servicer(
+            store, desks, self._metrics, time.monotonic, settings.max_agents, gate=self._identities.gate()
+        )
         keep = Keep(timedelta(days=settings.retention_days), settings.database_mib * 1024 * 1024)
         self._start_task(tend(store, keep, self._metrics, servicer.connected, self._clock), "retention")
         self._start_task(orders.run(), "orders")
         await self._start_http(API(store, self._metrics, servicer.connected, self._clock))
         await self._start_grpc(servicer)
+        self._identities.warn()
         logger.info(
             "collector: agents report to %s, questions to http://%s, database %s",
             self.grpc_address, self.http_address, settings.database,
@@ -110,9 +117,8 @@ class Collector:
         server.add_generic_rpc_handlers((servicer.handler(),))
         host, port = _split(self._settings.grpc_listen, "grpc_listen")
         try:
-            credentials = _credentials(self._settings)
-            if credentials:
-                bound = server.add_secure_port(_join(host, port), credentials)
+            if certificates := self._identities.certificates:
+                bound = server.add_secure_port(_join(host, port), certificates.grpc_credentials())
             else:
                 bound = server.add_insecure_port(_join(host, port))
         except RuntimeError as error:
@@ -175,23 +181,6 @@ def _raise_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _credentials(settings: CollectorSettings) -> grpc.ServerCredentials | None:
-    if not settings.tls_certificate:
-        if settings.tls_key or settings.tls_client_ca:
-            raise StartError(
-                "tls_key or tls_client_ca is set without tls_certificate: set tls_certificate too, or none of them"
-            )
-        return None
-    try:
-        certificate, key = Path(settings.tls_certificate).read_bytes(), Path(settings.tls_key).read_bytes()
-        client_ca = Path(settings.tls_client_ca).read_bytes() if settings.tls_client_ca else None
-    except OSError as error:
-        raise StartError(
-            f"{error.filename}: {error.strerror}: tls_certificate, tls_key and tls_client_ca name readable files"
-        ) from error
-    return grpc.ssl_server_credentials([(key, certificate)], client_ca, require_client_auth=client_ca is not None)
 
 
 def _listen(address: str) -> socket.socket:

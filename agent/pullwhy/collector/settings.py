@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 import msgspec
 
 from pullwhy.config import Listen
+
+AgentAuth = Literal["none", "certificate", "kubernetes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +49,10 @@ class CollectorSettings:
     tls_key: str = ""
     tls_client_ca: str = ""
     """File of the certificates that must have signed an agent's own; empty asks agents for none."""
+    agent_auth: AgentAuth = "none"
+    """How an agent shows which node it is on: not at all, by its certificate, or by its service account's token."""
+    agent_audience: str = "pullwhy"
+    """Audience that agents' tokens must have."""
+    agent_service_account: str = "pullwhy/pullwhy-agent"
+    """`NAMESPACE/NAME` of the service account whose tokens agents must have."""
+    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)

@@ -32,6 +32,11 @@ class Stream:
         self._sending: set[asyncio.Task[None]] | None = None
         self.abilities = abilities
 
+    @property
+    def peer(self) -> str:
+        """The agent's address and port, as gRPC writes them."""
+        return self._context.peer()
+
     async def write(self, message: pb.CollectorMessage) -> None:
         """Write a message after those that are under way: gRPC takes one at a time."""
         if self._lock is None:

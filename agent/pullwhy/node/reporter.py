@@ -18,7 +18,7 @@ from pullwhy.config import ReportSettings
 from pullwhy.model import SCHEMA
 from pullwhy.node.outbox import Outbox
 from pullwhy.node.status import NodeStatus, message
-from pullwhy.node.stream import Conversation, Delivery, Lost, Stream, TakesRequests, told
+from pullwhy.node.stream import ENDED, Conversation, Delivery, Lost, Stream, TakesRequests, told
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import METHOD, agent_options
 
@@ -35,6 +35,8 @@ LASTING_SECONDS: Final = 30.0
 """A connection that lasted this long was a good one: the next pause is short again."""
 LOSSES_LOGGED: Final = 5
 """Different reasons for which the collector is out of reach that are logged during one outage."""
+MAX_TOKEN: Final = 7000
+"""Bytes of a token: a collector takes 8 KiB of metadata."""
 
 
 class Reporter:
@@ -105,7 +107,9 @@ class Reporter:
 
     def _say_lost(self, why: str) -> None:
         # An outage is a line at its begin and one at its end, not one per attempt.
-        if why not in self._losses and len(self._losses) < LOSSES_LOGGED:
+        if why == ENDED:
+            logger.info("collector %s: %s, connecting anew", self._settings.address, why)
+        elif why not in self._losses and len(self._losses) < LOSSES_LOGGED:
             logger.warning(
                 "collector %s: %s; %d findings wait, trying again",
                 self._settings.address,
@@ -117,7 +121,7 @@ class Reporter:
     async def _connect(self) -> None:
         """Run one stream to its end, and raise Lost with the reason."""
         try:
-            channel = _channel(self._settings)
+            metadata, channel = _metadata(self._settings), _channel(self._settings)
         except OSError as error:
             raise Lost(f"{error.filename}: {error.strerror}: give the agent a file that it can read") from error
         try:
@@ -126,7 +130,7 @@ class Reporter:
                     METHOD,
                     request_serializer=pb.AgentMessage.SerializeToString,
                     response_deserializer=pb.CollectorMessage.FromString,
-                )()
+                )(metadata=metadata)
                 try:
                     await self._converse(stream)
                 except (asyncio.InvalidStateError, grpc.aio.UsageError) as error:
@@ -173,7 +177,7 @@ def pause(attempt: int, chance: random.Random) -> float:
 def _channel(settings: ReportSettings) -> grpc.aio.Channel:
     """Return a channel that dials when it is first used; TLS files are read anew each time, because they are rotated."""
     options = agent_options()
-    if not (settings.tls or settings.ca or settings.certificate):
+    if not _encrypted(settings):
         return grpc.aio.insecure_channel(settings.address, options=options)
     credentials = grpc.ssl_channel_credentials(
         root_certificates=_bytes(settings.ca),
@@ -183,6 +187,23 @@ def _channel(settings: ReportSettings) -> grpc.aio.Channel:
     if settings.server_name:
         options.append(("grpc.ssl_target_name_override", settings.server_name))
     return grpc.aio.secure_channel(settings.address, credentials, options=options)
+
+
+def _metadata(settings: ReportSettings) -> tuple[tuple[str, str], ...]:
+    """Return the token as RFC 6750 sends it; the kubelet renews the file, so it is read anew each time."""
+    if not settings.token_file:
+        return ()
+    if not _encrypted(settings):
+        raise Lost("report.token_file is set without report.tls: a token is not sent in the clear")
+    with Path(settings.token_file).open("rb") as file:
+        token = file.read(MAX_TOKEN).decode("ascii", "replace").strip()
+    if not token or not token.isascii() or not token.isprintable():
+        raise Lost(f"{settings.token_file}: holds no token")
+    return (("authorization", f"Bearer {token}"),)
+
+
+def _encrypted(settings: ReportSettings) -> bool:
+    return bool(settings.tls or settings.ca or settings.certificate)
 
 
 def _bytes(path: str) -> bytes | None:

@@ -23,6 +23,8 @@ from pullwhy.text import printable
 
 logger = logging.getLogger(__name__)
 
+ENDED: Final = "the stream ended in order"
+"""How a collector ends a stream whose credentials have run out, so that the agent comes with newer ones."""
 REFUSALS_LOGGED: Final = 100
 """Different reasons of refusal that are logged, each once."""
 MAX_WAITING: Final = 64
@@ -232,4 +234,6 @@ class Conversation:
 
 def told(code: grpc.StatusCode, details: str | None) -> str:
     """Return why a stream ended, as one line."""
+    if code is grpc.StatusCode.OK:
+        return ENDED
     return f"{code.name}: {printable(details or 'no details', 300)}"

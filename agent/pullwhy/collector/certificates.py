@@ -1,0 +1,138 @@
+"""The collector's own certificates, read again when their files change: nothing is restarted for a renewal."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import grpc
+
+from pullwhy import clientpair
+
+logger = logging.getLogger(__name__)
+
+MAX_FILE: Final = 256 * 1024
+
+Stamp = tuple[tuple[int, int, int], ...]
+
+
+class UnusableCertificate(Exception):
+    """A file cannot be used; the text names it and the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the server's certificate chain, its key and, where clients must have one, their authorities are."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+    def all(self) -> Sequence[Path]:
+        """Return the files that there are."""
+        return [path for path in (self.certificate, self.key, self.client_ca) if path is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the files hold; the key is shown nowhere."""
+
+    certificate: bytes
+    key: bytes
+    client_ca: bytes | None
+
+    def __repr__(self) -> str:
+        return "Content()"
+
+
+class Certificates:
+    """Reads the files, and tells when they changed. What cannot be used is left, and what was good goes on."""
+
+    def __init__(self, files: Files) -> None:
+        """Read them now; raises UnusableCertificate."""
+        self._files = files
+        self._lock = threading.Lock()
+        self._stamp = self._stamps()
+        self.content = self._read()
+        self._contexts: list[ssl.SSLContext] = []
+
+    def changed(self) -> bool:
+        """Look whether the files changed, and take what they hold now; cheap enough for every handshake, from any thread."""
+        with self._lock:
+            try:
+                stamp = self._stamps()
+                if stamp == self._stamp:
+                    return False
+                self._stamp = stamp
+                content = self._read()
+            except UnusableCertificate as error:
+                logger.warning("%s; the certificate that was read before stays in use", error)
+                return False
+            if content == self.content:
+                return False
+            self.content = content
+            for context in self._contexts:
+                context.load_cert_chain(self._files.certificate, self._files.key)
+        logger.info("%s: a new certificate is in use", self._files.certificate)
+        return True
+
+    def grpc_credentials(self) -> grpc.ServerCredentials:
+        """Return credentials that look for new files with each handshake."""
+
+        def fetch() -> grpc.ServerCertificateConfiguration | None:
+            return self._configuration() if self.changed() else None
+
+        return grpc.dynamic_ssl_server_credentials(
+            self._configuration(),
+            fetch,  # type: ignore[arg-type] # None says that nothing changed, which the stubs do not know
+            require_client_authentication=self.content.client_ca is not None,
+        )
+
+    def server_context(self) -> ssl.SSLContext:
+        """Return a context for HTTP; `changed` gives it new certificates. It asks clients for none."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self._files.certificate, self._files.key)
+        self._contexts.append(context)
+        return context
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        content = self.content
+        return grpc.ssl_server_certificate_configuration([(content.key, content.certificate)], content.client_ca)
+
+    def _stamps(self) -> Stamp:
+        try:
+            found = [path.stat() for path in self._files.all()]
+        except OSError as error:
+            raise _unreadable(error) from error
+        return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
+
+    def _read(self) -> Content:
+        try:
+            parts = [path.read_bytes() for path in self._files.all()]
+        except OSError as error:
+            raise _unreadable(error) from error
+        if any(len(part) > MAX_FILE for part in parts):
+            raise UnusableCertificate(f"{self._files.certificate}: more than {MAX_FILE} bytes, that is no certificate")
+        certificate, key, *authorities = parts
+        try:
+            pair = certificate.decode("ascii"), key.decode("ascii")
+            clientpair.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *pair)
+            if authorities:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=authorities[0].decode("ascii"))
+        except (UnicodeDecodeError, clientpair.UnusableClientPair, ssl.SSLError) as error:
+            raise UnusableCertificate(
+                f"{', '.join(map(str, self._files.all()))}: no certificate, key and authorities in PEM that go together"
+            ) from error
+        return Content(certificate, key, authorities[0] if authorities else None)
+
+
+def _unreadable(error: OSError) -> UnusableCertificate:
+    return UnusableCertificate(
+        f"{error.filename}: {error.strerror}: tls_certificate, tls_key and tls_client_ca name readable files"
+    )

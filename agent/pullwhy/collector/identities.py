@@ -1,0 +1,100 @@
+"""Who is who, as the settings say: the collector's certificates, the gate for agents, and access to the Kubernetes API."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+
+from pullwhy.collector.agents import CertificateGate, Gate, OpenGate, TokenGate
+from pullwhy.collector.certificates import Certificates, Files, UnusableCertificate
+from pullwhy.collector.kubernetes import access
+from pullwhy.collector.kubernetes.client import Client
+from pullwhy.collector.kubernetes.directory import Directory
+from pullwhy.collector.settings import CollectorSettings
+
+logger = logging.getLogger(__name__)
+
+
+class BadSetting(Exception):
+    """A setting cannot be followed; the text names it and the mend."""
+
+
+class Identities:
+    """Made from the settings; `open` it before the rest is asked for."""
+
+    def __init__(self, settings: CollectorSettings) -> None:
+        self._settings = settings
+        self.certificates: Certificates | None = None
+        self.client: Client | None = None
+        self.directory: Directory | None = None
+
+    def open(self) -> None:
+        """Read the certificates and find the API; raises BadSetting."""
+        settings = self._settings
+        self._check()
+        try:
+            self.certificates = _certificates(settings)
+            if self._asks_kubernetes():
+                self.client = Client(access.find(settings.kubernetes, os.environ))
+                self.directory = Directory(self.client, time.monotonic)
+        except (UnusableCertificate, access.NoAccess) as error:
+            raise BadSetting(str(error)) from error
+
+    async def close(self) -> None:
+        """Let go of the API."""
+        if self.client is not None:
+            await self.client.close()
+
+    def gate(self) -> Gate:
+        """Return what lets agents in."""
+        settings = self._settings
+        if self.client is not None and self.directory is not None and settings.agent_auth == "kubernetes":
+            namespace, _, name = settings.agent_service_account.partition("/")
+            return TokenGate(self.client, self.directory, settings.agent_audience, (namespace, name))
+        return CertificateGate() if settings.agent_auth == "certificate" else OpenGate()
+
+    def _asks_kubernetes(self) -> bool:
+        return self._settings.agent_auth == "kubernetes"
+
+    def _check(self) -> None:
+        settings = self._settings
+        if not settings.tls_certificate:
+            for key, wanted in (
+                ("tls_key", settings.tls_key),
+                ("tls_client_ca", settings.tls_client_ca),
+                (f'agent_auth = "{settings.agent_auth}"', settings.agent_auth != "none"),
+            ):
+                if wanted:
+                    raise BadSetting(f"{key} is set without tls_certificate: set tls_certificate too, or none of them")
+        if settings.agent_auth == "certificate" and not settings.tls_client_ca:
+            raise BadSetting(
+                'agent_auth = "certificate" needs tls_client_ca, the authorities that sign agents\' certificates'
+            )
+        if settings.agent_auth == "kubernetes":
+            namespace, slash, name = settings.agent_service_account.partition("/")
+            if not (namespace and slash and name and settings.agent_audience) or "/" in name:
+                raise BadSetting(
+                    'agent_auth = "kubernetes" needs agent_audience, and agent_service_account as NAMESPACE/NAME'
+                )
+
+    def warn(self) -> None:
+        """Say in the log who may do what without showing who they are, where others than this machine can reach it."""
+        settings = self._settings
+        if settings.agent_auth == "none" and not _is_loopback(settings.grpc_listen):
+            logger.warning(
+                'agent_auth = "none": EVERYBODY who reaches %s may report findings for any node; set agent_auth',
+                settings.grpc_listen,
+            )
+
+
+def _is_loopback(listen: str) -> bool:
+    return listen.startswith(("127.", "[::1]:", "localhost:"))
+
+
+def _certificates(settings: CollectorSettings) -> Certificates | None:
+    if not settings.tls_certificate:
+        return None
+    authorities = Path(settings.tls_client_ca) if settings.tls_client_ca else None
+    return Certificates(Files(Path(settings.tls_certificate), Path(settings.tls_key), authorities))
