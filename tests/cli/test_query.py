@@ -21,8 +21,8 @@ from collector.samples import NOW, finding, recovered
 from collector.served import Served
 
 from pullwhy.cli import answers
-from pullwhy.cli.answers import WATCH_SECONDS
 from pullwhy.cli.main import build_parser, main
+from pullwhy.cli.watching import WATCH_SECONDS
 from pullwhy.model import CauseId, FailingPod
 from pullwhy.node.status import NodeStatus
 

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,11 @@ PAGE: Final = 500
 MAX_TOKEN: Final = 65_536
 """Characters; a token with the groups of a large directory has some thousands."""
 
+EVENTS: Final = "/api/v1/events"
+SILENT_SECONDS: Final = 45.0
+"""A stream of events without even a comment for so long is dead; the collector sends one every 15 s."""
+
+_HTTP_NO_CONTENT: Final = 204
 _HTTP_NOT_MODIFIED: Final = 304
 _HTTP_UNAUTHORIZED: Final = 401
 _HTTP_NOT_FOUND: Final = 404
@@ -68,6 +73,11 @@ class Client:
         """Return one document; raises NotFound or CommandError."""
         return self._get(path, parameters)[0]
 
+    def items(self, path: str, parameters: Mapping[str, str], tag: str = "") -> list[dict[str, Any]]:
+        """Return the items of a list that has no pages; raises Unchanged where `tag`, that of an earlier answer, still holds."""
+        answer, self.tag = self._get(path, parameters, tag)
+        return list(answer.get("items", []))
+
     def all(
         self, path: str, parameters: Mapping[str, str], limit: int, tag: str = ""
     ) -> tuple[list[dict[str, Any]], bool]:
@@ -86,16 +96,54 @@ class Client:
             if not cursor or len(items) >= limit:
                 return items[:limit], bool(cursor)
 
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Have something changed; return what the collector answers, nothing where it says nothing. Raises CommandError."""
+        data = None if body is None else json.dumps(body).encode()
+        return self._ask(method, path, {}, {"content-type": "application/json"}, data)[0]
+
+    def events(self, topics: str) -> Iterator[str]:
+        """Yield the topic of each change until the stream ends; raises CommandError where there is none."""
+        headers = {"accept": "text/event-stream"}
+        with self._open("GET", EVENTS, {"topics": topics}, headers, None, SILENT_SECONDS) as response:
+            try:
+                for line in response:
+                    if line.startswith(b"event:"):
+                        yield line.removeprefix(b"event:").strip().decode("ascii", "replace")
+            except (OSError, http.client.HTTPException) as error:
+                raise self._unreachable(error) from None
+
     def _get(self, path: str, parameters: Mapping[str, str], tag: str = "") -> tuple[dict[str, Any], str]:
+        return self._ask("GET", path, parameters, {"if-none-match": tag} if tag else {}, None)
+
+    def _ask(
+        self, method: str, path: str, parameters: Mapping[str, str], headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[dict[str, Any], str]:
+        headers = {"accept": "application/json", **headers}
+        with self._open(method, path, parameters, headers, body, self._timeout) as response:
+            try:
+                data = response.read(MAX_ANSWER + 1)
+            except (OSError, http.client.HTTPException) as error:
+                raise self._unreachable(error) from None
+            tag = response.headers.get("etag", "")
+            return {} if response.status == _HTTP_NO_CONTENT else _decoded(data, self._server), tag
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+        seconds: float,
+    ) -> Any:
         query = urllib.parse.urlencode({name: value for name, value in parameters.items() if value})
-        headers = {"accept": "application/json"} | ({"if-none-match": tag} if tag else {})
-        request = urllib.request.Request(f"{self._server}{path}?{query}", headers=headers)  # noqa: S310 - checked: http or https
+        url = f"{self._server}{path}?{query}" if query else f"{self._server}{path}"
+        request = urllib.request.Request(url, body, dict(headers), method=method)  # noqa: S310 - checked: http or https
         if token := self._token():
             # For this server alone: a redirect may lead to another.
             request.add_unredirected_header("authorization", f"Bearer {token.reveal()}")
         try:
-            with self._opener.open(request, timeout=self._timeout) as response:
-                return _decoded(response.read(MAX_ANSWER + 1), self._server), response.headers.get("etag", "")
+            return self._opener.open(request, timeout=seconds)
         except urllib.error.HTTPError as error:
             if error.code == _HTTP_NOT_MODIFIED:
                 raise Unchanged from None

@@ -159,7 +159,8 @@ def _sources(options: argparse.Namespace) -> Sources:
 def show(found: Investigation, options: argparse.Namespace) -> None:
     """Print what was found, in the form that was asked for."""
     from pullwhy.diagnose.document import document  # noqa: PLC0415
-    from pullwhy.diagnose.explain import DEFAULT_WIDTH, explain  # noqa: PLC0415
+    from pullwhy.diagnose.explain import explain  # noqa: PLC0415
+    from pullwhy.diagnose.textpage import DEFAULT_WIDTH  # noqa: PLC0415
     from pullwhy.model import CauseId  # noqa: PLC0415
 
     code = exit_code(found)

@@ -16,7 +16,18 @@ from pullwhy.text import printable
 EX_USAGE: Final = 64
 """Exit code of a usage error (sysexits.h)."""
 
-GROUPS: Final = ("diagnose", "classify", "scan", "query", "agent", "collector", "doctor", "completion")
+GROUPS: Final = (
+    "diagnose",
+    "classify",
+    "scan",
+    "query",
+    "silence",
+    "probe",
+    "agent",
+    "collector",
+    "doctor",
+    "completion",
+)
 """Modules of this package; each has `register(subparsers)` and sets `run`, which takes the arguments and returns the exit code."""
 
 _ALONE: Final = ("agent", "collector")

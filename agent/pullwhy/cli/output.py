@@ -25,9 +25,9 @@ CELL_LIMIT: Final = 2048
 PODS_SHOWN: Final = 10
 """Pods named in one wide cell."""
 
-_RED: Final = "31"
-_GREEN: Final = "32"
-_YELLOW: Final = "33"
+RED: Final = "31"
+GREEN: Final = "32"
+YELLOW: Final = "33"
 _BOLD: Final = "1"
 
 
@@ -268,7 +268,8 @@ def _next_try(record: Record, to: Screen) -> str:
     return "due" if when and when < to.now else age(when, to.now)
 
 
-def _cause(record: Record, to: Screen) -> str:
+def cause_of(record: Record, to: Screen) -> str:
+    """Show a cause, and where on the way it struck."""
     del to
     via = f" via {record['via']}" if record.get("via") else ""
     return f"{record.get('cause') or ''}{via}"
@@ -276,8 +277,8 @@ def _cause(record: Record, to: Screen) -> str:
 
 def _cause_style(record: Record) -> str:
     if record.get("state") != "Active":
-        return _GREEN
-    return _RED if record.get("confidence") == "Proved" else _YELLOW
+        return GREEN
+    return RED if record.get("confidence") == "Proved" else YELLOW
 
 
 _STATE: Final = Column("STATE", text_of("state"))
@@ -285,13 +286,14 @@ FINDING_COLUMNS: Final = (
     Column("CLUSTER", text_of("cluster"), wide=True),
     Column("NODE", text_of("node"), shrink=True, keep=8),
     Column("IMAGE", text_of("image"), shrink=True, keep=60),
-    Column("CAUSE", _cause, style=_cause_style),
+    Column("CAUSE", cause_of, style=_cause_style),
     Column("STAGE", text_of("stage"), drop=3),
     Column("CONFIDENCE", text_of("confidence"), drop=2),
     Column("PODS", _pod_count),
     Column("RETRY", text_of("retryable", "answer"), drop=1),
     replace(_STATE, wide=True),
     Column("LAST SEEN", age_of("last_seen")),
+    Column("SCOPE", text_of("scope", "verdict"), wide=True, usual="Unknown"),
     Column("NEXT TRY", _next_try, wide=True),
     Column("FIRST SEEN", age_of("first_seen"), wide=True),
     Column("COUNT", text_of("count"), wide=True),

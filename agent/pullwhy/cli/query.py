@@ -1,10 +1,10 @@
-"""`pullwhy findings`, `explain` and `nodes`: what may be asked of the collector; the asking itself is in answers.py."""
+"""What may be asked of the collector: `problems`, `findings`, `registries`, `nodes`, `explain`; answers.py and explaining.py ask."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,37 +19,57 @@ if TYPE_CHECKING:
 DEFAULT_SERVER: Final = "http://127.0.0.1:8080"
 ANY: Final = "all"
 """The `--state` that leaves none out."""
+RESOLVED: Final = "Resolved"
+"""The `--state` of problems without an active finding."""
 MOST: Final = 10_000
 """Rows shown unless --limit says otherwise."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands that ask the collector."""
+    problems = subparsers.add_parser("problems", help="list what is wrong over the fleet: one row for each fault")
+    _add_filters(problems)
+    _add_state(problems, [str(State.ACTIVE), RESOLVED, ANY])
+    problems.add_argument("--silenced", choices=("yes", "no"), default="", help="only silenced ones, or only others")
+    _add_list_options(problems, _problems)
+
     findings = subparsers.add_parser("findings", help="list what fails, on which node, and why")
     _add_filters(findings)
-    _add_output(findings)
-    findings.add_argument(
-        "--limit", type=_count, default=MOST, metavar="N", help="show at most N rows (default %(default)s)"
-    )
-    findings.add_argument("--watch", "-w", action="store_true", help="ask again every 2 s and show what changed")
-    findings.set_defaults(run=_findings)
+    _add_state(findings, [*map(str, State), ANY])
+    _add_list_options(findings, _findings)
 
     explain = subparsers.add_parser("explain", help="tell at length why a pull fails and what to do")
     explain.add_argument(
         "target",
         metavar="ID|pod/NAME|IMAGE",
-        help="a finding's id (4 of its first characters do), a pod (pod/NAME, pod/NAMESPACE/NAME, NAMESPACE/NAME), or an image",
+        help="the id of a problem or a finding (4 of its first characters do), a pod (pod/NAME, pod/NAMESPACE/NAME, "
+        "NAMESPACE/NAME), or an image",
     )
     _add_filters(explain)
-    _add_output(explain)
+    _add_state(explain, [*map(str, State), ANY])
+    add_output(explain)
     explain.set_defaults(run=_explain)
+
+    registries = subparsers.add_parser("registries", help="list the registries that nodes cannot pull from, and why")
+    registries.add_argument("--cluster", default="", help="only this cluster")
+    _add_list_options(registries, _registries, limit=False)
 
     nodes = subparsers.add_parser("nodes", help="list the nodes whose agents report, and what those cannot see")
     nodes.add_argument("--cluster", default="", help="only this cluster")
     nodes.add_argument("--node", default="", help="only this node")
-    _add_output(nodes)
-    nodes.add_argument("--watch", "-w", action="store_true", help="ask again every 2 s and show what changed")
-    nodes.set_defaults(run=_nodes)
+    _add_list_options(nodes, _nodes, limit=False)
+
+
+def _add_list_options(
+    parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int], *, limit: bool = True
+) -> None:
+    add_output(parser)
+    if limit:
+        parser.add_argument(
+            "--limit", type=_count, default=MOST, metavar="N", help="show at most N rows (default %(default)s)"
+        )
+    parser.add_argument("--watch", "-w", action="store_true", help="go on and show what changes")
+    parser.set_defaults(run=run)
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
@@ -64,15 +84,26 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         "--cause", type=_cause, default="", metavar="CAUSE", help="only this cause, such as TagNotFound"
     )
     parser.add_argument(
-        "--state", type=_state, default="", metavar="STATE", help=f"{', '.join(State)} or {ANY} (default: Active)"
-    )
-    parser.add_argument(
         "--since", type=_since, default="", metavar="TIME", help="seen since: 10m, 2h, 7d ago, or an RFC 3339 time"
     )
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
+def _add_state(parser: argparse.ArgumentParser, known: Sequence[str]) -> None:
+    def state(text: str) -> str:
+        return _checked(lambda: params.one_of("state", text, known))
+
+    told = f"{', '.join(known[:-1])} or {known[-1]} (default: {State.ACTIVE})"
+    parser.add_argument("--state", type=state, default="", metavar="STATE", help=told)
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add how to print, and whom to ask."""
     parser.add_argument("--output", "-o", choices=output.FORMATS, default="table", help="(default: %(default)s)")
+    add_server(parser)
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """Add whom to ask."""
     parser.add_argument(
         "--server",
         default=os.environ.get("PULLWHY_SERVER") or DEFAULT_SERVER,
@@ -92,6 +123,18 @@ def _connect(options: argparse.Namespace) -> Client:
     return direct(options)
 
 
+def _problems(options: argparse.Namespace) -> int:
+    from pullwhy.cli import answers  # noqa: PLC0415
+
+    return answers.problems(options)
+
+
+def _registries(options: argparse.Namespace) -> int:
+    from pullwhy.cli import answers  # noqa: PLC0415
+
+    return answers.registries(options)
+
+
 def _findings(options: argparse.Namespace) -> int:
     from pullwhy.cli import answers  # noqa: PLC0415
 
@@ -99,9 +142,9 @@ def _findings(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from pullwhy.cli import answers  # noqa: PLC0415
+    from pullwhy.cli import explaining  # noqa: PLC0415
 
-    return answers.explain(options)
+    return explaining.explain(options)
 
 
 def _nodes(options: argparse.Namespace) -> int:
@@ -125,10 +168,6 @@ def _checked(parse: Callable[[], str]) -> str:
 
 def _cause(text: str) -> str:
     return _checked(lambda: params.one_of("cause", text, [str(cause) for cause in CauseId]))
-
-
-def _state(text: str) -> str:
-    return _checked(lambda: params.one_of("state", text, [*(str(state) for state in State), ANY]))
 
 
 def _since(text: str) -> str:

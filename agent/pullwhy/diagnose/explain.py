@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from pullwhy.diagnose.factor_texts import SENTENCES
+from pullwhy.diagnose.textpage import DEFAULT_WIDTH, MAX_LINE, NARROWEST, Page, list_of, mapping_of, rows_of, text_of
 from pullwhy.text import printable
 
-DEFAULT_WIDTH = 100
-NARROWEST = 40
-"""Columns; a narrower terminal gets lines of this width."""
-
-_MAX_LINE = 1200
-"""Characters of one value."""
 SNIPPET_LINE = 100
 """Characters below which a line of a remedy that looks like configuration is shown as it is."""
 _PODS_SHOWN = 20
@@ -32,81 +26,33 @@ def explain(document: Mapping[str, Any], width: int = DEFAULT_WIDTH, now: dateti
 
     Tries that lie before `now`, where it is given, are told as due. Every value is escaped; keys that are missing are passed over.
     """
-    page = _Page(max(width, NARROWEST))
+    page = Page(max(width, NARROWEST))
     _heading(page, document)
     _proof(page, document)
     _pods(page, document, now)
     _healing(page, document, now)
-    _remedy(page, _mapping(document, "remedy"))
+    _remedy(page, mapping_of(document, "remedy"))
     _trace(page, document)
     return page.text()
 
 
-class _Page:
-    def __init__(self, width: int) -> None:
-        self._width = width
-        self._lines: list[str] = []
-
-    def title(self, text: str) -> None:
-        self._lines += ["", text]
-
-    def paragraph(self, text: str, indent: str = "  ", hanging: str | None = None) -> None:
-        """Add `text`, already escaped, wrapped; its own line breaks stay."""
-        for line in text.split("\n"):
-            self._lines += textwrap.wrap(
-                line,
-                self._width,
-                initial_indent=indent,
-                subsequent_indent=indent if hanging is None else hanging,
-                break_on_hyphens=False,
-                drop_whitespace=True,
-            )
-
-    def verbatim(self, text: str) -> None:
-        self._lines.append(text)
-
-    def text(self) -> str:
-        return "\n".join(self._lines).strip("\n") + "\n"
-
-
-def _of(source: Mapping[str, Any], key: str, default: str = "") -> str:
-    value = source.get(key)
-    return default if value is None or value == "" else printable(str(value), _MAX_LINE)
-
-
-def _mapping(source: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = source.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(source: Mapping[str, Any], key: str) -> Sequence[Any]:
-    value = source.get(key)
-    return value if isinstance(value, (list, tuple)) else ()
-
-
-def _rows(source: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
-    return (row for row in _list(source, key) if isinstance(row, Mapping))
-
-
-def _heading(page: _Page, document: Mapping[str, Any]) -> None:
-    via = f" via {_of(document, 'via')}" if document.get("via") else ""
-    page.paragraph(f"{_of(document, 'cause', 'Undetermined')}{via}: {_of(document, 'summary')}", "", "  ")
+def _heading(page: Page, document: Mapping[str, Any]) -> None:
+    via = f" via {text_of(document, 'via')}" if document.get("via") else ""
+    page.paragraph(f"{text_of(document, 'cause', 'Undetermined')}{via}: {text_of(document, 'summary')}", "", "  ")
     page.verbatim("")
-    confidence = _CONFIDENCE.get(_of(document, "confidence"), _of(document, "confidence"))
+    confidence = _CONFIDENCE.get(text_of(document, "confidence"), text_of(document, "confidence"))
     rows = (
-        ("image", _of(document, "image")),
-        ("node", _of(document, "node")),
-        ("stage", _of(document, "stage")),
+        ("image", text_of(document, "image")),
+        ("node", text_of(document, "node")),
+        ("stage", text_of(document, "stage")),
         ("confidence", confidence),
         ("seen", _seen(document)),
         ("state", _state(document)),
-        ("scope", _scope(_mapping(document, "scope"))),
-        *(("beside", _factor(str(factor))) for factor in _list(document, "factors")),
-        ("finding", _of(document, "id")),
+        ("scope", scope_text(mapping_of(document, "scope"))),
+        *(("beside", _factor(str(factor))) for factor in list_of(document, "factors")),
+        ("finding", text_of(document, "id")),
     )
-    for name, value in rows:
-        if value:
-            page.paragraph(f"{name:<11} {value}", "  ", " " * 14)
+    page.rows(rows)
 
 
 def _factor(name: str) -> str:
@@ -116,66 +62,71 @@ def _factor(name: str) -> str:
 
 
 def _seen(document: Mapping[str, Any]) -> str:
-    first, last, count = _of(document, "first_seen"), _of(document, "last_seen"), _of(document, "count", "1")
+    first, last, count = (
+        text_of(document, "first_seen"),
+        text_of(document, "last_seen"),
+        text_of(document, "count", "1"),
+    )
     if not last:
         return ""
     return last if count == "1" else f"{count} times from {first} to {last}"
 
 
 def _state(document: Mapping[str, Any]) -> str:
-    at = _of(document, "resolved_at")
-    return _of(document, "state") + (f" since {at}" if at else "")
+    at = text_of(document, "resolved_at")
+    return text_of(document, "state") + (f" since {at}" if at else "")
 
 
-def _scope(scope: Mapping[str, Any]) -> str:
-    verdict = _of(scope, "verdict")
+def scope_text(scope: Mapping[str, Any]) -> str:
+    """Return how far a fault reaches, empty where that is not known."""
+    verdict = text_of(scope, "verdict")
     if verdict in {"", "Unknown"}:
         return ""
-    common = ", ".join(printable(str(item), 120) for item in _list(scope, "in_common"))
-    counts = f"{_of(scope, 'failing', '0')} nodes fail, {_of(scope, 'healthy', '0')} do not"
+    common = ", ".join(printable(str(item), 120) for item in list_of(scope, "in_common"))
+    counts = f"{text_of(scope, 'failing', '0')} nodes fail, {text_of(scope, 'healthy', '0')} do not"
     return f"{verdict} ({counts}{'; in common: ' + common if common else ''})"
 
 
-def _proof(page: _Page, document: Mapping[str, Any]) -> None:
-    rows = list(_rows(document, "evidence"))
+def _proof(page: Page, document: Mapping[str, Any]) -> None:
+    rows = list(rows_of(document, "evidence"))
     if not rows:
         return
     page.title("What shows it")
     for row in rows:
-        page.paragraph(f"- {_of(row, 'stage')}: {_of(row, 'fact')}  [{_of(row, 'source')}]", "  ", "    ")
-    again = _mapping(document, "reproduction")
+        page.paragraph(f"- {text_of(row, 'stage')}: {text_of(row, 'fact')}  [{text_of(row, 'source')}]", "  ", "    ")
+    again = mapping_of(document, "reproduction")
     if again:
-        skipped = _of(again, "outcome") == "Skipped"
-        parts = ("" if skipped else _of(again, "outcome"), _of(again, "code"), _of(again, "reason"))
+        skipped = text_of(again, "outcome") == "Skipped"
+        parts = ("" if skipped else text_of(again, "outcome"), text_of(again, "code"), text_of(again, "reason"))
         lead = "not asked over CRI" if skipped else "asked again over CRI"
         page.paragraph(f"- {lead}: {' '.join(part for part in parts if part)}", "  ", "    ")
 
 
-def _pods(page: _Page, document: Mapping[str, Any], now: datetime | None) -> None:
-    rows = list(_rows(document, "pods"))
+def _pods(page: Page, document: Mapping[str, Any], now: datetime | None) -> None:
+    rows = list(rows_of(document, "pods"))
     if not rows:
         return
     page.title("Who waits for it")
     for row in rows[:_PODS_SHOWN]:
-        at = _of(row, "next_retry_at")
+        at = text_of(row, "next_retry_at")
         retry = f", next try {'was due ' if _is_past(at, now) else ''}{at}" if at else ""
-        attempts = f", {_of(row, 'attempts')} attempts" if row.get("attempts") else ""
-        owner = f" ({_of(row, 'owner')})" if row.get("owner") else ""
-        name = f"{_of(row, 'namespace')}/{_of(row, 'name')}{owner}, container {_of(row, 'container', '?')}"
+        attempts = f", {text_of(row, 'attempts')} attempts" if row.get("attempts") else ""
+        owner = f" ({text_of(row, 'owner')})" if row.get("owner") else ""
+        name = f"{text_of(row, 'namespace')}/{text_of(row, 'name')}{owner}, container {text_of(row, 'container', '?')}"
         page.paragraph(f"- {name}{attempts}{retry}", "  ", "    ")
     if len(rows) > _PODS_SHOWN:
         page.paragraph(f"and {len(rows) - _PODS_SHOWN} more")
 
 
-def _healing(page: _Page, document: Mapping[str, Any], now: datetime | None) -> None:
-    retryable = _mapping(document, "retryable")
-    answer = _of(retryable, "answer")
+def _healing(page: Page, document: Mapping[str, Any], now: datetime | None) -> None:
+    retryable = mapping_of(document, "retryable")
+    answer = text_of(retryable, "answer")
     if not answer:
         return
     page.title("Will it heal by itself?")
-    why = _of(retryable, "why")
+    why = text_of(retryable, "why")
     page.paragraph(f"{answer}: {why}" if why else answer)
-    at = _of(_mapping(document, "kubelet"), "next_retry_at")
+    at = text_of(mapping_of(document, "kubelet"), "next_retry_at")
     if at:
         lead = "The kubelet's next try was due" if _is_past(at, now) else "The kubelet tries again"
         page.paragraph(f"{lead} at {at}.")
@@ -188,20 +139,20 @@ def _is_past(time: str, now: datetime | None) -> bool:
         return False
 
 
-def _remedy(page: _Page, remedy: Mapping[str, Any]) -> None:
+def _remedy(page: Page, remedy: Mapping[str, Any]) -> None:
     if not remedy:
         return
     page.title("What to do")
     for line in str(remedy.get("text") or "").split("\n")[:40]:
         if len(line) < SNIPPET_LINE and (line.startswith((" ", "[")) or line.endswith(":")):
-            page.verbatim(f"    {printable(line, _MAX_LINE)}")
+            page.verbatim(f"    {printable(line, MAX_LINE)}")
         else:
-            page.paragraph(printable(line, 4 * _MAX_LINE))
-    for command in _rows(remedy, "commands"):
-        needs = "; ".join(printable(str(need), 200) for need in _list(command, "needs"))
+            page.paragraph(printable(line, 4 * MAX_LINE))
+    for command in rows_of(remedy, "commands"):
+        needs = "; ".join(printable(str(need), 200) for need in list_of(command, "needs"))
         page.verbatim("")
-        page.paragraph(f"on the {_of(command, 'where', 'node')}" + (f" (needs {needs})" if needs else "") + ":")
-        page.verbatim(f"    {printable(str(command.get('run') or ''), 4 * _MAX_LINE)}")
+        page.paragraph(f"on the {text_of(command, 'where', 'node')}" + (f" (needs {needs})" if needs else "") + ":")
+        page.verbatim(f"    {printable(str(command.get('run') or ''), 4 * MAX_LINE)}")
     notes = [
         "a restart is needed for it to take effect" if remedy.get("restart_required") else "",
         "it does not last unless its source is changed too" if remedy.get("durable") is False else "",
@@ -212,17 +163,17 @@ def _remedy(page: _Page, remedy: Mapping[str, Any]) -> None:
         page.paragraph(f"Note: {said}.")
 
 
-def _trace(page: _Page, document: Mapping[str, Any]) -> None:
-    rows = list(_rows(document, "trace"))
+def _trace(page: Page, document: Mapping[str, Any]) -> None:
+    rows = list(rows_of(document, "trace"))
     if not rows:
         return
     page.title("The walk")
     for row in rows:
-        mark = _MARKS.get(_of(row, "outcome"), "?")
+        mark = _MARKS.get(text_of(row, "outcome"), "?")
         seconds = row.get("seconds")
         took = f"{seconds:6.2f} s" if isinstance(seconds, (int, float)) and mark in {"OK", "FAIL"} else " " * 8
-        identity = f" as {_of(row, 'identity')}" if row.get("identity") else ""
-        detail = f": {_of(row, 'detail')}" if row.get("detail") else ""
+        identity = f" as {text_of(row, 'identity')}" if row.get("identity") else ""
+        detail = f": {text_of(row, 'detail')}" if row.get("detail") else ""
         page.paragraph(
-            f"{mark:<4} {took}  {_of(row, 'stage'):<9} {_of(row, 'target')}{identity}{detail}", "  ", " " * 17
+            f"{mark:<4} {took}  {text_of(row, 'stage'):<9} {text_of(row, 'target')}{identity}{detail}", "  ", " " * 17
         )

@@ -90,7 +90,7 @@ class API:
         if asker.namespaces is not None or (operation.method != "GET" and not asker.may_change):
             raise HTTPException(403, f"{asker.name or 'who asks'} may not see or change this")
         path = request.path_params
-        if any("\0" in value for value in path.values()):
+        if any("\0" in value or len(value) > params.MAX_VALUE for value in path.values()):
             raise HTTPException(404)
         known = [each.name for each in operation.parameters if each.name not in path]
         values = params.check(request.query_params.multi_items(), known)

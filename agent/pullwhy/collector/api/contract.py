@@ -17,7 +17,9 @@ from pullwhy.model import CauseId, Confidence, Outcome, Stage, State, Via
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _COMPONENT = "[a-z0-9]+(?:(?:[.]|_|__|-+)[a-z0-9]+)*"
 REFERENCE = (
-    f"^(?:(?:{_LABEL}(?:[.]{_LABEL})+|localhost)(?::[1-9][0-9]{{0,3}})?/)?{_COMPONENT}(?:/{_COMPONENT})*"
+    # Registry and repository have 255 characters at most, of which docker.io/library/ may be ours.
+    "^(?=(?:[^@:]|:[0-9]{1,5}/){1,237}(?:[:@]|$))"
+    f"(?:(?:{_LABEL}(?:[.]{_LABEL})+|localhost)(?::[1-9][0-9]{{0,3}})?/)?{_COMPONENT}(?:/{_COMPONENT})*"
     "(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$"
 )
 """Tells what an image reference looks like; image.py decides."""
@@ -262,7 +264,7 @@ class ProbeRequest:
     """Their names, or all that can be asked."""
     cluster: Annotated[str, msgspec.Meta(max_length=253, pattern=NO_NUL)] | None = None
     """Needed where the nodes may be of several."""
-    deadline_seconds: Annotated[int, msgspec.Meta(ge=1, le=600)] = 30
+    deadline_seconds: Annotated[float, msgspec.Meta(ge=1, le=600)] = 30.0
     """Answers after it are not waited for."""
 
 

@@ -83,6 +83,11 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": operation.summary}
     if operation.answer is not None:
         answer["content"] = {operation.media: {"schema": schemas.of(operation.answer)}}
+    if operation.links:
+        answer["links"] = {
+            name: {"operationId": name, "parameters": {"id": f"$response.body#{pointer}"}}
+            for name, pointer in operation.links.items()
+        }
     responses = {str(operation.status): answer}
     if operation.tagged:
         tag = {"ETag": {"description": "Send it back as If-None-Match", "schema": {"type": "string"}}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
@@ -84,6 +84,8 @@ class Operation:
     media: str = JSON
     errors: tuple[int, ...] = ()
     """Beside those that every operation of its kind may answer."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Operation that can be asked next → where in the answer the id stands that it needs (a JSON pointer, RFC 6901)."""
     tagged: bool = False
     """Carries an ETag, and is answered 304 while nothing changed."""
     open: bool = False

@@ -167,6 +167,7 @@ OPERATIONS = (
         _add,
         Probe,
         body=ProbeRequest,
+        links={"getProbe": "/id", "cancelProbe": "/id"},
         status=202,
         errors=(404, 409, 429),
     ),
