@@ -3,7 +3,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from pullwhy.runtime.hostfs import MAX_ENTRIES, HostFS, UnreadableFile
+from pullwhy.runtime.hostfs import MAX_ENTRIES, HostFS, UnreadableFile, parts_below
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
 
@@ -89,3 +89,41 @@ def test_a_directory_without_end_is_refused(tree: Tree) -> None:
 def test_glob_stays_within_a_part(tree: Tree, pattern: str, found: tuple[str, ...]) -> None:
     fs = tree({"/c/b.toml": "", "/c/a.toml": "", "/c/readme": "", "/c/d/e.toml": ""})
     assert fs.glob(pattern) == found
+
+
+MOUNTINFO = """\
+22 1 0:20 / / rw - overlay overlay rw
+31 22 8:1 /etc /host/etc ro,relatime master:1 - ext4 /dev/sda1 rw
+32 22 8:1 /var/log /host/var/log ro,relatime - ext4 /dev/sda1 rw
+33 22 8:1 /a\\040b /host/a\\040b ro,relatime - ext4 /dev/sda1 rw
+34 22 8:1 / /hostile ro,relatime - ext4 /dev/sda1 rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("prefix", "parts"),
+    [("/host", ("/a b", "/etc", "/var/log")), ("/hostile", ()), ("/elsewhere", ())],
+    ids=["parts are mounted", "the whole root is mounted", "nothing is mounted"],
+)
+def test_the_parts_that_are_mounted_are_known(prefix: str, parts: tuple[str, ...]) -> None:
+    assert parts_below(prefix, MOUNTINFO) == parts
+
+
+@pytest.mark.parametrize(
+    ("path", "denied"),
+    [
+        ("/etc/containerd/certs.d", False),
+        ("/var/log/pods", False),
+        ("/usr/local/bin/provider", True),
+        ("/var/lib/containerd", True),
+        ("/etcetera", True),
+        ("/etc/outside", True),
+    ],
+    ids=["below a mount", "below another", "nowhere", "beside a mount", "a name that begins alike", "a link out of it"],
+)
+def test_what_was_not_mounted_is_unseen_and_not_missing(tree: Tree, path: str, denied: bool) -> None:
+    root = tree({"/etc/a": "x", "/var/log/a": "x", "/etc/outside": "-> /usr/share/outside"}).root
+    with pytest.raises(UnreadableFile) as raised:
+        HostFS(root, mounted=("/etc", "/var/log")).read(path)
+    assert raised.value.denied is denied
+    assert raised.value.missing is not denied

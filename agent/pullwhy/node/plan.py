@@ -106,7 +106,7 @@ async def survey(sources: Sources, client: CRIClient | None = None) -> NodeSight
     places = [Place(path, "images") for path in answers.mountpoints]
     if view.config is not None:
         content = f"{view.config.root.rstrip('/')}/{CONTENT_STORE}"  # it may be a mount of its own
-        places.append(Place(content if fs.kind(content) == "dir" else view.config.root, "content store"))
+        places.append(Place(content if fs.exists(content) else view.config.root, "content store"))
     mountinfo = _mountinfo(found.process, processes)
     version = kubelet_version(sources.host_root, sources.proc, kubelet)
     storage = check(places, fs, mountinfo)

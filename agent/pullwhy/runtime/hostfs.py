@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import fnmatch
+import functools
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ MAX_ENTRIES: Final = 4096
 """Of one directory."""
 MAX_LINKS: Final = 40
 """Symbolic links on the way to one file (Linux: MAXSYMLINKS)."""
+
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
 _WHY: Final = {
     errno.EACCES: "permission denied",
@@ -62,9 +66,11 @@ class Entry:
 class HostFS:
     """The files below `root`; paths given are the host's own, absolute ones."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
+    def __init__(self, root: Path = Path("/"), mounted: tuple[str, ...] | None = None) -> None:
+        """`mounted` are the host's paths that are there, where they are not all; by default what the kernel says."""
         self.root = root
         self._prefix = str(root).rstrip("/")
+        self._mounted = mounted_parts(self._prefix) if mounted is None else mounted
 
     def __repr__(self) -> str:
         return f"HostFS({str(self.root)!r})"
@@ -171,7 +177,7 @@ class HostFS:
             else:
                 matches = [f"{base.rstrip('/')}/{part}" for base in matches]
             del matches[MAX_ENTRIES:]
-        return tuple(match for match in matches if self._exists(match))
+        return tuple(match for match in matches if self.exists(match))
 
     def _names(self, base: str, pattern: str) -> list[str]:
         try:
@@ -179,7 +185,8 @@ class HostFS:
         except UnreadableFile:
             return []
 
-    def _exists(self, path: str) -> bool:
+    def exists(self, path: str) -> bool:
+        """Return whether something is seen at a path."""
         try:
             return bool(self.kind(path))
         except UnreadableFile:
@@ -190,7 +197,7 @@ class HostFS:
             local = f"{self._prefix}/{here}"
             return str(Path(local).readlink()) if stat.S_ISLNK(os.lstat(local).st_mode) else None
         except OSError as error:
-            raise UnreadableFile(path, error.errno or errno.EIO) from None
+            raise self._unreadable(path, f"/{here}", error) from None
         except ValueError:
             raise UnreadableFile(path, errno.ENOENT, "the path holds a NUL byte") from None
 
@@ -198,4 +205,38 @@ class HostFS:
         try:
             return os.lstat(self._prefix + resolved)
         except OSError as error:
-            raise UnreadableFile(path, error.errno or errno.EIO) from None
+            raise self._unreadable(path, resolved, error) from None
+
+    def _unreadable(self, path: str, resolved: str, error: OSError) -> UnreadableFile:
+        """Tell what the host does not have from what only this container was not given."""
+        if error.errno == errno.ENOENT and self._mounted and not _below_any(resolved, self._mounted):
+            return UnreadableFile(path, errno.EACCES, "not mounted here")
+        return UnreadableFile(path, error.errno or errno.EIO)
+
+
+def mounted_parts(prefix: str) -> tuple[str, ...]:
+    """Return the paths of the host that are mounted below the folder `prefix`; none where it is a whole root by itself."""
+    return _parts(prefix) if prefix else ()
+
+
+@functools.cache
+def _parts(prefix: str) -> tuple[str, ...]:
+    # A container gets its mounts before its first process, so that one look is enough.
+    try:
+        text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ()
+    return parts_below(os.path.realpath(prefix), text)
+
+
+def parts_below(prefix: str, mountinfo: str) -> tuple[str, ...]:
+    """Return the mount points below a folder, as paths under it; none where the folder is a mount point itself (proc(5))."""
+    fields = (line.split(" ", 5) for line in mountinfo.splitlines())
+    points = {_OCTAL.sub(lambda match: chr(int(match[1], 8)), each[4]) for each in fields if len(each) > 4}  # noqa: PLR2004
+    if prefix in points:
+        return ()
+    return tuple(sorted(point.removeprefix(prefix) for point in points if point.startswith(f"{prefix}/")))
+
+
+def _below_any(path: str, parts: tuple[str, ...]) -> bool:
+    return any(f"{path}/".startswith(f"{part}/") for part in parts)
