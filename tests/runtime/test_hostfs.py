@@ -96,6 +96,7 @@ MOUNTINFO = """\
 31 22 8:1 /etc /host/etc ro,relatime master:1 - ext4 /dev/sda1 rw
 32 22 8:1 /var/log /host/var/log ro,relatime - ext4 /dev/sda1 rw
 33 22 8:1 /a\\040b /host/a\\040b ro,relatime - ext4 /dev/sda1 rw
+35 32 8:1 / /host/var/log/pods ro,relatime - ext4 /dev/sda1 rw
 34 22 8:1 / /hostile ro,relatime - ext4 /dev/sda1 rw
 """
 

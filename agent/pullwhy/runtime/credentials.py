@@ -9,6 +9,7 @@ import base64
 import binascii
 import itertools
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -67,18 +68,19 @@ def node_credentials(image: ImageReference, fs: HostFS, kubelet: Kubelet) -> Mat
     candidates = [(f"{place.rstrip('/')}/config.json", False) for place in (root, here, docker, "/.docker")]
     candidates += [(f"{place.rstrip('/')}/.dockercfg", True) for place in (root, here, home or here, "/")]
     notes: list[StageResult] = []
+    unseen: dict[str, list[str]] = {}
     for path, legacy in dict.fromkeys(candidates):
         try:
             entries = _parse(fs.read(path), path, legacy=legacy)
         except UnreadableFile as error:
             if not error.missing:
-                notes.append(_skipped(path, f"the node's own credentials are not known here: {error.why}"))
+                unseen.setdefault(error.why, []).append(path)
             continue
         except InvalidCredentials as error:
             notes.append(_skipped(path, f"the kubelet passes over this file: {error.why}"))
             continue
-        return _match(image, entries, path, supplied=False, notes=tuple(notes))
-    return Match(results=tuple(notes))
+        return _match(image, entries, path, supplied=False, notes=(*_unseen(unseen), *notes))
+    return Match(results=(*_unseen(unseen), *notes))
 
 
 def supplied_credentials(image: ImageReference, data: bytes, path: str) -> Match:
@@ -92,6 +94,12 @@ def supplied_credentials(image: ImageReference, data: bytes, path: str) -> Match
         raise InvalidCredentials(path, f"it {error}") from None
     entries = tuple(entry for table in tables for entry in _entries(table, path))
     return _match(image, entries, path, supplied=True)
+
+
+def _unseen(paths: Mapping[str, Sequence[str]]) -> Iterator[StageResult]:
+    """Say once for each reason which files cannot be seen: a container may be given none of several places."""
+    for why, each in paths.items():
+        yield _skipped(", ".join(each), f"the node's own credentials are not known here: {why}")
 
 
 def _skipped(path: str, detail: str) -> StageResult:

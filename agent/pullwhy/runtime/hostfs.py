@@ -8,6 +8,7 @@ import functools
 import os
 import re
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -235,8 +236,12 @@ def parts_below(prefix: str, mountinfo: str) -> tuple[str, ...]:
     points = {_OCTAL.sub(lambda match: chr(int(match[1], 8)), each[4]) for each in fields if len(each) > 4}  # noqa: PLR2004
     if prefix in points:
         return ()
-    return tuple(sorted(point.removeprefix(prefix) for point in points if point.startswith(f"{prefix}/")))
+    found: list[str] = []
+    for part in sorted(point.removeprefix(prefix) for point in points if point.startswith(f"{prefix}/")):
+        if not _below_any(part, found):  # below a runtime's folder every container has some
+            found.append(part)
+    return tuple(found)
 
 
-def _below_any(path: str, parts: tuple[str, ...]) -> bool:
+def _below_any(path: str, parts: Iterable[str]) -> bool:
     return any(f"{path}/".startswith(f"{part}/") for part in parts)

@@ -1,0 +1,279 @@
+"""The very pod of the DaemonSet on a node's real mounts, and what each mount and right is for."""
+
+import contextlib
+import copy
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from matrix.fault import FAST
+
+from image import manifests
+from image.kubelet import Cluster, PodRefused, RunningPod, import_image
+
+from lab.errors import wait_for
+from lab.lab import Lab, running
+from lab.node import Node
+from lab.registry import Registry
+
+pytestmark = pytest.mark.lab
+
+PYTHON: Final = "/opt/pullwhy/bin/python"
+RESOLVED: Final = "/run/systemd/resolve"
+IDLE: Final = [PYTHON, "-c", "import time; time.sleep(3600)"]
+CAPABILITIES: Final = {"KILL": 5, "SETGID": 6, "SETUID": 7, "SYS_PTRACE": 19}
+"""Their bits (capabilities(7))."""
+
+
+class World:
+    """A node with the agent's image, another with the collector's pod, and a registry."""
+
+    def __init__(self, lab: Lab, images: Mapping[str, Path]) -> None:
+        self.node, self.other = (lab.node(name, kubelet=FAST) for name in ("node-a", "node-b"))
+        self.registry: Registry = lab.registry("plain", "reg.lab.test")
+        self.registry.push("app/web", "1.0")
+        self.node.allow_http(self.registry.place)
+        as_systemd_leaves_it(self.node)
+        for node, name in ((self.node, "agent"), (self.other, "collector")):
+            import_image(node, images[name], f"registry.example/pullwhy/{name}")
+        self.collector = RunningPod(
+            self.other, "collector", manifests.pod("base", "Deployment", "pullwhy-collector"), Cluster()
+        )
+        self.cluster = Cluster(
+            {
+                "PULLWHY_COLLECTOR_SERVICE_HOST": self.other.addresses.v4,
+                "PULLWHY_COLLECTOR_SERVICE_PORT_GRPC": "9443",
+            }
+        )
+
+    def findings(self) -> list[dict[str, Any]]:
+        """Ask the collector, with the command line of its own image."""
+        answer = self.collector.exec("pullwhy", "findings", "-A", "-o", "json", "--server", "http://127.0.0.1:8080")
+        found: list[dict[str, Any]] = json.loads(answer.out or "[]")
+        return found
+
+    @contextlib.contextmanager
+    def agent(self, spec: dict[str, Any] | None = None, *, idle: bool = False) -> Iterator[RunningPod]:
+        """Run the agent's pod, as the base has it or changed; *idle*: the same container, in which nothing runs yet."""
+        spec = copy.deepcopy(spec or manifests.pod("base"))
+        if idle:
+            spec["containers"][0]["command"] = IDLE
+        pod = RunningPod(self.node, "agent", spec, self.cluster)
+        try:
+            yield pod
+        finally:
+            pod.close()
+
+
+def as_systemd_leaves_it(node: Node) -> None:
+    """Make what a booted host has and the lab's has not: shared mounts, /run/log, and resolv.conf as systemd-resolved's."""
+    node.run(["mount", "--make-rshared", "/"])
+    node.run(["mkdir", "-p", "/run/log"])
+    text = node.path("/etc/resolv.conf").read_text(encoding="utf-8")
+    node.write(f"{RESOLVED}/resolv.conf", text)
+    node.run(["ln", "-sf", f"..{RESOLVED}/resolv.conf", "/etc/resolv.conf"])
+
+
+@pytest.fixture(scope="module")
+def world(images: Mapping[str, Path]) -> Iterator[World]:
+    with running() as lab:
+        yield World(lab, images)
+
+
+def doctor(pod: RunningPod) -> dict[str, dict[str, Any]]:
+    """Return the checks of `pullwhy doctor` in the container, by name."""
+    answer = pod.exec("pullwhy", "doctor", "-o", "json")
+    assert answer.status == 0, answer.err
+    return {check["name"]: check for check in json.loads(answer.out)}
+
+
+def diagnosis(pod: RunningPod, image: str) -> dict[str, Any]:
+    """Return the finding of a walk in the container."""
+    answer = pod.exec("pullwhy", "diagnose", image, "--host-root", "/host", "--pull", "never", "-o", "json")
+    assert answer.status == 1, answer.err
+    (found,) = json.loads(answer.out)
+    return dict(found)
+
+
+def stage(found: Mapping[str, Any], name: str) -> str:
+    """Return what the trace says of a stage, in one text."""
+    return "\n".join(f"{step['outcome']}: {step['detail']}" for step in found["trace"] if step["stage"] == name)
+
+
+def without(*, mount: str = "", capability: str = "", key: str = "") -> dict[str, Any]:
+    """Return the agent's pod less one thing."""
+    spec = copy.deepcopy(manifests.pod("base"))
+    (container,) = spec["containers"]
+    if mount:
+        container["volumeMounts"] = [each for each in container["volumeMounts"] if each["name"] != mount]
+        spec["volumes"] = [each for each in spec["volumes"] if each["name"] != mount]
+    if capability:
+        container["securityContext"]["capabilities"]["add"].remove(capability)
+    if key:
+        del spec[key]
+    return spec
+
+
+def get(node: Node, url: str) -> str:
+    """Ask as the kubelet's probe does, from the node."""
+    program = f"import urllib.request as u; print(u.urlopen({url!r}, timeout=5).status)"
+    return str(node.run([sys.executable, "-c", program], check=False).stdout.strip())
+
+
+def test_the_pod_finds_a_real_fault_and_the_collector_has_it(world: World) -> None:
+    image = f"{world.registry.host}/app/web:2.0"
+    with world.agent() as agent:
+        wait_for("the agent to be ready", lambda: get(world.node, "http://127.0.0.1:9464/readyz") == "200", seconds=20)
+        assert get(world.node, "http://127.0.0.1:9464/healthz") == "200"
+        assert get(world.other, "http://127.0.0.1:8080/healthz") == "200"
+        assert get(world.other, "http://127.0.0.1:8080/readyz") == "200"
+        pod = world.node.kubelet.add_pod("web-0", image)
+        try:
+            found = wait_for(
+                "the finding at the collector",
+                lambda: next((one for one in world.findings() if one["image"] == image and one["trace"]), None),
+                seconds=60,
+                log=agent.log,
+            )
+        finally:
+            world.node.kubelet.remove_pod(pod)
+    assert (found["node"], found["cause"], found["confidence"]) == ("node-a", "TagNotFound", "Proved")
+    assert [(one["namespace"], one["name"]) for one in found["pods"]] == [("default", "web-0")]
+
+
+def test_the_pod_sees_all_that_it_needs(world: World) -> None:
+    with world.agent(idle=True) as pod:
+        checks = doctor(pod)
+    assert [name for name, check in checks.items() if not check["ok"] and name != "clock"] == []
+    assert "10.90." in checks["collector"]["found"]
+
+
+def test_the_container_has_four_capabilities_and_no_way_to_more(world: World) -> None:
+    with world.agent(idle=True) as pod:
+        answer = pod.exec(PYTHON, "-c", "print(open('/proc/self/status').read())")
+    status = dict(line.partition(":\t")[::2] for line in answer.out.splitlines() if ":\t" in line)
+    wanted = sum(1 << bit for bit in CAPABILITIES.values())
+    assert {int(status[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")} == {wanted}
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+
+
+def test_nothing_can_be_written_but_the_state(world: World) -> None:
+    places = [mount["mountPath"] for mount in manifests.pod("base")["containers"][0]["volumeMounts"]]
+    program = (
+        "import sys\n"
+        "for place in sys.argv[1:]:\n"
+        "    try:\n"
+        "        open(place + '/pullwhy-was-here', 'w').close()\n"
+        "        print(place)\n"
+        "    except OSError as error:\n"
+        "        assert error.errno == 30, error\n"
+    )
+    with world.agent(idle=True) as pod:
+        answer = pod.exec(PYTHON, "-c", program, "/opt/pullwhy", "/tmp", *places)
+    assert answer.err == ""
+    assert answer.out.split() == ["/var/lib/pullwhy"]
+
+
+NEEDS: Final = {
+    "mount state": (without(mount="state"), "state directory"),
+    "mount etc": (without(mount="etc"), "resolver"),
+    "mount var-log": (without(mount="var-log"), "kubelet log"),
+    "mount resolved": (without(mount="resolved"), "resolver"),
+    "mount runtime-socket": (without(mount="runtime-socket"), "CRI socket"),
+    "hostPID": (without(key="hostPID"), "processes"),
+    "capability SYS_PTRACE": (without(capability="SYS_PTRACE"), "proxy environment"),
+    "capability SETUID": (without(capability="SETUID"), "walks"),
+    "capability SETGID": (without(capability="SETGID"), "walks"),
+}
+"""What is taken away, and the check of `doctor` that fails then."""
+
+
+@pytest.mark.parametrize(("spec", "check"), NEEDS.values(), ids=NEEDS)
+def test_without_it_a_check_fails(world: World, spec: dict[str, Any], check: str) -> None:
+    with world.agent(spec, idle=True) as pod:
+        assert not doctor(pod)[check]["ok"]
+
+
+def test_without_run_log_a_volatile_journal_is_not_seen(world: World) -> None:
+    node = world.node
+    node.run(["journalctl", "--rotate"])
+    node.run(["cp", "-a", "/var/log/journal", "/run/log/"])
+    node.run(["sh", "-c", "rm /run/log/journal/*/system.journal"])
+    try:
+        with world.agent(without(mount="var-log"), idle=True) as pod:
+            assert doctor(pod)["kubelet log"]["ok"]
+        spec = without(mount="var-log")
+        spec["containers"][0]["volumeMounts"] = [
+            mount for mount in spec["containers"][0]["volumeMounts"] if mount["name"] != "run-log"
+        ]
+        with world.agent(spec, idle=True) as pod:
+            assert not doctor(pod)["kubelet log"]["ok"]
+    finally:
+        node.run(["rm", "-r", "/run/log/journal"])
+
+
+def test_without_the_kubelets_folder_its_credentials_are_not_known(world: World) -> None:
+    image = f"{world.registry.host}/app/web:2.0"
+    world.node.kubelet.set_node_credentials({world.registry.host: ("robot", "s3cret-canary")})
+    try:
+        with world.agent(idle=True) as pod:
+            assert "the kubelet has credentials of /var/lib/kubelet/config.json" in stage(diagnosis(pod, image), "Auth")
+        with world.agent(without(mount="kubelet"), idle=True) as pod:
+            told = stage(diagnosis(pod, image), "Config")
+    finally:
+        world.node.kubelet.set_node_credentials({})
+    assert "the node's own credentials are not known here: not mounted here" in told
+
+
+def test_without_the_store_its_free_space_is_not_known(world: World) -> None:
+    image = f"{world.registry.host}/app/web:2.0"
+    with world.agent(idle=True) as pod:
+        assert "Passed: " in stage(diagnosis(pod, image), "Storage")
+    with world.agent(without(mount="runtime-store"), idle=True) as pod:
+        told = stage(diagnosis(pod, image), "Storage")
+    assert "its free space is not known here: not mounted here" in told
+    assert "Passed: " not in told
+
+
+KILLING: Final = """
+import asyncio, os, signal
+from pullwhy.image import parse
+from pullwhy.node.walker import Walker
+from pullwhy.plan import Resolver, WalkPlan
+
+async def main():
+    async with Walker() as walker:
+        await walker.walk(WalkPlan(parse("pullwhy.invalid/a:1"), "linux/amd64", (), Resolver()))
+        os.kill(walker.pid, signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+def test_without_kill_a_walk_that_hangs_cannot_be_ended(world: World) -> None:
+    with world.agent(idle=True) as pod:
+        assert pod.exec(PYTHON, "-c", KILLING).status == 0
+    with world.agent(without(capability="KILL"), idle=True) as pod:
+        answer = pod.exec(PYTHON, "-c", KILLING)
+    assert answer.status == 1
+    assert "PermissionError" in answer.err
+
+
+def test_every_mount_and_capability_has_its_test() -> None:
+    (container,) = manifests.pod("base")["containers"]
+    elsewhere = {"run-log", "kubelet", "runtime-store", "KILL"}
+    told = {name.split()[-1] for name in NEEDS} | elsewhere
+    there = {mount["name"] for mount in container["volumeMounts"]}
+    there |= set(container["securityContext"]["capabilities"]["add"])
+    assert there == told - {"hostPID"}
+    assert set(CAPABILITIES) <= there
+
+
+def test_a_mount_of_a_folder_that_the_host_lacks_keeps_the_pod_from_starting(world: World) -> None:
+    spec = manifests.pod("overlays/crio")
+    with pytest.raises(PodRefused, match="/run/crio is not a directory"):
+        RunningPod(world.node, "agent", spec, world.cluster)
