@@ -14,7 +14,7 @@ RUN if ! dpkg-query --show ${BUILD_PACKAGES} >/dev/null 2>&1; then \
 COPY . /source
 # libsystemd opens the libraries of compressed journals (zstd, lz4, xz; gcrypt for seals) only when it meets one (systemd 256), so that
 # no dependency names them. zstd and xz are in both images for the sake of OpenSSL and Python.
-ARG AGENT_PACKAGES="libsystemd0 libcap2 liblz4-1 libgcrypt20 libgpg-error0"
+ARG AGENT_PACKAGES="libsystemd0 libcap2 liblz4-1 libxxhash0 libgcrypt20 libgpg-error0"
 ARG COLLECTOR_PACKAGES="libsqlite3-0"
 RUN /source/scripts/image-root agent ${AGENT_PACKAGES} && /source/scripts/image-root collector ${COLLECTOR_PACKAGES}
 

@@ -99,6 +99,25 @@ class Archive:
         field = next((line for line in text.splitlines() if line.startswith("Depends:")), "Depends:")
         return [part.split()[0].partition(":")[0] for part in field.removeprefix("Depends:").split(",") if part.strip()]
 
+    def closure(self, packages: Sequence[str], suite: str) -> list[Offer]:
+        """Return the packages with all that they depend on, as *suite* has them; raises LabError."""
+        words = ["--simulate", "--no-install-recommends", "--target-release", suite, "install", *packages]
+        text = command(["apt-get", *self._options(), *words])
+        return [Offer(name, version, suite) for name, version in re.findall(r"^Inst (\S+) \((\S+)", text, re.MULTILINE)]
+
+    def unpack_all(self, offers: Sequence[Offer], into: Path) -> None:
+        """Download *offers* and unpack them over each other to the new folder *into*; raises LabError."""
+        fetched = self.folder / "fetched" / into.name
+        fetched.mkdir(parents=True, exist_ok=True)
+        command(
+            ["apt-get", *self._options(), "download", *(f"{one.package}={one.version}" for one in offers)], cwd=fetched
+        )
+        partial = into.with_name(f"{into.name}.partial")
+        for archive in sorted(fetched.glob("*.deb")):
+            command(["dpkg-deb", "--extract", str(archive), str(partial)])
+            archive.unlink()
+        partial.rename(into)
+
     def unpack(self, offer: Offer, into: Path) -> None:
         """Download *offer* and unpack it to the new folder *into*, running none of its scripts; raises LabError."""
         fetched = self.folder / "fetched" / f"{offer.package}-{offer.version}"
