@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pullwhy.cli.doctor import checklist
-from pullwhy.node.doctor import Check
+from pullwhy.cli.doctor import checklist, print_checks
+from pullwhy.node.check import Check
 
 PULLWHY = Path(sys.executable).with_name("pullwhy")
 
@@ -57,12 +57,17 @@ def test_marks_are_coloured_on_request_and_hostile_text_is_escaped() -> None:
     assert "\x1b[2J" not in text
 
 
-def test_the_checklist_says_what_the_records_say(tmp_path: Path) -> None:
-    text = " ".join(doctor("--host-root", str(tmp_path)).stdout.split())
-    for check in json.loads(doctor("--host-root", str(tmp_path), "-o", "json").stdout):
-        assert set(check) == {"name", "ok", "found", "mend"}
-        assert f"{check['name']}: " in text
-        assert " ".join(check["mend"].split()) in text
+def test_the_checklist_says_what_the_records_say(capsys: pytest.CaptureFixture[str]) -> None:
+    print_checks(CHECKS, "wide")
+    text = capsys.readouterr().out
+    print_checks(CHECKS, "json")
+    for check in json.loads(capsys.readouterr().out):
+        assert set(check) == {"name", "ok", "found", "mend", "skipped"}
+        assert (
+            f"{'skip' if check['skipped'] else 'ok' if check['ok'] else 'FAIL':<4}  {check['name']}: {check['found']}\n"
+            in text
+        )
+        assert f"mend: {check['mend']}\n" in text or not check["mend"]
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ class Client:
     ) -> None:
         """Ask `server`; `token` is called for each request, because tokens are renewed."""
         self._server, self._token, self._timeout = _checked(server), token, timeout_seconds
+        self._name = printable(self._server)
         # The environment's proxy is for the way out, never for this machine (a port-forward).
         handlers = [urllib.request.ProxyHandler({})] if _is_loopback(self._server) else []
         self._opener = urllib.request.build_opener(*handlers)
@@ -125,7 +126,7 @@ class Client:
             except (OSError, http.client.HTTPException) as error:
                 raise self._unreachable(error) from None
             tag = response.headers.get("etag", "")
-            return {} if response.status == _HTTP_NO_CONTENT else _decoded(data, self._server), tag
+            return {} if response.status == _HTTP_NO_CONTENT else _decoded(data, self._name), tag
 
     def _open(
         self,
@@ -158,16 +159,21 @@ class Client:
             except (ValueError, KeyError, TypeError, OSError):
                 text = f"HTTP {error.code} without an explanation: is this a pullwhy collector?"
         kind = {_HTTP_NOT_FOUND: NotFound, _HTTP_UNAUTHORIZED: Unauthorized}.get(error.code, CommandError)
-        mend = "; give your token with --token-file or PULLWHY_TOKEN" if kind is Unauthorized else ""
-        return kind(f"{printable(self._server)}: {printable(text)}{mend}")
+        mend = f"; {self._how_to_be_known()}" if kind is Unauthorized else ""
+        return kind(f"{self._name}: {printable(text)}{mend}")
 
     def _unreachable(self, error: Exception) -> CommandError:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         told = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         return Unreachable(
-            f"the collector at {printable(self._server)} cannot be reached: {printable(told)}; name it with --server or "
-            "PULLWHY_SERVER (from outside of the cluster: kubectl pullwhy)"
+            f"the collector at {self._name} cannot be reached: {printable(told)}; {self._how_to_reach()}"
         )
+
+    def _how_to_be_known(self) -> str:
+        return "give your token with --token-file or PULLWHY_TOKEN"
+
+    def _how_to_reach(self) -> str:
+        return "name it with --server or PULLWHY_SERVER (from outside of the cluster: kubectl pullwhy)"
 
 
 def direct(options: Namespace) -> Client:
@@ -195,15 +201,15 @@ def checked_token(text: str, source: str) -> Secret:
     return Secret(token)
 
 
-def _decoded(body: bytes, server: str) -> dict[str, Any]:
+def _decoded(body: bytes, name: str) -> dict[str, Any]:
     if len(body) > MAX_ANSWER:
-        raise CommandError(f"{printable(server)}: the answer has more than {MAX_ANSWER} bytes: ask for less")
+        raise CommandError(f"{name}: the answer has more than {MAX_ANSWER} bytes: ask for less")
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise CommandError(f"{printable(server)}: the answer is no JSON object: is this a pullwhy collector?")
+        raise CommandError(f"{name}: the answer is no JSON object: is this a pullwhy collector?")
     return value
 
 

@@ -6,9 +6,9 @@ import argparse
 import os
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pullwhy.cli.main import EX_USAGE, CommandError
 from pullwhy.cli.output import CELL_LIMIT, FORMATS, print_records, screen, write
@@ -18,7 +18,7 @@ from pullwhy.text import printable
 
 if TYPE_CHECKING:
     from pullwhy.config import AgentSettings
-    from pullwhy.node.doctor import Check
+    from pullwhy.node.check import Check
     from pullwhy.node.plan import Sources
 
 _MARKS: Final = {"ok": "32", "FAIL": "31", "skip": "2"}
@@ -44,14 +44,18 @@ def run(options: argparse.Namespace) -> int:
     """Look at everything; an answer is 0, whatever it is."""
     import asyncio  # noqa: PLC0415 - every command passes here, few wait for anything
 
-    checks = asyncio.run(_checks(_settings(options)))
-    if options.output in {"json", "yaml"}:
-        print_records([_record(check) for check in checks], options.output, (), screen(), "")
-    else:
-        to = screen()
-        width = 1_000 if options.output == "wide" else max(to.width or DEFAULT_WIDTH, NARROWEST)
-        write(to.out, checklist(checks, width, colour=to.colour))
+    print_checks(asyncio.run(_checks(_settings(options))), options.output)
     return 0
+
+
+def print_checks(checks: Sequence[Check], output: str) -> None:
+    """Print `checks` in one of FORMATS."""
+    to = screen()
+    if output in {"json", "yaml"}:
+        print_records([asdict(check) for check in checks], output, (), to, "")
+    else:
+        width = 1_000 if output == "wide" else max(to.width or DEFAULT_WIDTH, NARROWEST)
+        write(to.out, checklist(checks, width, colour=to.colour))
 
 
 def checklist(checks: Sequence[Check], width: int, *, colour: bool = False) -> str:
@@ -70,10 +74,6 @@ def _lines(check: Check, width: int, *, colour: bool) -> Iterator[str]:
 
 def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(printable(text, CELL_LIMIT), width - len(_INDENT), break_on_hyphens=False)
-
-
-def _record(check: Check) -> dict[str, Any]:
-    return {"name": check.name, "ok": check.ok, "found": check.found, "mend": check.mend}
 
 
 def _settings(options: argparse.Namespace) -> AgentSettings:

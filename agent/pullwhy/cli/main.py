@@ -7,7 +7,7 @@ import errno
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
 from pullwhy import __version__
@@ -16,18 +16,10 @@ from pullwhy.text import printable
 EX_USAGE: Final = 64
 """Exit code of a usage error (sysexits.h)."""
 
-GROUPS: Final = (
-    "diagnose",
-    "classify",
-    "scan",
-    "query",
-    "silence",
-    "probe",
-    "agent",
-    "collector",
-    "doctor",
-    "completion",
-)
+QUERIES: Final = ("query", "silence", "probe")
+"""Modules whose commands ask a collector."""
+
+GROUPS: Final = ("diagnose", "classify", "scan", *QUERIES, "agent", "collector", "doctor", "completion")
 """Modules of this package; each has `register(subparsers)` and sets `run`, which takes the arguments and returns the exit code."""
 
 _ALONE: Final = ("agent", "collector")
@@ -45,8 +37,11 @@ class CommandError(Exception):
         self.code = code
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Ends with one line, and the exit code of a usage error."""
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Name what is unknown as the command does that does not know it."""
         # Left to argparse, the command itself would name what one of its commands does not know.
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
@@ -54,14 +49,15 @@ class _Parser(argparse.ArgumentParser):
         return found, unknown
 
     def error(self, message: str) -> NoReturn:
+        """End with one line that names the mistake."""
         self.exit(EX_USAGE, f"{self.prog}: {printable(message, 1000)}; see {self.prog} --help\n")
 
 
 def build_parser(groups: Sequence[str] = GROUPS) -> argparse.ArgumentParser:
     """Return the argument tree, the whole of it by default; heavy imports stay inside the commands' `run`."""
-    parser = _Parser(prog="pullwhy", description="Why can't this node pull this image?", allow_abbrev=False)
+    parser = Parser(prog="pullwhy", description="Why can't this node pull this image?", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"pullwhy {__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     for group in groups:
         importlib.import_module(f"pullwhy.cli.{group}").register(subparsers)
     return parser
@@ -69,10 +65,15 @@ def build_parser(groups: Sequence[str] = GROUPS) -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    return guarded(lambda: _command(arguments))
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a whole command line and return its exit code, whatever becomes of the output."""
     _open_streams()
     try:
         try:
-            return _command(arguments)
+            return command()
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -91,11 +92,15 @@ def _command(arguments: list[str] | None) -> int:
     # Before gRPC is loaded: its own lines would say again, and less clearly, what ours say.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     given = sys.argv[1:] if arguments is None else arguments
-    options = build_parser(given[:1] if given and given[0] in _ALONE else GROUPS).parse_args(given)
+    return execute("pullwhy", build_parser(given[:1] if given and given[0] in _ALONE else GROUPS).parse_args(given))
+
+
+def execute(prog: str, options: argparse.Namespace) -> int:
+    """Run the command that was parsed and return its exit code."""
     try:
         return int(options.run(options))
     except CommandError as error:
-        print(f"pullwhy {options.command}: {error}", file=sys.stderr)
+        print(f"{prog} {options.command}: {error}", file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
         return 130

@@ -8,13 +8,13 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from pullwhy.config import AgentSettings
 from pullwhy.image import parse
+from pullwhy.node.check import Check
 from pullwhy.node.feed import kubelet_silence, log_sources
 from pullwhy.node.investigate import Walks
 from pullwhy.node.plan import NodeSight, Sources, node_resolver
@@ -28,19 +28,6 @@ CONNECT_SECONDS: Final = 3.0
 UNSYNCHRONISED: Final = 5
 """What adjtimex(2) returns then: TIME_ERROR."""
 _HOST_PID: Final = "run where the host's processes are visible (hostPID: true, or on the host itself), as root"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    ok: bool
-    found: str
-    mend: str = ""
-    """What to do; empty where all is well."""
-    skipped: bool = False
-    """Whether there was nothing to look at."""
 
 
 def logs(settings: AgentSettings, now: datetime) -> list[Check]:

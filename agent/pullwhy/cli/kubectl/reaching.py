@@ -1,0 +1,72 @@
+"""A client of the collector that reaches it through kubectl, and shows it the user's own identity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pullwhy.cli.client import Client, Unauthorized, Unreachable
+from pullwhy.cli.kubectl.credential import Credential
+from pullwhy.cli.kubectl.tunnel import Tunnel
+from pullwhy.secret import Secret
+
+HOW_TO_BE_KNOWN: Final = (
+    "--token-from serviceaccount/NAME has kubectl make one, --token-file FILE or PULLWHY_TOKEN gives another"
+)
+
+
+class Identity:
+    """Who asks; found when it is first needed."""
+
+    def __init__(self, find: Callable[[], Credential]) -> None:
+        self._find = find
+        self._found: Credential | None = None
+
+    @property
+    def credential(self) -> Credential:
+        """The credential; raises CommandError where it cannot be had."""
+        if self._found is None:
+            self._found = self._find()
+        return self._found
+
+    def token(self) -> Secret:
+        """Return the token, empty for none; raises CommandError."""
+        return self.credential.token
+
+    def renewed(self) -> bool:
+        """Look again, and return whether there is another token now: they end while a command watches."""
+        before, self._found = self.credential.token, None
+        return self.token() != before
+
+
+class Reaching(Client):
+    """Asks through a tunnel; a tunnel that broke is opened once more, a token that ended is got once more."""
+
+    def __init__(self, tunnel: Tunnel, identity: Identity, timeout_seconds: float) -> None:
+        # The token first: its plugin may ask the user to sign in, and kubectl then finds what it keeps.
+        identity.token()
+        self._tunnel, self._identity = tunnel, identity
+        super().__init__(tunnel.open(), identity.token, timeout_seconds)
+        self._name = tunnel.name
+
+    def _ask(self, method: str, *request: Any) -> Any:
+        try:
+            return super()._ask(method, *request)
+        except Unreachable:
+            # What makes something anew is not sent twice: the first may have arrived.
+            if method == "POST":
+                raise
+            # The pod was replaced, or its node is gone: the Service may have another.
+            self._server = self._tunnel.open()
+        except Unauthorized:
+            if not self._identity.renewed():
+                raise
+        return super()._ask(method, *request)
+
+    def _how_to_be_known(self) -> str:
+        credential = self._identity.credential
+        return f"{credential.source} was shown" if credential.token else f"{credential.source}: {HOW_TO_BE_KNOWN}"
+
+    def _how_to_reach(self) -> str:
+        said = self._tunnel.said()
+        return f"it is asked through kubectl port-forward{f', which says: {said}' if said else ''}"

@@ -1,0 +1,131 @@
+"""The way to the collector: a `kubectl port-forward` to its Service, for as long as a command runs."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import re
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import IO, Any, Final
+
+from pullwhy.cli.kubectl.program import Kubectl, last_word, refused
+from pullwhy.cli.main import CommandError
+
+SERVICE: Final = "pullwhy-collector"
+PORT: Final = "http"
+"""The name of the Service's port."""
+START_SECONDS: Final = 60.0
+END_SECONDS: Final = 5.0
+
+_READY: Final = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d{1,5}) -> \d{1,5}\s*\Z")
+"""kubectl 1.20 to 1.36: k8s.io/client-go/tools/portforward/portforward.go, listenOnPortAndAddress."""
+_LINE: Final = 4096
+_KEPT: Final = 20
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Tunnel:
+    """A port of this machine that leads to the collector."""
+
+    def __init__(self, kubectl: Kubectl, namespace: str) -> None:
+        self._kubectl, self.namespace = kubectl, namespace
+        self._process: subprocess.Popen[bytes] | None = None
+        self._threads: list[threading.Thread] = []
+        self._said: deque[str] = deque(maxlen=_KEPT)
+
+    @property
+    def name(self) -> str:
+        """What is at its other end, for people."""
+        return f"service/{SERVICE} in namespace {self.namespace}"
+
+    def open(self) -> str:
+        """Return the address of a new tunnel, having closed the last; raises CommandError."""
+        self.close()
+        self._said.clear()
+        words = ("port-forward", f"--namespace={self.namespace}", "--address=127.0.0.1", f"service/{SERVICE}")
+        with deferred():
+            # A signal in between would leave a child that nobody knows of.
+            process = self._process = self._kubectl.start(*words, f":{PORT}")
+        ports: queue.Queue[int] = queue.Queue()
+        self._threads = [
+            threading.Thread(target=_follow_ports, args=(process.stdout, ports), daemon=True),
+            threading.Thread(target=_follow_words, args=(process.stderr, self._said), daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        try:
+            port = ports.get(timeout=START_SECONDS)
+        except queue.Empty:
+            raise CommandError(f"kubectl port-forward: nothing in {START_SECONDS:.0f} s; {self.said()}") from None
+        if not port:
+            self._threads[1].join(END_SECONDS)
+            raise refused("port-forward", list(self._said), self._mend)
+        return f"http://127.0.0.1:{port}"
+
+    def said(self) -> str:
+        """Return what kubectl said last; empty for nothing."""
+        return last_word(list(self._said))
+
+    def close(self) -> None:
+        """End the child, if there is one; its port is free afterwards."""
+        with deferred():
+            process, self._process = self._process, None
+            if not process:
+                return
+            process.terminate()
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            for thread in self._threads:
+                thread.join(END_SECONDS)
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
+
+    def _mend(self, reason: str) -> str:
+        if "NotFound" in reason or "not found" in reason:
+            return "where pullwhy is installed is said with --pullwhy-namespace or PULLWHY_NAMESPACE"
+        if "not running" in reason or "timed out waiting for the condition" in reason:
+            return f"see why: kubectl get pods --namespace {self.namespace}"
+        return ""
+
+
+def _follow_ports(stream: IO[bytes], ports: queue.Queue[int]) -> None:
+    """Tell the port, then read on so that kubectl never waits for a reader; tell 0 at the end."""
+    while line := stream.readline(_LINE):
+        match = _READY.match(line)
+        if match:
+            ports.put(int(match[1]))
+    ports.put(0)
+
+
+def _follow_words(stream: IO[bytes], said: deque[str]) -> None:
+    while line := stream.readline(_LINE):
+        said.append(line.decode(errors="replace"))
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Have signals that end the program wait for the end of the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before: dict[signal.Signals, Any] = {each: signal.getsignal(each) for each in SIGNALS}
+    for each, handler in before.items():
+        # What is ignored (nohup) stays so, for the child too.
+        if handler is not signal.SIG_IGN:
+            signal.signal(each, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        if came:
+            signal.raise_signal(came[0])

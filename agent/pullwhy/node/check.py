@@ -1,0 +1,18 @@
+"""What was looked at, what was found, and the mend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+    """What to do; empty where all is well."""
+    skipped: bool = False
+    """Whether there was nothing to look at."""

@@ -1,0 +1,130 @@
+"""`kubectl pullwhy doctor`: each thing between here and the agents is looked at, and what is not well comes with the mend."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli.kubectl.standin import ERRORS, Kubectl, kubeconfig
+from cli.kubectl.test_plugin import run
+from collector.samples import finding
+from collector.served import Served
+
+from pullwhy.node.status import NodeStatus
+
+VERSION = json.dumps({"clientVersion": {"major": "1", "gitVersion": "v1.32.3"}, "kustomizeVersion": "v5.5.0"})
+SEES = [
+    {"name": "rights", "ok": True, "found": "root", "mend": "", "skipped": False},
+    {"name": "CRI socket", "ok": False, "found": "does not \x1b[2Janswer", "mend": "mount its directory"},
+]
+LISTED = "get pods"
+EXEC = "exec pullwhy-agent-x1 pullwhy doctor --output=json"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    running = Served(tmp_path_factory.mktemp("collector"), (finding(1),), NodeStatus(impairments=("no journal",)))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def kubectl(tmp_path: Path, served: Served) -> Kubectl:
+    made = Kubectl(tmp_path)
+    daemonset = json.dumps({"status": {"desiredNumberScheduled": 3, "numberReady": 2}})
+    made.set(
+        collector=int(served.address.rpartition(":")[2]),
+        config=kubeconfig({"token": "t0ken"}),
+        answers={
+            "version": VERSION,
+            "get daemonset pullwhy-agent": daemonset,
+            LISTED: pods(("pullwhy-agent-x0", "Running", True), ("pullwhy-agent-x1", "Running", False)),
+            EXEC: json.dumps(SEES),
+        },
+    )
+    return made
+
+
+def pods(*listed: tuple[str, str, bool]) -> str:
+    """Return what kubectl prints of pods: name, phase, whether it is being deleted."""
+    items = [
+        {
+            "metadata": {"name": name} | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if ends else {}),
+            "status": {"phase": phase},
+        }
+        for name, phase, ends in listed
+    ]
+    return json.dumps({"kind": "List", "items": items})
+
+
+def checks(kubectl: Kubectl, *words: str, **environment: str) -> dict[str, Any]:
+    done = run(kubectl, "doctor", "-o", "json", *words, **environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    return {each["name"]: each for each in json.loads(done.stdout)}
+
+
+def test_everything_from_here_to_the_agents_is_looked_at(kubectl: Kubectl) -> None:
+    found = checks(kubectl)
+    assert {name: (each["ok"], each["found"]) for name, each in found.items()} == {
+        "kubectl": (True, "v1.32.3"),
+        "kubeconfig": (True, "context work, user jane, namespace shop"),
+        "identity": (True, "the collector is shown the token of user 'jane'"),
+        "port-forward": (True, "reaches service/pullwhy-collector in namespace pullwhy"),
+        "collector": (True, "answers, and knows 1 nodes"),
+        "connected agents": (True, "1 of 1"),
+        "what agents see": (False, "1 nodes cannot see everything: node-a (no journal)"),
+        "agent pods": (False, "2 of 3 are ready"),
+    }
+    assert all(each["ok"] or each["mend"] for each in found.values())
+
+
+def test_what_needs_a_thing_that_failed_is_not_looked_at(kubectl: Kubectl) -> None:
+    kubectl.set(forward=["forbidden"])
+    found = checks(kubectl)
+    assert not found["port-forward"]["ok"]
+    assert "is forbidden" in found["port-forward"]["found"]
+    assert found["collector"]["skipped"]
+    assert found["collector"]["found"] == "not looked at: port-forward comes first"
+    assert list(checks(kubectl, PATH="/nowhere")) == ["kubectl"]
+
+
+def test_having_no_token_and_no_right_to_list_is_no_fault(kubectl: Kubectl) -> None:
+    answers = {"version": VERSION}
+    kubectl.set(config=kubeconfig(), answers=answers, errors={"get daemonset pullwhy-agent": ERRORS["forbidden"]})
+    found = checks(kubectl)
+    assert (found["identity"]["ok"], found["identity"]["skipped"]) == (True, True)
+    assert found["collector"]["ok"]
+    assert (found["agent pods"]["skipped"], "is forbidden" in found["agent pods"]["found"]) == (True, True)
+
+
+def test_with_a_node_its_agent_says_what_it_sees(kubectl: Kubectl) -> None:
+    found = checks(kubectl, "--node", "node-a")
+    assert found == {each["name"]: {"skipped": False, **each} for each in SEES}
+    (listed,) = kubectl.called("get")
+    assert {"--namespace=pullwhy", "--field-selector=spec.nodeName=node-a"} <= set(listed)
+    (ran,) = kubectl.called("exec")
+    assert "--container=agent" in ran
+    done = run(kubectl, "doctor", "--node", "node-a")
+    assert "FAIL  CRI socket: does not \\x1b[2Janswer\n      mend: mount its directory\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        (
+            {LISTED: pods()},
+            "no agent is on node node-a; see where there are some: kubectl get pods --namespace=pullwhy",
+        ),
+        ({LISTED: pods(("pullwhy-agent-x0", "Running", True))}, "no agent is on node node-a"),
+        ({LISTED: pods(("pullwhy-agent-x0", "Pending", False))}, "the agent on node node-a is Pending; see why: "),
+        ({LISTED: "what"}, "kubectl get pods: the answer cannot be read"),
+        ({LISTED: pods(("pullwhy-agent-x1", "Running", False))}, "kubectl exec: error: unknown command"),
+        ({LISTED: pods(("pullwhy-agent-x1", "Running", False)), EXEC: "[{}]"}, "kubectl exec: the answer cannot be"),
+    ],
+)
+def test_an_agent_that_cannot_be_asked_is_one_line(kubectl: Kubectl, answers: dict[str, str], told: str) -> None:
+    kubectl.set(answers=answers)
+    done = run(kubectl, "doctor", "--node", "node-a")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert told in done.stderr
