@@ -9,13 +9,13 @@ import subprocess
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli.test_query import PULLWHY, answering, child, read_until
-from collector.samples import collector, encoded, fill
+from collector.samples import collector, encoded, fill, until
 from collector.test_fleet_api import ELSEWHERE, IMAGE, MISSING, WALKS
 
 from pullwhy.cli.main import main
@@ -25,6 +25,11 @@ from pullwhy.collector.store import SQLStore
 from pullwhy.model import CauseId, Finding, Outcome, Scope, ScopeVerdict, Stage, TraceLine
 
 PROBLEM = problem_key(MISSING[0])
+
+
+async def judged(store: SQLStore) -> bool:
+    """Whether the collector has a verdict of its own for each problem, so that it makes no other soon."""
+    return not await store.unscoped(datetime.now(UTC) - timedelta(minutes=1), 10)
 
 
 class Fleet:
@@ -52,12 +57,14 @@ class Fleet:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        async with collector(self._folder) as running:
-            self._store = running._store
-            assert self._store
-            await fill(self._store, [*MISSING, *ELSEWHERE], WALKS)
+        # Nobody is asked by the collector itself: the orders are those of the tests.
+        async with collector(self._folder, second_opinions=0) as running:
+            store = self._store = running._store
+            assert store
+            await fill(store, [*MISSING, *ELSEWHERE], WALKS)
+            await until(lambda: judged(store))
             scope = Scope(ScopeVerdict.IMAGE_WIDE, 3, 0, 1, ("zone: z1",))
-            await self._store.set_scope(PROBLEM, scope, datetime.now(UTC))
+            await store.set_scope(PROBLEM, scope, datetime.now(UTC))
             self.url = f"http://{running.http_address}"
             self._ready.set()
             await self._end.wait()

@@ -50,7 +50,7 @@ def run(folder: Path, scenario: Callable[[SQLStore, Permits, Clock], Awaitable[N
         store = open_store(folder / "c.db", clock)
         try:
             given = Pace(**({"per_second": 2.0, "at_once": 5.0} | pace))
-            await scenario(store, Permits(store, store, Metrics(), clock, given, random.Random(1)), clock)
+            await scenario(store, Permits(store, Metrics(), clock, given, random.Random(1)), clock)
         finally:
             await store.close()
 

@@ -54,7 +54,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     store, metrics, streams = open_store(folder / "c.db", clock), Metrics(), Streams()
     orders = Orders(store, streams, metrics, clock)
-    desks = Desks(streams, orders, Permits(store, store, metrics, clock))
+    desks = Desks(streams, orders, Permits(store, metrics, clock))
     servicer = Servicer(store, desks, metrics, asyncio.get_running_loop().time, max_agents, hello_seconds)
     sending = asyncio.create_task(orders.run())
     server = grpc.aio.server(options=collector_options())

@@ -48,8 +48,10 @@ class Member:
     pool: str
     configuration: int
     """The same for nodes that are configured alike."""
+    is_there: bool
+    """Whether it was heard of lately."""
     walks: bool
-    """Whether its agent can be asked and was heard of lately."""
+    """Whether its agent can be asked."""
     registries: frozenset[str]
 
 
@@ -73,7 +75,8 @@ class Fleet:
             facts.zone,
             facts.pool,
             self._configurations.setdefault(configuration, len(self._configurations)),
-            WALK in facts.abilities and now - stored.last_seen < THERE,
+            now - stored.last_seen < THERE,
+            WALK in facts.abilities,
             self._registries.setdefault(registries, registries),
         )
 
@@ -83,8 +86,8 @@ class Fleet:
         return member.node if member else Node(name)
 
     def rest(self, names: AbstractSet[str]) -> list[Node]:
-        """Return the nodes other than these."""
-        return [member.node for name, member in self.members.items() if name not in names]
+        """Return the nodes other than these that are there."""
+        return [member.node for name, member in self.members.items() if member.is_there and name not in names]
 
 
 def is_local(problem: ProblemKey) -> bool:
@@ -122,7 +125,7 @@ def choose(
     failing = set(failing)
     groups: dict[_Group, list[str]] = {}
     for name, member in fleet.members.items():
-        if member.walks and name not in failing:
+        if member.is_there and member.walks and name not in failing:
             group = _Group((name in last, registry not in member.registries, name not in connected), _traits(member))
             groups.setdefault(group, []).append(name)
     alike = {trait for name in failing if name in fleet.members for trait in _traits(fleet.members[name])}

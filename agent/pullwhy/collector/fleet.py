@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from pullwhy.collector.problem import ProblemKey
+from pullwhy.collector.records import Store
 from pullwhy.model import CauseId, Scope
 
 
@@ -221,3 +222,7 @@ class FleetStore(Protocol):
 
         The turn is reserved: who waits that long need not ask again.
         """
+
+
+class WholeStore(Store, FleetStore, Protocol):
+    """All that is stored."""

@@ -26,6 +26,8 @@ GATHER_SECONDS: Final = 0.05
 """Changes and arrivals of so long are looked at together."""
 ARRIVALS_SECONDS: Final = 1.0
 """How often nodes that came are looked at, in a storm of them."""
+UNTOLD_SECONDS: Final = 2.0
+"""How often all is looked at without a change: one by another collector may not be told while the database reconnects."""
 AGAIN_SECONDS: Final = 2.0
 """Pause after the store failed."""
 
@@ -43,7 +45,7 @@ class Orders:
         self._store, self._streams, self._metrics, self._clock = store, streams, metrics, clock
         self._open: dict[tuple[Key, str], tuple[WalkOrder, asyncio.TimerHandle]] = {}
         self._wake = asyncio.Event()
-        self._changed = True
+        self._changed, self._looked = True, 0.0
         store.listen(self._on_change)
 
     async def run(self) -> None:
@@ -104,11 +106,11 @@ class Orders:
                     await self._wake.wait()
                     await asyncio.sleep(GATHER_SECONDS)
             except TimeoutError:
-                if not self._streams.arrived and not self._changed:
-                    return
+                self._changed |= asyncio.get_running_loop().time() - self._looked >= UNTOLD_SECONDS
         self._wake.clear()
         keys = list(self._streams) if self._changed else list(self._streams.arrived)
-        self._changed = False
+        if self._changed:
+            self._changed, self._looked = False, asyncio.get_running_loop().time()
         self._streams.arrived.clear()
         if not keys:
             return

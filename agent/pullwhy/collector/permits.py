@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pullwhy.collector.documents import decode
-from pullwhy.collector.fleet import FleetStore, WalkState
+from pullwhy.collector.fleet import WalkState, WholeStore
 from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.problem import KIND, SubjectKind, problem_key
-from pullwhy.collector.records import Query, Speaker, Store, StoredFinding
+from pullwhy.collector.records import Query, Speaker, StoredFinding
 from pullwhy.collector.scope import same_fault
 from pullwhy.diagnose.codec import InvalidDocument, encode
 from pullwhy.image import InvalidReference, parse
@@ -65,14 +65,13 @@ class Permits:
 
     def __init__(
         self,
-        store: Store,
-        fleet: FleetStore,
+        store: WholeStore,
         metrics: Metrics,
         clock: Callable[[], datetime],
         pace: Pace = Pace(),
         chance: random.Random | None = None,
     ) -> None:
-        self._store, self._fleet, self._metrics, self._clock, self._pace = store, fleet, metrics, clock, pace
+        self._store, self._metrics, self._clock, self._pace = store, metrics, clock, pace
         self._chance = chance or random.Random()  # noqa: S311 - spreads load, hides nothing
         self._known: OrderedDict[tuple[str, str, str], tuple[float, asyncio.Task[list[_Proved]]]] = OrderedDict()
         self._first: OrderedDict[tuple[str, str], tuple[datetime, int]] = OrderedDict()
@@ -90,7 +89,7 @@ class Permits:
         subject = registry if KIND[cause] is SubjectKind.REGISTRY else image
         if not proved and self._is_first(speaker.cluster, subject):
             return self._permit(request, 0.0, b"")
-        wait = await self._fleet.take_token(speaker.cluster, registry, self._pace.per_second, self._pace.at_once)
+        wait = await self._store.take_token(speaker.cluster, registry, self._pace.per_second, self._pace.at_once)
         return self._permit(request, wait, proved[0].document if proved and wait else b"")
 
     def _permit(self, request: pb.PermitRequest, wait: float, document: bytes) -> pb.Permit:
@@ -134,7 +133,7 @@ class Permits:
         proved: dict[str, _Proved] = {}
         recovered: dict[str, bool] = {}
         for stored in found:
-            finding = _adoptable(stored, image, cause)
+            finding = _adoptable(stored, cluster, image, cause)
             if finding is None or finding.node in proved:
                 continue
             problem = problem_key(finding).id
@@ -148,7 +147,7 @@ class Permits:
 
     async def _is_over(self, problem: str, cluster: str, last_seen: datetime) -> bool:
         """Whether a node for which it failed has walked well since then: nobody should adopt what was."""
-        canaries = [each.canary for each in await self._fleet.problem(problem, cluster)]
+        canaries = [each.canary for each in await self._store.problem(problem, cluster)]
         return any(each and each.state is WalkState.PASSES and each.at > last_seen for each in canaries)
 
 
@@ -160,9 +159,9 @@ def _registry(request: pb.PermitRequest) -> str:
         return ""
 
 
-def _adoptable(stored: StoredFinding, image: str, cause: CauseId) -> Finding | None:
+def _adoptable(stored: StoredFinding, cluster: str, image: str, cause: CauseId) -> Finding | None:
     """Return the finding where it is proved and may be that of a node which fails by `cause`."""
-    if stored.scope.verdict in _ELSEWHERE:
+    if stored.cluster != cluster or stored.scope.verdict in _ELSEWHERE:
         return None
     try:
         finding = decode(stored.document)

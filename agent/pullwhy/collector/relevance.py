@@ -9,7 +9,7 @@ from pullwhy.model import CauseId
 
 _BY_WORDS: Final[tuple[tuple[frozenset[str], frozenset[CauseId]], ...]] = (
     (
-        frozenset({"ca", "trust", "skip_verify", "certificate", "tls"}),
+        frozenset({"ca", "trust", "skip_verify"}),
         frozenset(
             {
                 CauseId.CERTIFICATE_UNTRUSTED,
@@ -41,7 +41,7 @@ _BY_WORDS: Final[tuple[tuple[frozenset[str], frozenset[CauseId]], ...]] = (
         ),
     ),
     (
-        frozenset({"hosts", "mirror", "mirrors", "server", "endpoints", "config_path", "config", "scheme"}),
+        frozenset({"hosts", "mirror", "mirrors", "server", "capabilities", "override_path", "config_path"}),
         frozenset(
             {
                 CauseId.MIRROR_FAILED,

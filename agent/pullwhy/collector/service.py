@@ -22,8 +22,12 @@ import uvicorn
 from pullwhy.collector import permits
 from pullwhy.collector.api import API
 from pullwhy.collector.api.events import MOST_WATCHERS
+from pullwhy.collector.canary import Canaries
+from pullwhy.collector.compare import Compare
+from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.identities import BadSetting, Identities
 from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.misses import BlackHoles
 from pullwhy.collector.orders import Orders
 from pullwhy.collector.permits import Permits
 from pullwhy.collector.records import StoreError
@@ -87,13 +91,14 @@ class Collector:
         streams = Streams()
         orders = Orders(store, streams, self._metrics, self._clock)
         pace = permits.Pace(settings.walks_per_second, settings.walks_at_once)
-        desks = Desks(streams, orders, Permits(store, store, self._metrics, self._clock, pace))
+        desks = Desks(streams, orders, Permits(store, self._metrics, self._clock, pace))
         servicer = Servicer(
             store, desks, self._metrics, time.monotonic, settings.max_agents, gate=self._identities.gate()
         )
         keep = Keep(timedelta(days=settings.retention_days), settings.database_mib * 1024 * 1024)
         self._start_task(tend(store, keep, self._metrics, servicer.connected, self._clock), "retention")
         self._start_task(orders.run(), "orders")
+        self._start_comparing(store, servicer.connected)
         await self._start_http(API(store, self._metrics, servicer.connected, self._clock))
         await self._start_grpc(servicer)
         self._identities.warn()
@@ -101,6 +106,15 @@ class Collector:
             "collector: agents report to %s, questions to http://%s, database %s",
             self.grpc_address, self.http_address, settings.database,
         )  # fmt: skip
+
+    def _start_comparing(self, store: WholeStore, connected: Callable[[], set[tuple[str, str]]]) -> None:
+        holes = BlackHoles(store, self._metrics, self._clock)
+        most = self._settings.second_opinions
+        compare = Compare(store, connected, self._metrics, self._clock, most=most, black_holes=holes)
+        self._start_task(compare.run(), "compare")
+        self._start_task(holes.run(), "black holes")
+        if most:
+            self._start_task(Canaries(store, connected, self._clock).run(), "canaries")
 
     def _start_task(self, work: Coroutine[None, None, None], name: str) -> None:
         """Run `work` until the collector stops."""

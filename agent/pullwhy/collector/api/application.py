@@ -19,8 +19,9 @@ from pullwhy.collector.api import errors
 from pullwhy.collector.api.asker import Asker, Who, everybody
 from pullwhy.collector.api.body import read_body
 from pullwhy.collector.api.events import Watchers
-from pullwhy.collector.api.operation import Backend, Operation, Question, WholeStore
+from pullwhy.collector.api.operation import Backend, Operation, Question
 from pullwhy.collector.api.operations import OPERATIONS
+from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.pace import Pace
 

@@ -6,22 +6,17 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from starlette.exceptions import HTTPException
 
 from pullwhy.collector.api.asker import Asker
 from pullwhy.collector.api.events import Watchers
-from pullwhy.collector.fleet import FleetStore
+from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.pace import Pace
-from pullwhy.collector.records import Store
 
 JSON: Final = "application/json"
-
-
-class WholeStore(Store, FleetStore, Protocol):
-    """All that is stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,80 @@
+"""A node that fails for many images what others pull is named; one that fails with all the others is not."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+from collector.fleetsim import HOST, World, fails, failure, passes, world
+from collector.samples import NOW, until
+
+from pullwhy.collector.blackholes import BlackHole, Miss, black_holes
+from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.misses import BlackHoles
+from pullwhy.model import CauseId
+
+UNTRUSTED = CauseId.CERTIFICATE_UNTRUSTED
+
+
+def miss(image: str, node: str = "bad", minutes: float = 1, opinion: str = "") -> Miss:
+    last = NOW - timedelta(minutes=minutes)
+    return Miss(node, image, last - timedelta(minutes=5), last, opinion)
+
+
+def test_three_images_make_a_black_hole() -> None:
+    found = black_holes([miss("a"), miss("b", minutes=30), miss("c"), miss("a", "other"), miss("a", "other")], NOW)
+    assert found == {"bad": BlackHole(3, NOW - timedelta(minutes=35))}
+
+
+def test_so_do_three_second_opinions_though_of_one_image() -> None:
+    assert black_holes([miss("a", opinion=f"p{i}") for i in range(3)], NOW)["bad"].images == 1
+    assert not black_holes([miss("a", opinion=f"p{i}") for i in range(2)], NOW)
+
+
+def test_what_is_longer_ago_than_an_hour_does_not_count() -> None:
+    assert not black_holes([miss("a"), miss("b"), miss("c", minutes=61)], NOW)
+
+
+async def holes_of(made: World) -> BlackHoles:
+    store = made.collectors[0]._store
+    assert store
+    holes = BlackHoles(store, Metrics(), made.collectors[0]._clock)
+    await holes.look()
+    return holes
+
+
+async def specific(made: World, number: int) -> bool:
+    verdicts = [problem["scope"]["verdict"] for problem in await made.problems()]
+    return verdicts.count("NodeSpecific") == number
+
+
+def test_a_node_whose_findings_are_its_own_is_found(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as made:
+            await made.nodes("a", "b", "c", script=passes)
+            bad = await made.node("bad")
+            images = [f"r{number}.example/app:1" for number in range(3)]
+            await bad.report(*(failure("bad", UNTRUSTED, image) for image in images))
+            await until(lambda: specific(made, 3))
+            found = (await holes_of(made))()
+            assert {key: hole.images for key, hole in found.items()} == {("", "bad"): 3}
+
+    asyncio.run(scenario())
+
+
+def test_a_node_that_fails_second_opinions_which_others_pass_is_found(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as made:
+            await made.nodes("a", "b", "c", "d", script=passes)
+            await made.node("hole", fails(CauseId.TAG_NOT_FOUND))
+            bad = [await made.node(f"bad{number}") for number in range(3)]
+            for number, each in enumerate(bad):
+                await each.report(failure(each.node, CauseId.TAG_NOT_FOUND, f"{HOST}/app{number}:1"))
+            await until(lambda: over(made))
+            found = (await holes_of(made))()
+            assert list(found) == [("", "hole")]
+
+    async def over(made: World) -> bool:
+        text = await made.metrics()
+        return 'walk_answers_total{state="Fails"} 3.0' in text and (await holes_of(made))() != {}
+
+    asyncio.run(scenario())
