@@ -126,7 +126,7 @@ class World:
         assert status == 200, body
         return list(body["items"])
 
-    async def scope(self, verdict: str, seconds: float = 5.0) -> dict[str, Any]:
+    async def scope(self, verdict: str, seconds: float = 15.0) -> dict[str, Any]:
         """Wait until the one problem has this verdict, and return its scope."""
         scopes: list[dict[str, Any]] = []
 

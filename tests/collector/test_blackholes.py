@@ -5,10 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from collector.fleetsim import HOST, World, fails, failure, passes, world
-from collector.samples import NOW, until
+from collector.samples import NOW, get, until
 
 from pullwhy.collector.blackholes import BlackHole, Miss, black_holes
-from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.misses import BlackHoles
 from pullwhy.model import CauseId
 
@@ -35,9 +34,8 @@ def test_what_is_longer_ago_than_an_hour_does_not_count() -> None:
 
 
 async def holes_of(made: World) -> BlackHoles:
-    store = made.collectors[0]._store
-    assert store
-    holes = BlackHoles(store, Metrics(), made.collectors[0]._clock)
+    holes = made.collectors[0].black_holes
+    assert holes
     await holes.look()
     return holes
 
@@ -45,6 +43,12 @@ async def holes_of(made: World) -> BlackHoles:
 async def specific(made: World, number: int) -> bool:
     verdicts = [problem["scope"]["verdict"] for problem in await made.problems()]
     return verdicts.count("NodeSpecific") == number
+
+
+async def shown(address: str) -> bool:
+    _, body, _ = await asyncio.to_thread(get, address, "/api/v1/nodes")
+    holes = {node["node"]: node["black_hole"] for node in body["items"]}
+    return bool(holes.pop("bad")["images"] == 3) and set(holes.values()) == {None}
 
 
 def test_a_node_whose_findings_are_its_own_is_found(tmp_path: Path) -> None:
@@ -57,6 +61,7 @@ def test_a_node_whose_findings_are_its_own_is_found(tmp_path: Path) -> None:
             await until(lambda: specific(made, 3))
             found = (await holes_of(made))()
             assert {key: hole.images for key, hole in found.items()} == {("", "bad"): 3}
+            assert await shown(made.collectors[0].http_address)
 
     asyncio.run(scenario())
 

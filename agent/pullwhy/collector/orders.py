@@ -26,7 +26,7 @@ GATHER_SECONDS: Final = 0.05
 """Changes and arrivals of so long are looked at together."""
 ARRIVALS_SECONDS: Final = 1.0
 """How often nodes that came are looked at, in a storm of them."""
-UNTOLD_SECONDS: Final = 2.0
+UNTOLD_SECONDS: Final = 1.0
 """How often all is looked at without a change: one by another collector may not be told while the database reconnects."""
 AGAIN_SECONDS: Final = 2.0
 """Pause after the store failed."""

@@ -66,6 +66,7 @@ class Collector:
         self._identities = Identities(settings)
         self._closing = contextlib.AsyncExitStack()
         self._store: SQLStore | None = None
+        self.black_holes: BlackHoles | None = None
         self.grpc_address = ""
         self.http_address = ""
 
@@ -98,8 +99,9 @@ class Collector:
         keep = Keep(timedelta(days=settings.retention_days), settings.database_mib * 1024 * 1024)
         self._start_task(tend(store, keep, self._metrics, servicer.connected, self._clock), "retention")
         self._start_task(orders.run(), "orders")
-        self._start_comparing(store, servicer.connected)
-        await self._start_http(API(store, self._metrics, servicer.connected, self._clock))
+        holes = self.black_holes = BlackHoles(store, self._metrics, self._clock)
+        self._start_comparing(store, servicer.connected, holes)
+        await self._start_http(API(store, self._metrics, servicer.connected, self._clock, black_holes=holes))
         await self._start_grpc(servicer)
         self._identities.warn()
         logger.info(
@@ -107,8 +109,9 @@ class Collector:
             self.grpc_address, self.http_address, settings.database,
         )  # fmt: skip
 
-    def _start_comparing(self, store: WholeStore, connected: Callable[[], set[tuple[str, str]]]) -> None:
-        holes = BlackHoles(store, self._metrics, self._clock)
+    def _start_comparing(
+        self, store: WholeStore, connected: Callable[[], set[tuple[str, str]]], holes: BlackHoles
+    ) -> None:
         most = self._settings.second_opinions
         compare = Compare(store, connected, self._metrics, self._clock, most=most, black_holes=holes)
         self._start_task(compare.run(), "compare")

@@ -23,6 +23,7 @@ from pullwhy.collector.api.operation import Backend, Operation, Question
 from pullwhy.collector.api.operations import OPERATIONS
 from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.misses import Found
 from pullwhy.collector.pace import Pace
 
 CHANGES_PER_SECOND: Final = 5.0
@@ -42,6 +43,7 @@ class API:
         connected: Callable[[], set[tuple[str, str]]],
         clock: Callable[[], datetime],
         who: Who = everybody,
+        black_holes: Callable[[], Found] = dict,
     ) -> None:
         self._who = who
         self._start = secrets.token_hex(4)
@@ -53,6 +55,7 @@ class API:
             Watchers(self._tag, clock),
             changes=Pace(CHANGES_PER_SECOND, CHANGES_AT_ONCE, time.monotonic),
             probes=Pace(PROBES_PER_SECOND, PROBES_AT_ONCE, time.monotonic),
+            black_holes=black_holes,
         )
         store.listen(self._backend.watchers.tell)
 

@@ -75,6 +75,14 @@ class FindingPage:
 
 
 @dataclass(frozen=True, slots=True)
+class BlackHole:
+    """That a node fails, for many images, what other nodes pull."""
+
+    images: int
+    since: Time
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A node whose agent reported."""
 
@@ -97,6 +105,7 @@ class Node:
     labels: dict[str, str]
     configuration: dict[str, str]
     registries: tuple[str, ...]
+    black_hole: BlackHole | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import datetime
 
-from pullwhy.collector import params
+from pullwhy.collector import blackholes, params
 from pullwhy.collector.api import parameters as of
-from pullwhy.collector.api.contract import Node, NodePage
+from pullwhy.collector.api.contract import BlackHole, Node, NodePage
 from pullwhy.collector.api.operation import Backend, Operation, Question
 from pullwhy.collector.records import NodeFacts, StoredNode
 from pullwhy.diagnose.document import rfc3339
@@ -17,14 +17,23 @@ async def _list(backend: Backend, question: Question) -> NodePage:
     values = question.values
     size, after = params.limit(values.get("limit", "")), params.node_position(values.get("cursor", ""))
     found = await backend.store.nodes(values.get("cluster", ""), values.get("node", ""), size + 1, after)
-    page, connected, now = found[:size], backend.connected(), backend.clock()
+    page, connected, now, holes = found[:size], backend.connected(), backend.clock(), backend.black_holes()
     following = params.node_cursor(page[-1].cluster, page[-1].node) if len(found) > len(page) else None
     return NodePage(
-        [_node(node, connected=(node.cluster, node.node) in connected, now=now) for node in page], following
+        [
+            _node(
+                node,
+                holes.get((node.cluster, node.node)),
+                connected=(node.cluster, node.node) in connected,
+                now=now,
+            )
+            for node in page
+        ],
+        following,
     )
 
 
-def _node(node: StoredNode, *, connected: bool, now: datetime) -> Node:
+def _node(node: StoredNode, hole: blackholes.BlackHole | None, *, connected: bool, now: datetime) -> Node:
     return Node(
         cluster=node.cluster,
         node=node.node,
@@ -33,6 +42,7 @@ def _node(node: StoredNode, *, connected: bool, now: datetime) -> Node:
         last_seen=rfc3339(now if connected else node.last_seen),
         agent_version=node.agent_version,
         active_findings=node.active_findings,
+        black_hole=BlackHole(hole.images, rfc3339(hole.since)) if hole else None,
         **{field.name: getattr(node.facts, field.name) for field in fields(NodeFacts)},
     )
 

@@ -14,6 +14,7 @@ from pullwhy.collector.api.asker import Asker
 from pullwhy.collector.api.events import Watchers
 from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.misses import Found
 from pullwhy.collector.pace import Pace
 
 JSON: Final = "application/json"
@@ -33,6 +34,8 @@ class Backend:
     """Of silences and other small changes."""
     probes: Pace
     """Of probes that people ask for."""
+    black_holes: Callable[[], Found]
+    """Nodes that fail for many images what others pull."""
 
 
 @dataclass(frozen=True, slots=True)
