@@ -11,8 +11,8 @@ from pullwhy.collector.asking import Fleet
 from pullwhy.collector.records import Store
 
 PAGE: Final = 500
-_AGE_BY_PRICE: Final = 50.0
-"""A fleet that took a second to read is read again after so many."""
+_AGE_BY_PRICE: Final = 200.0
+"""A fleet that took a second to read is read again after so many: that of 15,000 nodes, which takes half of one, after a minute or two."""
 _LEAST_AGE: Final = 1.0
 AFRESH: Final = 30
 """Nodes that are looked up one by one where what is known of the fleet is not new."""

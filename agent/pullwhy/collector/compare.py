@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 GATHER_SECONDS: Final = 0.2
 """Findings of so long are looked at together."""
+BUSY_SECONDS: Final = 1.0
+"""The same while problems that were judged a moment ago go on growing: to look costs, the more findings there are."""
 ANSWERS_SECONDS: Final = 0.1
 """The same of answers."""
 UNTOLD_SECONDS: Final = 1.0
@@ -87,6 +89,7 @@ class Compare:
         self._not_before: OrderedDict[str, float] = OrderedDict()
         """By the loop's clock: when a problem may be judged again."""
         self._found = asyncio.Event()
+        self._gather = GATHER_SECONDS
         self._answered: set[asyncio.Event] = set()
         """Of the rounds under way."""
         store.listen(self._on_change)
@@ -117,7 +120,7 @@ class Compare:
         try:
             async with asyncio.timeout(IDLE_SECONDS):
                 await self._found.wait()
-                await asyncio.sleep(GATHER_SECONDS)
+                await asyncio.sleep(self._gather)
         except TimeoutError:
             return
         self._found.clear()
@@ -125,10 +128,13 @@ class Compare:
     async def _look(self) -> None:
         """Begin with each problem that has to be judged and is neither under way nor put off."""
         now = asyncio.get_running_loop().time()
-        for problem in await self._store.unscoped(self._clock() - REJUDGE, LOOKED_AT):
+        found = await self._store.unscoped(self._clock() - REJUDGE, LOOKED_AT)
+        self._gather = BUSY_SECONDS if found else GATHER_SECONDS
+        for problem in found:
             problem_id = problem.key.id
             if problem_id in self._under_way or self._not_before.get(problem_id, 0.0) > now:
                 continue
+            self._gather = GATHER_SECONDS
             task = asyncio.create_task(self._judge(problem), name=f"scope {problem_id}")
             self._under_way[problem_id] = task
             task.add_done_callback(functools.partial(self._done, problem_id))
