@@ -8,15 +8,19 @@ from typing import Final
 
 import dns.message
 import dns.rrset
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
 from walking.network import FakeClock, FakeNetwork, FakeStream
 from walking.plans import QUICK
 
 from fuzz.target import Target
-from pullwhy.collector import documents
+from pullwhy.collector import documents, ingest
+from pullwhy.collector.records import Speaker
 from pullwhy.diagnose.codec import InvalidDocument
 from pullwhy.image import parse as parse_image
 from pullwhy.model import Outcome
 from pullwhy.node.pipe import HEADER, BrokenFrame, PlanFrame, TraceFrame, decode, encode
+from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.plan import Credential, Endpoint, GoBuild, Resolver, WalkPlan
 from pullwhy.probe.chain import trust_fault
 from pullwhy.probe.challenge import MAX_CHALLENGES, parse
@@ -131,6 +135,22 @@ def document(data: bytes) -> None:
         documents.decode(data)
 
 
+def agent_message(data: bytes) -> None:
+    """Take what an agent sends besides findings: its status, and answers to walks."""
+    try:
+        message = pb.AgentMessage.FromString(data)
+    except DecodeError:
+        return
+    told = ingest.facts(message.hello.status)
+    shown = [*told.labels, *told.labels.values(), *told.configuration, *told.configuration.values(), *told.registries]
+    assert all(text.isprintable() for text in shown)
+    with contextlib.suppress(ingest.Refused):
+        walk, _ = ingest.walk(message.walk, Speaker("", "node-a", "box"), NOW)
+        assert walk.node == "node-a"
+        assert walk.reason.isprintable()
+        assert walk.walked_at is None or walk.walked_at <= NOW
+
+
 def _dns_seed() -> bytes:
     query = dns.message.make_query("registry.example.", "A", id=1)
     response = dns.message.make_response(query)
@@ -184,4 +204,20 @@ TARGETS: Final = (
         (b"[", b'{"plan":'),
     ),
     Target("document", document, (b"{}",), (b"[", b'{"trace":[', b'"a":1,')),
+    Target(
+        "agent-message",
+        agent_message,
+        (
+            pb.AgentMessage(
+                walk=pb.WalkAnswer(id="p1", outcome=pb.WalkAnswer.UNDECIDED, reason="why")
+            ).SerializeToString(),
+            pb.AgentMessage(
+                walk=pb.WalkAnswer(id="p1", outcome=pb.WalkAnswer.FAILS, document=b"{}", walked_at=Timestamp(seconds=1))
+            ).SerializeToString(),
+            pb.AgentMessage(
+                hello=pb.Hello(status=pb.NodeStatus(labels={"rack": "r1"}, configuration={"proxy": "set"}))
+            ).SerializeToString(),
+        ),
+        (b"\x1a\x02", b"\x2a\x0c", b"\xff\xff\xff\xff\x0f"),
+    ),
 )

@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 GRACE_SECONDS: Final = 1.0
 """For batches that are under way at the end; what is not acknowledged by then, its agent sends again."""
+RESTART_SECONDS: Final = 5.0
 HTTP_CONCURRENCY: Final = 100 + MOST_WATCHERS
 """Connections at a time; questions beyond are answered 503."""
 
@@ -97,8 +98,8 @@ class Collector:
             store, desks, self._metrics, time.monotonic, settings.max_agents, gate=self._identities.gate()
         )
         keep = Keep(timedelta(days=settings.retention_days), settings.database_mib * 1024 * 1024)
-        self._start_task(tend(store, keep, self._metrics, servicer.connected, self._clock), "retention")
-        self._start_task(orders.run(), "orders")
+        self._start_task(lambda: tend(store, keep, self._metrics, servicer.connected, self._clock), "retention")
+        self._start_task(orders.run, "orders")
         holes = self.black_holes = BlackHoles(store, self._metrics, self._clock)
         self._start_comparing(store, servicer.connected, holes)
         await self._start_http(API(store, self._metrics, servicer.connected, self._clock, black_holes=holes))
@@ -114,14 +115,23 @@ class Collector:
     ) -> None:
         most = self._settings.second_opinions
         compare = Compare(store, connected, self._metrics, self._clock, most=most, black_holes=holes)
-        self._start_task(compare.run(), "compare")
-        self._start_task(holes.run(), "black holes")
+        self._start_task(compare.run, "compare")
+        self._start_task(holes.run, "black holes")
         if most:
-            self._start_task(Canaries(store, connected, self._clock).run(), "canaries")
+            self._start_task(Canaries(store, connected, self._clock).run, "canaries")
 
-    def _start_task(self, work: Coroutine[None, None, None], name: str) -> None:
-        """Run `work` until the collector stops."""
-        task = asyncio.create_task(work, name=name)
+    def _start_task(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> None:
+        """Run `work` until the collector stops, and again where it fails: the rest goes on meanwhile."""
+
+        async def keep() -> None:
+            while True:
+                try:
+                    await work()
+                except Exception:
+                    logger.exception("collector: %s failed, and is started again", name)
+                await asyncio.sleep(RESTART_SECONDS)
+
+        task = asyncio.create_task(keep(), name=name)
 
         async def end() -> None:
             task.cancel()
