@@ -41,6 +41,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 ONLY_IMPORTERS = {
     "systemd": {"watch/journal.py"},
     "h11": {"probe/http.py"},
+    "psycopg": {"collector/store/postgres.py", "collector/store/postgresconnection.py"},
     "sqlite3": {"collector/store/sqlite.py", "collector/store/sqliteschema.py"},
 }
 

@@ -24,10 +24,10 @@ SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 REFUSED = CauseId.CONNECTION_REFUSED
 
 
-def run(folder: Path, scenario: Callable[[SQLStore, Clock], Awaitable[None]]) -> None:
+def run(database: str, scenario: Callable[[SQLStore, Clock], Awaitable[None]]) -> None:
     async def main() -> None:
         clock = Clock()
-        store = open_store(folder / "c.db", clock)
+        store = open_store(database, clock)
         try:
             await scenario(store, clock)
         finally:
@@ -71,7 +71,7 @@ async def only(store: SQLStore) -> ProblemKey:
     return found.key
 
 
-def test_one_bad_tag_on_many_nodes_is_one_problem_with_its_counts(tmp_path: Path) -> None:
+def test_one_bad_tag_on_many_nodes_is_one_problem_with_its_counts(database: str) -> None:
     async def scenario(store: SQLStore, _: Clock) -> None:
         findings = [finding(1, node=f"node-{number}") for number in range(5)]
         await report(store, *findings, finding(2, node="node-9"))
@@ -86,10 +86,10 @@ def test_one_bad_tag_on_many_nodes_is_one_problem_with_its_counts(tmp_path: Path
         assert same == one
         assert await store.problem(one.key.id, "other") == []
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_a_pod_whose_images_all_fail_counts_once(tmp_path: Path) -> None:
+def test_a_pod_whose_images_all_fail_counts_once(database: str) -> None:
     async def scenario(store: SQLStore, _: Clock) -> None:
         pods = finding(1).pods
         await report(store, refused(1, pods=pods), sequence=1)
@@ -97,10 +97,10 @@ def test_a_pod_whose_images_all_fail_counts_once(tmp_path: Path) -> None:
         (found,) = await store.problems(ProblemQuery())
         assert (found.active, found.nodes, found.pods) == (2, 1, 1)
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_counts_follow_findings_that_recover_return_and_move(tmp_path: Path) -> None:
+def test_counts_follow_findings_that_recover_return_and_move(database: str) -> None:
     async def scenario(store: SQLStore, _: Clock) -> None:
         opened = await store.open_session(WHO, NodeFacts())
         sample = finding(1)
@@ -114,10 +114,10 @@ def test_counts_follow_findings_that_recover_return_and_move(tmp_path: Path) -> 
         (moved,) = await store.problems(ProblemQuery(active=None))
         assert (moved.key.cause, moved.active) == (REFUSED, 1)
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_what_was_overtaken_changes_no_problem(tmp_path: Path) -> None:
+def test_what_was_overtaken_changes_no_problem(database: str) -> None:
     async def scenario(store: SQLStore, _: Clock) -> None:
         opened = await store.open_session(WHO, NodeFacts())
         await store.write(opened, [stated(finding(1), 5)], 5)
@@ -125,10 +125,10 @@ def test_what_was_overtaken_changes_no_problem(tmp_path: Path) -> None:
         await store.write(opened, [stated(finding(1), 4, state="Recovered", problem=problem_key(refused(1)))], 5)
         assert await store.problems(ProblemQuery(active=None)) == before
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_filters_ask_for_problems_with_such_a_finding(tmp_path: Path) -> None:
+def test_filters_ask_for_problems_with_such_a_finding(database: str) -> None:
     async def scenario(store: SQLStore, _: Clock) -> None:
         await report(store, refused(1), refused(2, node="node-b", pods=(replace(finding().pods[0], namespace="ops"),)))
         await report(store, finding(3, node="node-b"))
@@ -158,10 +158,10 @@ def test_filters_ask_for_problems_with_such_a_finding(tmp_path: Path) -> None:
         assert await store.problems(ProblemQuery(repository=f"{repository}2")) == []
         assert len(await store.problems(ProblemQuery(repository=f"{repository}2", active=None))) == 1
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_pages_of_problems_go_through_all_once(tmp_path: Path) -> None:
+def test_pages_of_problems_go_through_all_once(database: str) -> None:
     async def scenario(store: SQLStore, _: Clock) -> None:
         opened = await store.open_session(WHO, NodeFacts())
         await store.write(opened, [stated(finding(number, last_seen=NOW), number) for number in range(1, 26)], 25)
@@ -171,10 +171,10 @@ def test_pages_of_problems_go_through_all_once(tmp_path: Path) -> None:
             after = page[-1].position
         assert len({each.key for each in seen}) == len(seen) == 25
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_a_findings_scope_is_that_of_its_problem(tmp_path: Path) -> None:
+def test_a_findings_scope_is_that_of_its_problem(database: str) -> None:
     async def scenario(store: SQLStore, clock: Clock) -> None:
         await report(store, finding(1), finding(1, node="node-b"))
         key = await only(store)
@@ -187,10 +187,10 @@ def test_a_findings_scope_is_that_of_its_problem(tmp_path: Path) -> None:
         (stored,) = await store.problems(ProblemQuery())
         assert (stored.scope, stored.scope_at) == (scope, clock.now)
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_a_problem_is_judged_again_when_its_findings_changed_or_the_judgement_is_old(tmp_path: Path) -> None:
+def test_a_problem_is_judged_again_when_its_findings_changed_or_the_judgement_is_old(database: str) -> None:
     async def scenario(store: SQLStore, clock: Clock) -> None:
         async def unscoped() -> int:
             return len(await store.unscoped(clock.now - MINUTE, 10))
@@ -216,10 +216,10 @@ def test_a_problem_is_judged_again_when_its_findings_changed_or_the_judgement_is
         await report(store, replace(finding(1), state=State.GONE), sequence=5)
         assert await unscoped() == 0
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_a_silence_has_a_reason_and_an_end(tmp_path: Path) -> None:
+def test_a_silence_has_a_reason_and_an_end(database: str) -> None:
     async def scenario(store: SQLStore, clock: Clock) -> None:
         await report(store, finding(1))
         key, silence = await only(store), Silence("known, moves on Monday", "alice", NOW, NOW + MINUTE)
@@ -233,10 +233,10 @@ def test_a_silence_has_a_reason_and_an_end(tmp_path: Path) -> None:
         (over,) = await store.problems(ProblemQuery(silenced=False))
         assert over.silence is None
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_a_canary_is_kept(tmp_path: Path) -> None:
+def test_a_canary_is_kept(database: str) -> None:
     async def scenario(store: SQLStore, _: Clock) -> None:
         await report(store, finding(1))
         canary = Canary("node-a", NOW, WalkState.PASSES)
@@ -244,10 +244,10 @@ def test_a_canary_is_kept(tmp_path: Path) -> None:
         (stored,) = await store.problems(ProblemQuery())
         assert stored.canary == canary
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_a_problem_goes_with_its_last_finding_unless_it_is_silenced(tmp_path: Path) -> None:
+def test_a_problem_goes_with_its_last_finding_unless_it_is_silenced(database: str) -> None:
     async def scenario(store: SQLStore, clock: Clock) -> None:
         keep = Keep(timedelta(days=30), 2**30)
         await report(store, finding(1), finding(2))
@@ -261,7 +261,7 @@ def test_a_problem_goes_with_its_last_finding_unless_it_is_silenced(tmp_path: Pa
         await forget(store, keep, clock.now)
         assert await store.problems(ProblemQuery(active=None)) == []
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
 def probe(number: int = 1, **changed: object) -> Probe:
@@ -269,7 +269,7 @@ def probe(number: int = 1, **changed: object) -> Probe:
     return replace(plain, **changed)  # type: ignore[arg-type]  # names and types are the caller's business
 
 
-def test_an_order_is_taken_once_by_who_holds_the_nodes_stream(tmp_path: Path) -> None:
+def test_an_order_is_taken_once_by_who_holds_the_nodes_stream(database: str) -> None:
     async def scenario(store: SQLStore, clock: Clock) -> None:
         assert await store.add_probe(probe(), ["node-a", "node-b", "node-c"])
         assert not await store.add_probe(probe(), ["node-d"])
@@ -283,10 +283,10 @@ def test_an_order_is_taken_once_by_who_holds_the_nodes_stream(tmp_path: Path) ->
         clock.now += 2 * MINUTE
         assert await store.take_walks([("", "node-c")], 10) == []
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_an_answer_is_kept_once_and_by_the_deadline(tmp_path: Path) -> None:
+def test_an_answer_is_kept_once_and_by_the_deadline(database: str) -> None:
     async def scenario(store: SQLStore, clock: Clock) -> None:
         await store.add_probe(probe(), ["node-a", "node-b", "node-c"])
         walk = Walk("node-a", WalkState.FAILS, NOW, "", b"{}", NOW - SECOND)
@@ -303,10 +303,10 @@ def test_an_answer_is_kept_once_and_by_the_deadline(tmp_path: Path) -> None:
         assert found[1] == [walk, *(Walk(node, WalkState.LATE, NOW + MINUTE) for node in ("node-b", "node-c"))]
         assert await store.probe("p9") is None
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_the_last_probes_are_told_and_forgotten_after_a_day(tmp_path: Path) -> None:
+def test_the_last_probes_are_told_and_forgotten_after_a_day(database: str) -> None:
     async def scenario(store: SQLStore, clock: Clock) -> None:
         await store.add_probe(probe(1), ["node-a"])
         await store.add_probe(probe(2, asked_at=NOW + SECOND, purpose=Purpose.CANARY), ["node-a"])
@@ -320,10 +320,10 @@ def test_the_last_probes_are_told_and_forgotten_after_a_day(tmp_path: Path) -> N
         assert [each.id for each in await store.probes("", None, 10)] == ["p3", "p2"]
         assert await store.probe("p1") is None
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_tokens_are_spent_at_their_rate_and_turns_are_reserved(tmp_path: Path) -> None:
+def test_tokens_are_spent_at_their_rate_and_turns_are_reserved(database: str) -> None:
     async def scenario(store: SQLStore, clock: Clock) -> None:
         async def take(registry: str = "r") -> float:
             return await store.take_token("", registry, 2.0, 3.0)
@@ -335,10 +335,10 @@ def test_tokens_are_spent_at_their_rate_and_turns_are_reserved(tmp_path: Path) -
         clock.now += timedelta(hours=1)
         assert [await take() for _ in range(4)] == [0, 0, 0, 0.5]
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_changes_of_a_moment_are_told_together(tmp_path: Path) -> None:
+def test_changes_of_a_moment_are_told_together(database: str) -> None:
     async def scenario(store: SQLStore, _: Clock) -> None:
         told: list[Change] = []
         store.listen(told.append)
@@ -353,7 +353,7 @@ def test_changes_of_a_moment_are_told_together(tmp_path: Path) -> None:
         await until(lambda: len(told) == 2)
         assert told[1] == Change.PROBLEMS
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
 def test_findings_of_schema_1_get_their_problems(tmp_path: Path) -> None:
@@ -377,4 +377,4 @@ def test_findings_of_schema_1_get_their_problems(tmp_path: Path) -> None:
         assert len(await store.findings(Query(problem=found.key.id))) == 3
         assert len(await store.findings(Query())) == 4
 
-    run(tmp_path, scenario)
+    run(str(tmp_path / "c.db"), scenario)

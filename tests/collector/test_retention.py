@@ -16,10 +16,10 @@ from pullwhy.collector.store import open_store
 GIB = 2**30
 
 
-def test_findings_nodes_and_sessions_go_with_their_age(tmp_path: Path) -> None:
+def test_findings_nodes_and_sessions_go_with_their_age(database: str) -> None:
     async def scenario() -> None:
         clock = Clock()
-        store = open_store(tmp_path / "c.db", clock)
+        store = open_store(database, clock)
         old = await store.open_session(WHO, NodeFacts())
         await store.write(old, [record(1, 1), record(2, 2, state="Gone")], 2)
         clock.now += timedelta(days=20)
@@ -37,10 +37,10 @@ def test_findings_nodes_and_sessions_go_with_their_age(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_quiet_agents_session_outlives_its_age_while_its_node_is_there(tmp_path: Path) -> None:
+def test_a_quiet_agents_session_outlives_its_age_while_its_node_is_there(database: str) -> None:
     async def scenario() -> None:
         clock = Clock()
-        store = open_store(tmp_path / "c.db", clock)
+        store = open_store(database, clock)
         first = await store.open_session(WHO, NodeFacts())
         await store.write(first, [], 7)
         clock.now += timedelta(days=40)
@@ -75,9 +75,9 @@ def test_beyond_the_size_resolved_findings_go_first_then_the_oldest(tmp_path: Pa
     asyncio.run(scenario())
 
 
-def test_a_size_that_nothing_meets_ends_with_an_empty_store(tmp_path: Path) -> None:
+def test_a_size_that_nothing_meets_ends_with_an_empty_store(database: str) -> None:
     async def scenario() -> None:
-        store = open_store(tmp_path / "c.db", Clock())
+        store = open_store(database, Clock())
         await store.write(await store.open_session(WHO, NodeFacts()), [record(1, 1)], 1)
         assert await forget(store, Keep(timedelta(days=30), 1), NOW) == 1
         await store.close()
@@ -85,10 +85,10 @@ def test_a_size_that_nothing_meets_ends_with_an_empty_store(tmp_path: Path) -> N
     asyncio.run(scenario())
 
 
-def test_tending_notes_who_is_there_and_counts_what_went(tmp_path: Path) -> None:
+def test_tending_notes_who_is_there_and_counts_what_went(database: str) -> None:
     async def scenario() -> None:
         clock, metrics = Clock(), Metrics()
-        store = open_store(tmp_path / "c.db", clock)
+        store = open_store(database, clock)
         await store.write(await store.open_session(WHO, NodeFacts()), [record(1, 1)], 1)
         clock.now += timedelta(days=31)
         keep = Keep(timedelta(days=30), GIB)

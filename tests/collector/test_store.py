@@ -20,17 +20,17 @@ WHO = Speaker("blue", "node-a", "box1", "0.1.0")
 
 
 @contextlib.asynccontextmanager
-async def store_in(folder: Path) -> AsyncIterator[SQLStore]:
-    store = open_store(folder / "c.db", lambda: NOW)
+async def store_in(database: str) -> AsyncIterator[SQLStore]:
+    store = open_store(database, lambda: NOW)
     try:
         yield store
     finally:
         await store.close()
 
 
-def run(folder: Path, scenario: Callable[[SQLStore], Awaitable[None]]) -> None:
+def run(database: str, scenario: Callable[[SQLStore], Awaitable[None]]) -> None:
     async def main() -> None:
-        async with store_in(folder) as store:
+        async with store_in(database) as store:
             await scenario(store)
 
     asyncio.run(main())
@@ -48,7 +48,7 @@ def test_a_new_database_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -
     modes: dict[str, int] = {}
     before = os.umask(0)
     try:
-        run(tmp_path, look)
+        run(str(tmp_path / "c.db"), look)
     finally:
         os.umask(before)
     assert modes == dict.fromkeys(("c.db", "c.db-wal", "c.db-shm"), 0o600)
@@ -82,7 +82,7 @@ async def states(store: SQLStore, finding_id: str) -> list[str]:
     return [change.state for change in history]
 
 
-def test_a_session_is_numbered_once_per_outbox_and_remembers_what_is_committed(tmp_path: Path) -> None:
+def test_a_session_is_numbered_once_per_outbox_and_remembers_what_is_committed(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         first = await session(store)
         assert first.acknowledged == 0
@@ -92,10 +92,10 @@ def test_a_session_is_numbered_once_per_outbox_and_remembers_what_is_committed(t
         other = await session(store, replace(WHO, outbox_id="box2"))
         assert (other.number > first.number, other.acknowledged) == (True, 0)
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_what_was_written_is_there_after_a_restart(database: str) -> None:
     async def writes(store: SQLStore) -> None:
         await store.write(await session(store), [record(1), record(2)], 2)
 
@@ -103,11 +103,11 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
         assert len(await store.findings(Query())) == 2
         assert (await session(store)).acknowledged == 2
 
-    run(tmp_path, writes)
-    run(tmp_path, reads)
+    run(database, writes)
+    run(database, reads)
 
 
-def test_a_report_that_comes_again_changes_nothing(tmp_path: Path) -> None:
+def test_a_report_that_comes_again_changes_nothing(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         for _ in range(3):
@@ -115,10 +115,10 @@ def test_a_report_that_comes_again_changes_nothing(tmp_path: Path) -> None:
         assert len(await store.findings(Query())) == 1
         assert await states(store, record().id) == ["Active"]
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_of_one_outbox_the_highest_sequence_number_wins_and_of_two_the_later(tmp_path: Path) -> None:
+def test_of_one_outbox_the_highest_sequence_number_wins_and_of_two_the_later(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         old, new = await session(store), await session(store, replace(WHO, outbox_id="box2"))
         await store.write(old, [record(1, 7, state="Recovered")], 7)
@@ -128,10 +128,10 @@ def test_of_one_outbox_the_highest_sequence_number_wins_and_of_two_the_later(tmp
         await store.write(old, [record(1, 9, state="Gone")], 9)
         assert await states(store, record().id) == ["Recovered", "Active"]
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_the_earliest_time_is_kept_and_the_last_is_never_in_our_future(tmp_path: Path) -> None:
+def test_the_earliest_time_is_kept_and_the_last_is_never_in_our_future(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         await store.write(opened, [record(1, 1, first_seen=NOW - timedelta(days=3))], 1)
@@ -140,17 +140,17 @@ def test_the_earliest_time_is_kept_and_the_last_is_never_in_our_future(tmp_path:
         assert stored.first_seen == NOW - timedelta(days=3)
         assert stored.position[0] == int(NOW.timestamp() * 1_000_000)
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_a_finding_that_flaps_keeps_a_bounded_history(tmp_path: Path) -> None:
+def test_a_finding_that_flaps_keeps_a_bounded_history(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         for sequence in range(1, 61):
             await store.write(opened, [record(1, sequence, state=("Active", "Recovered")[sequence % 2])], sequence)
         assert await states(store, record().id) == ["Recovered", "Active"] * 10
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
 @pytest.mark.parametrize(
@@ -175,16 +175,16 @@ def test_a_finding_that_flaps_keeps_a_bounded_history(tmp_path: Path) -> None:
         (Query(pod="x' OR 1=1 --"), []),
     ],
 )
-def test_filters(tmp_path: Path, query: Query, numbers: list[int]) -> None:
+def test_filters(database: str, query: Query, numbers: list[int]) -> None:
     async def scenario(store: SQLStore) -> None:
         two = record(2, 2, state="Recovered", pods=(("ops", "job"), ("shop", "web-2")))
         await store.write(await session(store), [record(1, 1), two, record(3, 3, cause="DiskFull")], 3)
         assert [stored.document for stored in await store.findings(query)] == [encoded(number) for number in numbers]
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_pods_that_left_a_finding_no_longer_lead_to_it(tmp_path: Path) -> None:
+def test_pods_that_left_a_finding_no_longer_lead_to_it(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         await store.write(opened, [record(1, 1)], 1)
@@ -192,10 +192,10 @@ def test_pods_that_left_a_finding_no_longer_lead_to_it(tmp_path: Path) -> None:
         assert not await store.findings(Query(pod="web-1"))
         assert len(await store.findings(Query(pod="other"))) == 1
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_pages_go_through_everything_once_last_seen_first(tmp_path: Path) -> None:
+def test_pages_go_through_everything_once_last_seen_first(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         same = {"last_seen": NOW}
         records = [record(number, number, **(same if number % 3 else {})) for number in range(1, 26)]
@@ -207,10 +207,10 @@ def test_pages_go_through_everything_once_last_seen_first(tmp_path: Path) -> Non
         assert len({stored.document for stored in seen}) == len(seen) == 25
         assert [stored.position for stored in seen] == sorted((stored.position for stored in seen), reverse=True)
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_nodes_tell_their_status_and_count_what_is_active(tmp_path: Path) -> None:
+def test_nodes_tell_their_status_and_count_what_is_active(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         await session(store, Speaker("blue", "node-b", "box"))
@@ -228,10 +228,10 @@ def test_nodes_tell_their_status_and_count_what_is_active(tmp_path: Path) -> Non
         assert await store.nodes("green", "", 10, None) == []
         assert await store.active_by_cause() == {"TagNotFound": 1}
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_writes_that_come_together_share_commits(tmp_path: Path) -> None:
+def test_writes_that_come_together_share_commits(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         speakers = [Speaker("", f"node-{number}", "box") for number in range(300)]
         sessions = await asyncio.gather(*(session(store, who) for who in speakers))
@@ -240,10 +240,10 @@ def test_writes_that_come_together_share_commits(tmp_path: Path) -> None:
         assert store._database.commits - before < 30
         assert len(await store.findings(Query(limit=1000))) == 300
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_one_agents_odd_value_fails_alone(tmp_path: Path) -> None:
+def test_one_agents_odd_value_fails_alone(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         odd = [record(1, 2**70), record(2, 1, image="\ud800"), record(3, 3)]
@@ -252,7 +252,7 @@ def test_one_agents_odd_value_fails_alone(tmp_path: Path) -> None:
         assert store.fault == ""
         assert len(await store.findings(Query())) == 1
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
 def test_a_full_disk_loses_nothing_that_was_acknowledged_and_is_over_when_there_is_space(
@@ -278,11 +278,11 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged_and_is_over_when_there_
         assert store.fault == ""
         assert len(await store.findings(Query(limit=1000))) == written + 1
 
-    run(tmp_path, scenario)
+    run(str(tmp_path / "c.db"), scenario)
     assert len([entry for entry in caplog.records if "the disk is full" in entry.message]) <= 2
 
 
-def test_who_left_meanwhile_hinders_no_one(tmp_path: Path) -> None:
+def test_who_left_meanwhile_hinders_no_one(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         task = asyncio.create_task(store.write(opened, [record(1, 1)], 1))
@@ -291,12 +291,12 @@ def test_who_left_meanwhile_hinders_no_one(tmp_path: Path) -> None:
         await store.write(opened, [record(2, 2)], 2)
         assert len(await store.findings(Query())) == 2
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_after_its_end_the_store_says_so(tmp_path: Path) -> None:
+def test_after_its_end_the_store_says_so(database: str) -> None:
     async def main() -> None:
-        store = open_store(tmp_path / "c.db")
+        store = open_store(database)
         opened = await session(store)
         await store.close()
         with pytest.raises(StoreError, match="stops"):
@@ -305,7 +305,7 @@ def test_after_its_end_the_store_says_so(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_the_version_grows_with_what_can_be_seen(tmp_path: Path) -> None:
+def test_the_version_grows_with_what_can_be_seen(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         opened = await session(store)
         before = store.version
@@ -314,17 +314,17 @@ def test_the_version_grows_with_what_can_be_seen(tmp_path: Path) -> None:
         await store.write(opened, [record()], 1)
         assert store.version > before
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
-def test_two_clusters_may_hold_one_id(tmp_path: Path) -> None:
+def test_two_clusters_may_hold_one_id(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         for cluster in ("blue", "green"):
             await store.write(await session(store, replace(WHO, cluster=cluster)), [record()], 1)
         assert [found.cluster for found, _ in await store.finding(record().id, "")] == ["blue", "green"]
         assert [found.cluster for found, _ in await store.finding(record().id, "green")] == ["green"]
 
-    run(tmp_path, scenario)
+    run(database, scenario)
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_no_file_handle_is_left_open(tmp_path: Path) -> None:
         await session(store)
         assert any("c.db" in each for each in open_files())
 
-    run(tmp_path, scenario)
+    run(str(tmp_path / "c.db"), scenario)
     assert not any(str(tmp_path) in each for each in open_files())
     with contextlib.closing(sqlite3.connect(tmp_path / "c.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

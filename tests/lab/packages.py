@@ -28,6 +28,7 @@ TOOLS = {
     "/lib/systemd/systemd-journald": "systemd",
     "/lib/systemd/systemd-journal-remote": "systemd-journal-remote",
     "/usr/include/stdio.h": "libc6-dev",
+    "/usr/lib/postgresql": "postgresql",
 }
 """Program or file → the Debian package that brings it: what the lab takes from the system itself."""
 

@@ -88,7 +88,7 @@ class Collector:
         settings = self._settings
         self._identities.open()
         self._closing.push_async_callback(self._identities.close)
-        store = self._store = open_store(Path(settings.database), self._clock)
+        store = self._store = open_store(settings.database, self._clock, settings.database_password_file)
         self._closing.push_async_callback(store.close)
         streams = Streams()
         orders = Orders(store, streams, self._metrics, self._clock)
@@ -107,7 +107,7 @@ class Collector:
         self._identities.warn()
         logger.info(
             "collector: agents report to %s, questions to http://%s, database %s",
-            self.grpc_address, self.http_address, settings.database,
+            self.grpc_address, self.http_address, store.name,
         )  # fmt: skip
 
     def _start_comparing(

@@ -33,7 +33,9 @@ class CollectorSettings:
     http_listen: Listen = "0.0.0.0:8080"
     """Where people, programs and Prometheus ask."""
     database: str = "/var/lib/pullwhy/collector.db"
-    """SQLite file; its directory must be writable."""
+    """SQLite file, whose directory must be writable, or the URL of a PostgreSQL database, `postgresql://USER@HOST/NAME`."""
+    database_password_file: str = ""
+    """File of PostgreSQL's password, read for each connection; else it comes as libpq finds it (PGPASSWORD, PGPASSFILE)."""
     retention_days: Annotated[float, msgspec.Meta(gt=0, le=3650)] = 30.0
     """Findings and nodes that were not heard of for so long are forgotten."""
     database_mib: Annotated[int, msgspec.Meta(ge=16)] = 2048

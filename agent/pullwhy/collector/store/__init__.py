@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from pullwhy.collector.fleet import Change
-from pullwhy.collector.store.database import Database
+from pullwhy.collector.records import StoreError
 from pullwhy.collector.store.findings import Findings
 from pullwhy.collector.store.problems import Problems
 from pullwhy.collector.store.registries import Registries
 from pullwhy.collector.store.sqlite import open_sqlite
 from pullwhy.collector.store.walks import Walks
 
+POSTGRESQL: Final = ("postgresql://", "postgres://")
+"""How the URL of a PostgreSQL database begins (libpq: Connection URIs)."""
+
 
 class SQLStore(Findings, Problems, Registries, Walks):
     """Implements `records.Store` and `fleet.FleetStore`. Make it with `open_store`."""
+
+    @property
+    def name(self) -> str:
+        """Where the data are, for people; without a secret."""
+        return self._database.name
 
     @property
     def version(self) -> int:
@@ -37,7 +46,15 @@ class SQLStore(Findings, Problems, Registries, Walks):
         await self._database.close()
 
 
-def open_store(database: Path | str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> SQLStore:
-    """Open or make the database and start its writer; needs a running event loop. Raises StoreError."""
-    opened: Database = open_sqlite(Path(database))
-    return SQLStore(opened, clock)
+def open_store(
+    database: Path | str, clock: Callable[[], datetime] = lambda: datetime.now(UTC), password_file: str = ""
+) -> SQLStore:
+    """Open a file, or the database of a `postgresql://` URL, and start its writer; needs a running event loop. Raises StoreError."""
+    if not str(database).startswith(POSTGRESQL):
+        return SQLStore(open_sqlite(Path(database)), clock)
+    try:
+        # Only who uses it needs the library.
+        from pullwhy.collector.store.postgres import open_postgres  # noqa: PLC0415
+    except ImportError as error:
+        raise StoreError(f"PostgreSQL needs psycopg ({error}): install pullwhy[collector,postgres]") from error
+    return SQLStore(open_postgres(str(database), password_file), clock)

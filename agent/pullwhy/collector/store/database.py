@@ -72,8 +72,12 @@ class Database(abc.ABC):
         """Store states of findings, in this order and idempotently; return what they say about problems."""
 
     @abc.abstractmethod
-    def give_back(self, connection: Connection) -> None:
-        """Give space that deletions left free back, where the database does not by itself."""
+    def alone(self, connection: Connection) -> bool:
+        """Return whether this collector is the one that forgets, until the transaction's end."""
+
+    @abc.abstractmethod
+    def deleted(self, connection: Connection, findings: int) -> None:
+        """Note that so many findings were deleted, and give their space back where the database does not by itself."""
 
     def flush(self, transaction: Transaction) -> None:
         """Store what a transaction gathered; the last that is done in it."""
@@ -118,15 +122,18 @@ class Database(abc.ABC):
         for listener in self._listeners:
             listener(change)
 
+    async def run(self, group: Sequence[Work]) -> tuple[list[Any], Change]:
+        """Commit `group` in the writer's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self.commit, group)
+
     async def _write_groups(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._jobs or not self._closing:
             if not self._jobs:
                 self._work.clear()
                 await self._work.wait()
                 continue
             group, self._jobs = self._jobs[:GROUP], self._jobs[GROUP:]
-            results, change = await loop.run_in_executor(self._writer, self.commit, [job.work for job in group])
+            results, change = await self.run([job.work for job in group])
             self._settle(group, results)
             self.changed(change)
 

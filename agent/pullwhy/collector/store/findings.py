@@ -100,6 +100,8 @@ class Findings(Part):
 
         def work(transaction: Transaction) -> int:
             connection = transaction.connection
+            if not self._database.alone(connection):
+                return 0
             connection.execute(findingsql.FORGET_NODES, (until,))
             connection.execute(findingsql.FORGET_SESSIONS, (until,))
             for statement, parameters in walksql.forget(before, self._clock()):
@@ -107,7 +109,7 @@ class Findings(Part):
             gone = connection.execute(findingsql.FORGET_FINDINGS, (until, limit)).fetchall()
             problemsql.findings_left(transaction, {problem for (problem,) in gone}, now)
             problemsql.forget_silenced(connection, now)
-            self._database.give_back(connection)
+            self._database.deleted(connection, len(gone))
             return len(gone)
 
         return await self._database.write(work)
@@ -117,8 +119,10 @@ class Findings(Part):
         now = microseconds(self._clock())
 
         def work(transaction: Transaction) -> int:
-            for statement in findingsql.SHRINK:
-                if gone := transaction.connection.execute(statement, (limit,)).fetchall():
+            connection = transaction.connection
+            for statement in findingsql.SHRINK if self._database.alone(connection) else ():
+                if gone := connection.execute(statement, (limit,)).fetchall():
+                    self._database.deleted(connection, len(gone))
                     problemsql.findings_left(transaction, {problem for (problem,) in gone}, now)
                     return len(gone)
             return 0

@@ -70,8 +70,14 @@ class SQLiteDatabase(Database):
         pages = [(await self.read(f"PRAGMA {name}"))[0][0] for name in ("page_count", "freelist_count", "page_size")]
         return int((pages[0] - pages[1]) * pages[2])
 
-    def give_back(self, connection: Connection) -> None:
+    def alone(self, connection: Connection) -> bool:
+        """Return True: one collector, one file."""
+        del connection
+        return True
+
+    def deleted(self, connection: Connection, findings: int) -> None:
         """Give pages that deletions left free back to the filesystem, some at a time."""
+        del findings
         connection.execute(_GIVE_BACK).fetchall()
 
     async def close(self) -> None:
