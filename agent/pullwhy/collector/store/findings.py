@@ -92,7 +92,8 @@ class Findings(Part):
 
     async def active_by_cause(self) -> dict[str, int]:
         """Count the findings that are Active."""
-        return dict(await self._database.read(findingsql.ACTIVE_BY_CAUSE))
+        counted = await self._database.read(findingsql.ACTIVE_BY_CAUSE)
+        return {cause: int(findings) for cause, findings in counted}
 
     async def forget(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` findings, and nodes, not heard of since `before`, with what hangs on them."""

@@ -60,9 +60,14 @@ _SELECT_FINDING: Final = """
 SELECT f.cluster, f.document, f.first_us, f.last_us, f.key, f.problem, p.scope
 FROM findings AS f LEFT JOIN problems AS p ON p.id = f.problem
 """
+_LAST_FIRST: Final = "ORDER BY f.last_us DESC, f.key DESC"
 FINDING: Final = f"{_SELECT_FINDING} WHERE f.id = ? AND (? = '' OR f.cluster = ?) ORDER BY f.cluster LIMIT 20"
 TRANSITIONS: Final = "SELECT at_us, state FROM transitions WHERE finding = ? ORDER BY at_us, rowid"
-ACTIVE_BY_CAUSE: Final = "SELECT cause, count(*) FROM findings WHERE state = 'Active' GROUP BY cause"
+ACTIVE_BY_CAUSE: Final = """
+SELECT p.cause, sum(of_problem) FROM (
+    SELECT problem, count(*) AS of_problem FROM findings WHERE state = 'Active' GROUP BY problem
+) AS counted JOIN problems AS p ON p.id = counted.problem GROUP BY p.cause
+"""
 NODES: Final = """
 SELECT cluster, node, first_us, last_us, agent_version, facts, (
     SELECT count(*) FROM findings AS f WHERE f.node = nodes.node AND f.cluster = nodes.cluster AND f.state = 'Active'
@@ -76,8 +81,9 @@ def findings(query: Query) -> tuple[str, Parameters]:
     """Return the statement that answers `query`, last seen first, and its parameters."""
     conditions, parameters = _conditions(query)
     where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
-    text = f"{_SELECT_FINDING} {where}ORDER BY f.last_us DESC, f.key DESC LIMIT ?"
-    return text, [*parameters, query.limit]
+    # Documents are read of the page alone, not of all that it is chosen from.
+    page = f"SELECT f.key FROM findings AS f {where}{_LAST_FIRST} LIMIT ?"  # noqa: S608 - columns are constants
+    return f"{_SELECT_FINDING} WHERE f.key IN ({page}) {_LAST_FIRST}", [*parameters, query.limit]
 
 
 def _conditions(query: Query) -> tuple[list[str], Parameters]:

@@ -79,10 +79,11 @@ class Problems(Part):
         if not missing:
             return known
         fresh = dict.fromkeys(missing, Counts())
-        for problem_id, findings, nodes, pods, of_node in await self._database.read(*problemsql.counts(missing)):
-            if of_node > 1:
-                ((distinct,),) = await self._database.read(problemsql.COUNT_PODS, (problem_id,))
-            fresh[problem_id] = Counts(int(findings), nodes, int(distinct if of_node > 1 else pods))
+        for problem_id, findings, nodes, listed, of_node in await self._database.read(*problemsql.counts(missing)):
+            pods = listed
+            if of_node > 1 and findings <= problemsql.MOST_PODS_COUNTED:
+                ((pods,),) = await self._database.read(problemsql.COUNT_PODS, (problem_id,))
+            fresh[problem_id] = Counts(int(findings), nodes, int(pods))
         if len(self._counts) + len(fresh) > KNOWN_COUNTS:
             self._counts.clear()
         self._counts |= {each: (revisions[each], counts) for each, counts in fresh.items()}

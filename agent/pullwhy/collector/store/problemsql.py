@@ -49,13 +49,16 @@ _SELECT: Final = """
 SELECT p.cluster, p.cause, p.via, p.kind, p.subject, p.id, p.revision, p.first_us, p.last_us, p.scope, p.scope_us, p.silence,
     p.silence_until_us, p.canary,
     (SELECT f.document FROM findings AS f WHERE f.problem = p.id ORDER BY f.last_us DESC, f.key DESC LIMIT 1)
-FROM problems AS p
+FROM {} AS p
 """
-PROBLEM: Final = f"{_SELECT} WHERE p.id = ? AND (? = '' OR p.cluster = ?)"
-UNSCOPED: Final = f"""{_SELECT}
-WHERE p.active = 1 AND (p.scope_us IS NULL OR p.changed_us > p.scope_us OR p.scope_us < ?)
-ORDER BY coalesce(p.scope_us, 0), p.id LIMIT ?
-"""
+_LAST_FIRST: Final = "ORDER BY p.last_us DESC, p.id DESC"
+PROBLEM: Final = f"{_SELECT.format('problems')} WHERE p.id = ? AND (? = '' OR p.cluster = ?)"
+_JUDGED_FIRST: Final = "ORDER BY coalesce(p.scope_us, 0), p.id"
+_UNSCOPED: Final = f"""(
+    SELECT * FROM problems AS p WHERE p.active = 1 AND (p.scope_us IS NULL OR p.changed_us > p.scope_us OR p.scope_us < ?)
+    {_JUDGED_FIRST} LIMIT ?
+)"""  # noqa: S608 - constants
+UNSCOPED: Final = _SELECT.format(_UNSCOPED) + _JUDGED_FIRST
 _COUNTS: Final = """
 SELECT problem, sum(of_node), count(*), sum(pods), max(of_node) FROM (
     SELECT problem, node, count(*) AS of_node, sum(pod_count) AS pods FROM findings
@@ -69,6 +72,8 @@ SELECT count(*) FROM (
 ) AS distinct_pods
 """
 """For problems of which a node has several findings: a pod may be in more than one of them."""
+MOST_PODS_COUNTED: Final = 1000
+"""Findings of a problem up to which its pods are told apart; beyond, a pod counts once for each of its images that fails."""
 
 _FACTS: Final = ("namespace", "image", "repository", "registry")
 
@@ -141,7 +146,9 @@ def problems(query: ProblemQuery, now: int) -> tuple[str, Parameters]:
         conditions.append(condition)
         parameters += values
     where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
-    return f"{_SELECT} {where}ORDER BY p.last_us DESC, p.id DESC LIMIT ?", [*parameters, query.limit]
+    # Of the page alone, not of all that it is chosen from, an example is looked up.
+    page = f"(SELECT * FROM problems AS p {where}{_LAST_FIRST} LIMIT ?)"  # noqa: S608 - columns are constants
+    return f"{_SELECT.format(page)}{_LAST_FIRST}", [*parameters, query.limit]
 
 
 def _conditions(query: ProblemQuery, now: int) -> tuple[list[str], Parameters]:
@@ -172,9 +179,10 @@ def _conditions(query: ProblemQuery, now: int) -> tuple[list[str], Parameters]:
 def _finding_conditions(query: ProblemQuery) -> Iterable[tuple[str, Parameters]]:
     """Yield what asks for problems with a finding that has all that is wanted, and is Active where active problems are asked for."""
     wanted = {name: value for name in _FACTS if (value := getattr(query, name))}
-    # What a problem ever had narrows the choice; only few are then looked at finding by finding.
+    # What a problem ever had narrows the choice; only few are then looked at finding by finding. An expression is no column with an
+    # index: the last problems are tried first, and the search ends with the page.
     for name, value in wanted.items():
-        yield "p.id IN (SELECT problem FROM problem_facts WHERE kind = ? AND value = ?)", [name, value]
+        yield "p.id || '' IN (SELECT problem FROM problem_facts WHERE kind = ? AND value = ?)", [name, value]
     namespace = wanted.pop("namespace", "")
     if query.node:
         wanted["node"] = query.node
