@@ -1,6 +1,7 @@
 """Simulated agents: real gRPC streams, each over a connection of its own, that report when they are told to."""
 
 import asyncio
+import random
 import resource
 import sys
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from pullwhy.model import (
     Stage,
     TraceLine,
 )
+from pullwhy.node.reporter import pause
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import METHOD, agent_options
 
@@ -38,13 +40,14 @@ class Agent:
     """One agent with its stream."""
 
     def __init__(self, address: str, node: str) -> None:
-        self._node = node
-        self._channel = grpc.aio.insecure_channel(address, options=agent_options())
+        self._address, self._node = address, node
+        self._channel: grpc.aio.Channel | None = None
         self._stream: Any = None
         self._sequence = 0
 
     async def connect(self) -> None:
-        """Say hello, take the welcome."""
+        """Say hello over a new connection, take the welcome."""
+        self._channel = grpc.aio.insecure_channel(self._address, options=agent_options())
         self._stream = self._channel.stream_stream(
             METHOD,
             request_serializer=pb.AgentMessage.SerializeToString,
@@ -53,6 +56,13 @@ class Agent:
         hello = pb.Hello(node=self._node, agent_version=__version__, schema=SCHEMA, outbox_id="bench")
         await self._stream.write(pb.AgentMessage(hello=hello))
         assert (await self._stream.read()).HasField("welcome")
+
+    async def reconnect(self) -> None:
+        """Lose the connection, and come back after the pause that an agent makes."""
+        assert self._channel
+        await self._channel.close()
+        await asyncio.sleep(pause(1, random.Random()))
+        await self.connect()
 
     def prepare(self) -> pb.AgentMessage:
         """Return the batch with the agent's next finding."""
@@ -108,7 +118,7 @@ def finding(node: str, number: int) -> Finding:
 
 
 async def serve(address: str, number: int, count: int) -> None:
-    """Connect `count` agents, then have each report one finding whenever standard input says so."""
+    """Connect `count` agents, then have each report one finding, or connect anew, whenever standard input says so."""
     agents = [Agent(address, f"node-{number}-{index}") for index in range(count)]
     places = asyncio.Semaphore(CONNECTING)
 
@@ -119,7 +129,11 @@ async def serve(address: str, number: int, count: int) -> None:
     await asyncio.gather(*map(connect, agents))
     messages = [agent.prepare() for agent in agents]
     print("connected", flush=True)
-    while await asyncio.to_thread(sys.stdin.readline):
+    while told := await asyncio.to_thread(sys.stdin.readline):
+        if told == "reconnect\n":
+            await asyncio.gather(*(agent.reconnect() for agent in agents))
+            print("reconnected", flush=True)
+            continue
         await asyncio.gather(*(agent.report(message) for agent, message in zip(agents, messages, strict=True)))
         print("acknowledged", flush=True)
         messages = [agent.prepare() for agent in agents]

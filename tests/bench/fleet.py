@@ -6,11 +6,14 @@ import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
 from bench.figures import Figure, say
-from bench.usage import cpu_seconds, memory
+from bench.usage import cpu_seconds, family_cpu_seconds, memory
+
+from lab.postgres import Cluster, cluster
 
 AGENTS: Final = 15_000
 PROCESSES: Final = 5
@@ -21,63 +24,109 @@ PULLWHY: Final = Path(sys.executable).with_name("pullwhy")
 
 
 def run(agents: int = AGENTS) -> list[Figure]:
-    """Measure and return the figures."""
-    with tempfile.TemporaryDirectory(prefix="pullwhy-bench-") as folder, _Collector(Path(folder)) as collector:
-        return _measure(collector, agents)
+    """Measure with each database, and return the figures."""
+    with tempfile.TemporaryDirectory(prefix="pullwhy-bench-") as folder:
+        with _Collector(Path(folder), f"{folder}/collector.db") as collector:
+            figures = _measure("SQLite", collector, agents, None)
+        with cluster("max_wal_size=4GB") as server, _Collector(Path(folder), server.url()) as collector:
+            return figures + _measure("PostgreSQL", collector, agents, server)
 
 
-def _measure(collector: "_Collector", agents: int) -> list[Figure]:
-    empty, before = memory(collector.pid), cpu_seconds(collector.pid)
+def _measure(database: str, collector: "_Collector", agents: int, server: Cluster | None) -> list[Figure]:
+    meter, empty = _Meter(collector, server), memory(collector.pid)
     fleet = [_Agents(collector.grpc, number, agents // PROCESSES) for number in range(PROCESSES)]
     try:
         for part in fleet:
             part.expect("connected")
-        connecting = cpu_seconds(collector.pid) - before
-        full = memory(collector.pid)
-        say(f"{agents:,} agents are connected; the collector took {connecting:.1f} CPU s and has {full}")
-        bursts = [_burst(collector, fleet, number) for number in range(1, ROUNDS + 1)]
+        connecting, full = meter.lap(), memory(collector.pid)
+        say(f"{database}: {agents:,} agents are connected; {connecting}; {full}")
+        bursts = [_all(fleet, "burst", "acknowledged", meter) for _ in range(ROUNDS)]
         lost = agents * ROUNDS - collector.count()
+        meter.lap()
+        storm = _all(fleet, "reconnect", "reconnected", meter)
     finally:
         for part in fleet:
             part.close()
-    return [
+    what = f"{database}: {agents:,}"
+    figures = [
         Figure.median(
-            f"{agents:,} findings at once: CPU until all are stored and can be asked for",
-            [cpu for cpu, _ in bursts],
+            f"{what} findings at once: collector's CPU until all are stored and can be asked for",
+            [burst.collector for burst in bursts],
             "s",
             BAR,
         ),
-        Figure.median("the same in wall time, the agents on the same CPUs", [wall for _, wall in bursts], "s"),
-        Figure("findings lost or doubled", abs(lost), "", 0),
-        Figure(f"{agents:,} agents connecting, CPU", connecting, "s"),
-        Figure("collector's resident memory for each agent", (full.resident - empty.resident) * 1024 / agents, "KiB"),
+        Figure.median(
+            f"{what} findings at once, wall, the agents on the same CPUs", [each.wall for each in bursts], "s"
+        ),
+        Figure(f"{database}: findings lost or doubled", abs(lost), "", 0),
+        Figure(f"{what} agents connecting, collector's CPU", connecting.collector, "s"),
+        Figure(f"{what} agents reconnecting within seconds, collector's CPU", storm.collector, "s"),
+        Figure(f"{what} agents reconnecting, wall, the agents on the same CPUs", storm.wall, "s"),
+        Figure(
+            f"{database}: collector's resident memory for each agent",
+            (full.resident - empty.resident) * 1024 / agents,
+            "KiB",
+        ),
     ]
+    if server is not None:
+        figures.append(
+            Figure.median(f"{what} findings at once: the server's CPU", [each.server for each in bursts], "s")
+        )
+        figures.append(Figure(f"{what} agents reconnecting: the server's CPU", storm.server, "s"))
+    return figures
 
 
-def _burst(collector: "_Collector", fleet: "list[_Agents]", number: int) -> tuple[float, float]:
-    """Let every agent report one finding; return CPU and wall seconds until the last acknowledgement, which follows the commit."""
-    before, began = cpu_seconds(collector.pid), time.monotonic()
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """What something took, in seconds: CPU of the collector, CPU of the database's server, wall."""
+
+    collector: float
+    server: float
+    wall: float
+
+    def __str__(self) -> str:
+        return f"collector {self.collector:.2f} CPU s, database server {self.server:.2f} CPU s, {self.wall:.1f} s"
+
+
+class _Meter:
+    """Reads the clocks of the collector and of the database's server, if it has one."""
+
+    def __init__(self, collector: "_Collector", server: Cluster | None) -> None:
+        self._collector, self._server = collector, server
+        self._then = self._now()
+
+    def lap(self) -> _Cost:
+        """Return what was spent since the last lap."""
+        before, self._then = self._then, self._now()
+        return _Cost(*(now - then for now, then in zip(self._then, before, strict=True)))
+
+    def _now(self) -> tuple[float, float, float]:
+        server = family_cpu_seconds(self._server.pid) if self._server else 0.0
+        return cpu_seconds(self._collector.pid), server, time.monotonic()
+
+
+def _all(fleet: "list[_Agents]", told: str, done: str, meter: _Meter) -> _Cost:
+    """Have all agents do something, and return what it cost until the last had done it; an acknowledgement follows its commit."""
+    meter.lap()
     for part in fleet:
-        part.tell("burst")
+        part.tell(told)
     for part in fleet:
-        part.expect("acknowledged")
-    cpu, wall = cpu_seconds(collector.pid) - before, time.monotonic() - began
-    say(f"burst {number}: {cpu:.2f} CPU s, {wall:.1f} s; {memory(collector.pid)}")
-    return cpu, wall
+        part.expect(done)
+    cost = meter.lap()
+    say(f"{told}: {cost}")
+    return cost
 
 
 class _Collector:
     """A collector as its users run it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, database: str) -> None:
+        self._folder, self._database = folder, database
         self.grpc = self._http = ""
 
     def __enter__(self) -> Self:
         config = self._folder / "collector.toml"
-        config.write_text(
-            f'grpc_listen = "127.0.0.1:0"\nhttp_listen = "127.0.0.1:0"\ndatabase = "{self._folder}/collector.db"\n'
-        )
+        config.write_text(f'grpc_listen = "127.0.0.1:0"\nhttp_listen = "127.0.0.1:0"\ndatabase = "{self._database}"\n')
         self._process = subprocess.Popen([PULLWHY, "collector", "--config", config], stderr=subprocess.PIPE, text=True)
         assert self._process.stderr
         words = self._process.stderr.readline().replace(",", "").split()
