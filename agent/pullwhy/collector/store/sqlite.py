@@ -1,4 +1,4 @@
-"""SQLite behind the store: one thread writes, in groups with one commit each; another reads beside it (WAL)."""
+"""SQLite behind the store: one thread writes, in groups with one commit each; others read beside it (WAL)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from pullwhy.collector.store.problemsql import Touched
 from pullwhy.collector.store.sqliteschema import prepare
 from pullwhy.collector.store.transaction import NOTHING, Connection, FindingState, Transaction, Work
 
+READERS: Final = 3
+"""Questions at a time: a long one must not keep the short ones waiting."""
 LONGEST_READ_SECONDS: Final = 10.0
 _INSTRUCTIONS_PER_CHECK: Final = 100_000
 
@@ -44,24 +46,30 @@ _GIVE_BACK: Final = "PRAGMA incremental_vacuum(1000)"
 class SQLiteDatabase(Database):
     """One file. Make it with `open_sqlite`."""
 
-    def __init__(self, path: Path, writing: sqlite3.Connection, reading: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, writing: sqlite3.Connection, reading: Sequence[sqlite3.Connection]) -> None:
         self._path, self._writing, self._reading = path, writing, reading
-        self._reader = ThreadPoolExecutor(1, "store-read")
+        self._free: asyncio.LifoQueue[sqlite3.Connection] = asyncio.LifoQueue()
+        for connection in reading:
+            self._free.put_nowait(connection)
+        self._readers = ThreadPoolExecutor(len(reading), "store-read")
         self._writes = ThreadPoolExecutor(1, "store-write")
         super().__init__(str(path), self._writes)
 
     async def read(self, text: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Return all rows that a question is answered with; raises StoreError."""
-        loop = asyncio.get_running_loop()
+        loop, connection = asyncio.get_running_loop(), await self._free.get()
         deadline = loop.time() + LONGEST_READ_SECONDS
 
         def read() -> list[Any]:
             # A question over too much data ends by itself, so that it cannot keep others waiting.
-            self._reading.set_progress_handler(lambda: loop.time() > deadline, _INSTRUCTIONS_PER_CHECK)
-            return self._reading.execute(text, parameters).fetchall()
+            connection.set_progress_handler(lambda: loop.time() > deadline, _INSTRUCTIONS_PER_CHECK)
+            return connection.execute(text, parameters).fetchall()
 
+        asking = loop.run_in_executor(self._readers, read)
+        # Who asked may go away; the connection is not free before its thread is.
+        asking.add_done_callback(lambda _: self._free.put_nowait(connection))
         try:
-            return await loop.run_in_executor(self._reader, read)
+            return await asyncio.shield(asking)
         except sqlite3.Error as error:
             raise _store_error(self._path, error) from error
 
@@ -83,9 +91,10 @@ class SQLiteDatabase(Database):
     async def close(self) -> None:
         """Commit what is under way and let go."""
         await super().close()
-        for pool, connection in ((self._reader, self._reading), (self._writes, self._writing)):
-            pool.submit(connection.close)
-            pool.shutdown(wait=True)
+        for pool in (self._readers, self._writes):
+            pool.shutdown()
+        for connection in (*self._reading, self._writing):
+            connection.close()
 
     def commit(self, group: Sequence[Work]) -> tuple[list[Any], Change]:
         """Do all of `group` in one transaction; a StoreError stands in place of each result that is lost."""
@@ -140,8 +149,9 @@ def open_sqlite(path: Path) -> SQLiteDatabase:
             path.touch(0o600)
         writing = _connect(path)
         prepare(writing, str(path))
-        reading = _connect(path)
-        reading.execute("PRAGMA query_only = ON")
+        reading = [_connect(path) for _ in range(READERS)]
+        for connection in reading:
+            connection.execute("PRAGMA query_only = ON")
     except OSError as error:
         raise StoreError(
             f"{path}: {error.strerror}: name a file in a directory that can be written, as `database`"
