@@ -40,14 +40,13 @@ class Agent:
     """One agent with its stream."""
 
     def __init__(self, address: str, node: str) -> None:
-        self._address, self._node = address, node
-        self._channel: grpc.aio.Channel | None = None
+        self._node = node
+        self._channel = grpc.aio.insecure_channel(address, options=agent_options())
         self._stream: Any = None
         self._sequence = 0
 
     async def connect(self) -> None:
-        """Say hello over a new connection, take the welcome."""
-        self._channel = grpc.aio.insecure_channel(self._address, options=agent_options())
+        """Say hello, take the welcome."""
         self._stream = self._channel.stream_stream(
             METHOD,
             request_serializer=pb.AgentMessage.SerializeToString,
@@ -56,13 +55,6 @@ class Agent:
         hello = pb.Hello(node=self._node, agent_version=__version__, schema=SCHEMA, outbox_id="bench")
         await self._stream.write(pb.AgentMessage(hello=hello))
         assert (await self._stream.read()).HasField("welcome")
-
-    async def reconnect(self) -> None:
-        """Lose the connection, and come back after the pause that an agent makes."""
-        assert self._channel
-        await self._channel.close()
-        await asyncio.sleep(pause(1, random.Random()))
-        await self.connect()
 
     def prepare(self) -> pb.AgentMessage:
         """Return the batch with the agent's next finding."""
@@ -117,23 +109,26 @@ def finding(node: str, number: int) -> Finding:
     )
 
 
-async def serve(address: str, number: int, count: int) -> None:
-    """Connect `count` agents, then have each report one finding, or connect anew, whenever standard input says so."""
+async def serve(address: str, number: int, count: int, *, storm: bool) -> None:
+    """Connect `count` agents, then have each report one finding whenever standard input says so.
+
+    In a storm each comes after the pause of a real agent that lost its collector; else they come one after the other.
+    """
     agents = [Agent(address, f"node-{number}-{index}") for index in range(count)]
     places = asyncio.Semaphore(CONNECTING)
 
     async def connect(agent: Agent) -> None:
+        if storm:
+            await asyncio.sleep(pause(1, random.Random()))
+            await agent.connect()
+            return
         async with places:
             await agent.connect()
 
     await asyncio.gather(*map(connect, agents))
     messages = [agent.prepare() for agent in agents]
     print("connected", flush=True)
-    while told := await asyncio.to_thread(sys.stdin.readline):
-        if told == "reconnect\n":
-            await asyncio.gather(*(agent.reconnect() for agent in agents))
-            print("reconnected", flush=True)
-            continue
+    while await asyncio.to_thread(sys.stdin.readline):
         await asyncio.gather(*(agent.report(message) for agent, message in zip(agents, messages, strict=True)))
         print("acknowledged", flush=True)
         messages = [agent.prepare() for agent in agents]
@@ -142,4 +137,4 @@ async def serve(address: str, number: int, count: int) -> None:
 if __name__ == "__main__":
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    asyncio.run(serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), storm="storm" in sys.argv))

@@ -42,8 +42,7 @@ def _measure(database: str, collector: "_Collector", agents: int, server: Cluste
         say(f"{database}: {agents:,} agents are connected; {connecting}; {full}")
         bursts = [_all(fleet, "burst", "acknowledged", meter) for _ in range(ROUNDS)]
         lost = agents * ROUNDS - collector.count()
-        meter.lap()
-        storm = _all(fleet, "reconnect", "reconnected", meter)
+        storm = _storm(collector, fleet, agents, meter)
     finally:
         for part in fleet:
             part.close()
@@ -74,6 +73,19 @@ def _measure(database: str, collector: "_Collector", agents: int, server: Cluste
         )
         figures.append(Figure(f"{what} agents reconnecting: the server's CPU", storm.server, "s"))
     return figures
+
+
+def _storm(collector: "_Collector", fleet: "list[_Agents]", agents: int, meter: "_Meter") -> "_Cost":
+    """Have all agents lose their connections at once and come back, each after its pause; return what it cost."""
+    meter.lap()
+    for part in fleet:
+        part.close()
+    fleet[:] = [_Agents(collector.grpc, number, agents // PROCESSES, "storm") for number in range(PROCESSES)]
+    for part in fleet:
+        part.expect("connected")
+    cost = meter.lap()
+    say(f"reconnected: {cost}")
+    return cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +173,8 @@ class _Collector:
 class _Agents:
     """A process of simulated agents."""
 
-    def __init__(self, address: str, number: int, count: int) -> None:
-        argv = [sys.executable, "-m", "bench.agents", address, f"{number}", f"{count}"]
+    def __init__(self, address: str, number: int, count: int, *how: str) -> None:
+        argv = [sys.executable, "-m", "bench.agents", address, f"{number}", f"{count}", *how]
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def tell(self, word: str) -> None:
