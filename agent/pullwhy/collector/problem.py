@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 from dataclasses import dataclass
 from typing import Final
@@ -102,8 +103,13 @@ class ProblemKey:
     @property
     def id(self) -> str:
         """16 hexadecimal digits, the same for the same fault for ever and on every collector."""
-        text = f"{self.cluster}\n{self.cause}\n{self.via}\n{self.kind}\n{self.subject}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _identified(self)
+
+
+@functools.lru_cache(maxsize=1024)  # a burst is often one problem on many nodes
+def _identified(key: ProblemKey) -> str:
+    text = f"{key.cluster}\n{key.cause}\n{key.via}\n{key.kind}\n{key.subject}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def problem_key(finding: Finding) -> ProblemKey:

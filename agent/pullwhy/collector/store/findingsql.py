@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -16,7 +16,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 Parameters = list[str | int]
-Row = tuple[str | int | bytes, ...]
+Row = tuple[Any, ...]
 
 OPEN_SESSION: Final = """
 INSERT INTO sessions (cluster, node, outbox_id, seen_us) VALUES (?, ?, ?, ?)

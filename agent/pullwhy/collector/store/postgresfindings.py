@@ -82,21 +82,21 @@ def _rounds(states: Sequence[FindingState]) -> Iterator[dict[tuple[str, str, str
 
 
 def _store_round(connection: Connection, states: dict[tuple[str, str, str], FindingState], touched: Touched) -> None:
-    columns = zip(*map(findingsql.finding_row, states.values()), strict=True)
-    arrays = [_column(values, kind) for values, kind in zip(columns, _TYPES, strict=True)]
+    rows = {key: findingsql.finding_row(state) for key, state in states.items()}
+    arrays = _columns(list(rows.values()), _TYPES)
     updated: list[int] = []
     pods: list[tuple[str, str, int]] = []
     transitions: list[tuple[int, int, str]] = []
     for key, cluster, node, finding_id, state_before, problem_before in connection.execute(_PUT, arrays).fetchall():
-        state = states[cluster, node, finding_id]
-        record = state.record
+        state, row = states[cluster, node, finding_id], rows[cluster, node, finding_id]
+        record, problem = state.record, row[14]
         if state_before is not None:
             updated.append(key)
-            if problem_before != record.problem.id:
+            if problem_before != problem:
                 touched.left.add(problem_before)
         if state_before != record.state:
             transitions.append((key, state.received_us, record.state))
-        touched.add(state, changed=(state_before, problem_before) != (record.state, record.problem.id))
+        touched.add(state, row, changed=(state_before, problem_before) != (record.state, problem))
         pods += [(namespace, name, key) for namespace, name in record.pods]
     if updated:
         connection.execute(_CLEAR_PODS, (updated,))
@@ -109,8 +109,5 @@ def _store_round(connection: Connection, states: dict[tuple[str, str, str], Find
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], types: Sequence[str]) -> list[list[Any]]:
-    return [_column(values, kind) for values, kind in zip(zip(*rows, strict=True), types, strict=True)]
-
-
-def _column(values: Sequence[Any], kind: str) -> list[Any]:
-    return list(map(text, values)) if kind == "text" else list(values)
+    columns = zip(zip(*rows, strict=True), types, strict=True)
+    return [list(map(text, values)) if kind == "text" else list(values) for values, kind in columns]

@@ -11,7 +11,7 @@ import msgspec
 
 from pullwhy.collector.fleet import Canary, Change, ProblemQuery, Silence, StoredProblem
 from pullwhy.collector.problem import ProblemKey, SubjectKind
-from pullwhy.collector.store.findingsql import Parameters, microseconds, moment, scope_of
+from pullwhy.collector.store.findingsql import Parameters, Row, microseconds, moment, scope_of
 from pullwhy.collector.store.transaction import Connection, FindingState, Transaction
 from pullwhy.model import CauseId
 
@@ -87,7 +87,16 @@ class Touch:
     last_us: int
     changed: bool = False
     """Whether a finding came to it, left it, or took another state."""
-    facts: set[tuple[str, str]] = field(default_factory=set)
+    namespaces: set[str] = field(default_factory=set)
+    images: set[tuple[str, str, str]] = field(default_factory=set)
+    """Image, repository and registry."""
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what problems with such findings are looked for by, in the order of all collectors."""
+        told = {("namespace", namespace) for namespace in self.namespaces}
+        for image in self.images:
+            told.update(zip(_FACTS[1:], image, strict=True))
+        return sorted(told)
 
 
 @dataclass(slots=True)
@@ -98,15 +107,17 @@ class Touched:
     left: set[str] = field(default_factory=set)
     """Problems that a finding was of before."""
 
-    def add(self, state: FindingState, *, changed: bool) -> None:
-        """Note a finding's state that was stored."""
-        record = state.record
-        first_us, last_us = microseconds(record.first_seen), min(microseconds(record.last_seen), state.received_us)
-        touch = self.problems.setdefault(record.problem.id, Touch(record.problem, first_us, last_us))
+    def add(self, state: FindingState, row: Row, *, changed: bool) -> None:
+        """Note a finding's state that was stored as `row` (findingsql.finding_row)."""
+        record, (first_us, last_us), problem_id = state.record, row[10:12], row[14]
+        touch = self.problems.get(problem_id)
+        if touch is None:
+            touch = self.problems[problem_id] = Touch(record.problem, first_us, last_us)
         touch.first_us, touch.last_us = min(touch.first_us, first_us), max(touch.last_us, last_us)
         touch.changed |= changed
-        touch.facts |= {("namespace", namespace) for namespace, _ in record.pods}
-        touch.facts |= {("image", record.image), ("repository", record.repository), ("registry", record.registry)}
+        touch.images.add((record.image, record.repository, record.registry))
+        for namespace, _ in record.pods:
+            touch.namespaces.add(namespace)
 
 
 def note(transaction: Transaction, touched: Touched, now: int) -> None:
@@ -115,7 +126,7 @@ def note(transaction: Transaction, touched: Touched, now: int) -> None:
     rows = [_row(problem_id, touch, now) for problem_id, touch in problems]
     connection.executemany(NOTE_PROBLEM, rows)
     connection.executemany(_REFRESH_ACTIVE, [(problem_id,) for problem_id, touch in problems if touch.changed])
-    facts = [(kind, value, problem_id) for problem_id, touch in problems for kind, value in sorted(touch.facts)]
+    facts = [(kind, value, problem_id) for problem_id, touch in problems for kind, value in touch.facts()]
     connection.executemany(_NOTE_FACT, facts)
     findings_left(transaction, touched.left, now)
     if problems:

@@ -133,11 +133,12 @@ def _put(connection: Any, state: FindingState, touched: Touched) -> None:
             return
         (key,) = updated
         connection.execute(_CLEAR_PODS, (key,))
-        changed = (before, problem) != (state.record.state, state.record.problem.id)
-        if problem != state.record.problem.id:
+        changed = (before, problem) != (state.record.state, row[14])
+        if problem != row[14]:
             touched.left.add(problem)
-    connection.executemany(_ADD_POD, [(*pod, key) for pod in state.record.pods])
-    touched.add(state, changed=changed)
+    for namespace, name in state.record.pods:
+        connection.execute(_ADD_POD, (namespace, name, key))
+    touched.add(state, row, changed=changed)
 
 
 def open_sqlite(path: Path) -> SQLiteDatabase:

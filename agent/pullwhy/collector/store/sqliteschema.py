@@ -11,7 +11,7 @@ from typing import Any, Final
 from pullwhy.collector.documents import decode
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, Session, Speaker, StoreError
-from pullwhy.collector.store.findingsql import moment
+from pullwhy.collector.store.findingsql import finding_row, moment
 from pullwhy.collector.store.problemsql import Touched, note
 from pullwhy.collector.store.transaction import FindingState, Transaction
 from pullwhy.diagnose.codec import InvalidDocument
@@ -158,9 +158,11 @@ def _find_problems(connection: sqlite3.Connection) -> None:
         for row in rows:
             with contextlib.suppress(InvalidDocument):
                 state = _state(row)
-                columns = (state.record.problem.id, len(state.record.pods), row[0])
-                connection.execute("UPDATE findings SET problem = ?, pod_count = ? WHERE key = ?", columns)
-                touched.add(state, changed=True)
+                stored = finding_row(state)
+                connection.execute(
+                    "UPDATE findings SET problem = ?, pod_count = ? WHERE key = ?", (*stored[-2:], row[0])
+                )
+                touched.add(state, stored, changed=True)
         note(Transaction(connection), touched, max(row[-1] for row in rows))
 
 
