@@ -1,6 +1,7 @@
 """The collector as a process: it starts, says what it lacks, stops at once when told, and leaves nothing."""
 
 import asyncio
+import http.client
 import signal
 import socket
 import subprocess
@@ -38,6 +39,25 @@ def test_it_starts_and_stops_as_often_as_asked_and_keeps_its_findings(tmp_path: 
                 task.cancel()
                 await asyncio.wait([task])
         assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_on_a_kept_connection_does_not_wait_for_an_acknowledgement(tmp_path: Path) -> None:
+    def ask(address: str) -> float:
+        connection = http.client.HTTPConnection(address, timeout=5)
+        took = []
+        for _ in range(20):
+            began = time.monotonic()
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+            took.append(time.monotonic() - began)
+        connection.close()
+        return min(took[1:])
+
+    async def scenario() -> None:
+        async with collector(tmp_path) as running:
+            assert await asyncio.to_thread(ask, running.http_address) < 0.035  # tcp(7): a delayed one takes 40 ms
 
     asyncio.run(scenario())
 

@@ -213,11 +213,15 @@ def _listen(address: str) -> socket.socket:
     host, port = _split(address, "http_listen")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=512)
+        listener = socket.create_server((host, port), family=family, backlog=512)
     except (OSError, OverflowError) as error:
         raise StartError(
             f"http_listen {address}: {error.strerror if isinstance(error, OSError) else error}: name a free address and port"
         ) from error
+    # Connections inherit it: asyncio sets it only on sockets that name their protocol, which accepted ones do not. Without it,
+    # every answer on a connection that is kept waits 40 ms for the client's delayed acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _split(address: str, key: str) -> tuple[str, int]:

@@ -105,8 +105,9 @@ def _conditions(query: Query) -> tuple[list[str], Parameters]:
         conditions.append(f"f.key IN (SELECT finding FROM pods WHERE {wanted})")  # noqa: S608 - columns are constants
         parameters += [value for value in pod.values() if value]
     if query.id_prefix:
-        conditions.append("substr(f.id, 1, ?) = ?")
-        parameters += [len(query.id_prefix), query.id_prefix]
+        # By the index of ids, however the rest is asked for: ids are hexadecimal, so that g comes after each that begins so.
+        conditions.append("f.key IN (SELECT key FROM findings WHERE id >= ? AND id < ?)")
+        parameters += [query.id_prefix, f"{query.id_prefix}g"]
     if query.since:
         conditions.append("f.last_us >= ?")
         parameters.append(microseconds(query.since))

@@ -175,7 +175,7 @@ def _conditions(query: ProblemQuery, now: int) -> tuple[list[str], Parameters]:
     if query.cause:
         add("p.cause = ?", query.cause)
     if query.id_prefix:
-        add("substr(p.id, 1, ?) = ?", len(query.id_prefix), query.id_prefix)
+        add("p.id >= ? AND p.id < ?", query.id_prefix, f"{query.id_prefix}g")  # ids are hexadecimal
     if query.active is not None:
         add("p.active = ?", int(query.active))
     if query.silenced is not None:
