@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from collector.samples import NOTHING_KNOWN, collector, encoded, fill, finding, get, recovered
+from collector.samples import NOTHING_KNOWN, Clock, collector, encoded, fill, finding, get, recovered
 
 from pullwhy.collector.fleet import Canary, Walk, WalkState
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import NodeFacts
+from pullwhy.collector.service import Collector
+from pullwhy.collector.settings import CollectorSettings
 from pullwhy.collector.store import SQLStore
 from pullwhy.model import CauseId, FailingPod, Finding, Outcome, Scope, ScopeVerdict, Stage, TraceLine
 
@@ -139,6 +141,33 @@ def test_a_silence_has_a_reason_and_an_end_and_can_be_ended(tmp_path: Path) -> N
     asyncio.run(scenario())
 
 
+def test_an_etag_does_not_outlive_a_silence(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        address = "127.0.0.1:0"
+        settings = CollectorSettings(grpc_listen=address, http_listen=address, database=str(tmp_path / "c.db"))
+        running = Collector(settings, clock)
+        await running.start()
+        try:
+            assert running._store
+            await fill(running._store, MISSING)
+            path = f"{PROBLEMS}/{problem_key(MISSING[0]).id}"
+
+            async def ask(path: str, method: str = "GET", body: Any = None, **headers: str) -> Any:
+                return await asyncio.to_thread(get, running.http_address, path, headers, method, body)
+
+            await ask(f"{path}/silence", "PUT", {"reason": "known", "until": "5m"})
+            _, silenced, headers = await ask(path)
+            assert silenced["silence"]
+            clock.now += timedelta(minutes=6)
+            status, later, _ = await ask(path, **{"if-none-match": headers["etag"]})
+            assert (status, later["silence"]) == (200, None)
+        finally:
+            await running.stop()
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize(
     ("body", "status", "told"),
     [
@@ -254,6 +283,11 @@ def test_a_probe_fills_as_answers_come_and_can_be_cancelled(tmp_path: Path) -> N
             assert walk["finding"] is None
             assert (await ask(f"{path}?node=node-1"))[1]["walks"][0]["finding"]["remedy"]["text"]
             assert (await ask(f"{path}?node=node-3"))[0] == 404
+            since = (await ask(f"{path}?since={walk['at']}"))[1]
+            assert ([each["node"] for each in since["walks"]], since["counts"]) == (
+                ["node-1"],
+                {"Fails": 1, "Waiting": 1},
+            )
             assert (await ask(path, "DELETE"))[0] == 204
             assert await store.take_walks([("", "node-2")], 10) == []
             detail = (await ask(path))[1]

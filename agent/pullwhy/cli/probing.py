@@ -25,6 +25,7 @@ ROUND_SECONDS: Final = 1.0
 """Until a probe is asked for again where no change is told."""
 AFTER: Final = timedelta(seconds=2)
 """Past the deadline, for the collector to say what is late."""
+OVERLAP: Final = timedelta(seconds=5)
 OPEN: Final = ("Waiting", "Asked")
 _ORDER: Final = ("Fails", "Undecided", "Refused", "Late", "Asked", "Waiting", "Passes")
 _STYLES: Final = {"Fails": RED, "Passes": GREEN, "Undecided": YELLOW, "Refused": YELLOW, "Late": YELLOW}
@@ -57,10 +58,11 @@ def _request(options: argparse.Namespace) -> Document:
 
 def _follow(client: Client, path: str, draw: Callable[[Document], None]) -> Document:
     changes = Changes(client, "probes")
-    failed = ""
+    walks: dict[str, Record] = {}
+    failed, since = "", ""
     while True:
         try:
-            document = client.one(path, {})
+            answer = client.one(path, {"since": since})
         except CommandError as error:
             # A collector that restarts keeps what it knows; it must be back before long.
             if failed:
@@ -69,10 +71,21 @@ def _follow(client: Client, path: str, draw: Callable[[Document], None]) -> Docu
             time.sleep(ROUND_SECONDS)
             continue
         failed = ""
+        # A large fleet's answers come one by one: only the new ones are asked for.
+        fresh = [walk for walk in answer.get("walks", ()) if isinstance(walk, Mapping)]
+        walks |= {str(walk.get("node")): walk for walk in fresh}
+        since = _before(max((str(walk.get("at")) for walk in walks.values()), default=""))
+        document = {**answer, "walks": [walks[node] for node in sorted(walks)]}
         draw(document)
         if _ended(document):
             return document
         changes.wait(ROUND_SECONDS)
+
+
+def _before(last: str) -> str:
+    """Return a time from which to ask on: clocks of several collectors differ a little."""
+    when = parse_time(last)
+    return (when - OVERLAP).isoformat() if when else ""
 
 
 def _ended(document: Document) -> bool:

@@ -80,7 +80,7 @@ class API:
 
     async def _answer(self, operation: Operation, request: Request) -> Response:
         question = await self._question(operation, request)
-        tag = self._tag()
+        tag = self._tag(operation.fresh_seconds)
         headers = {"etag": tag} if operation.tagged else {}
         if operation.tagged and request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
@@ -101,7 +101,8 @@ class API:
         body = await read_body(request, operation.body) if operation.body else None
         return Question(asker, values, path, body, request.headers.get("last-event-id", ""))
 
-    def _tag(self) -> str:
+    def _tag(self, fresh_seconds: int = 0) -> str:
         """Return what changes whenever an answer may have changed: a client that polls gets 304 in between."""
-        store = self._backend.store
-        return f'"{self._start}-{store.version}-{len(self._backend.connected())}"'
+        backend = self._backend
+        age = f"-{int(backend.clock().timestamp()) // fresh_seconds}" if fresh_seconds else ""
+        return f'"{self._start}-{backend.store.version}-{len(backend.connected())}{age}"'

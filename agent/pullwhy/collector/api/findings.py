@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from pullwhy.collector import params
 from pullwhy.collector.api import parameters as of
 from pullwhy.collector.api.contract import FindingDetail, FindingPage, FleetFinding
-from pullwhy.collector.api.operation import Backend, Operation, Question
+from pullwhy.collector.api.operation import Backend, Operation, Question, page_of
 from pullwhy.collector.documents import decode
 from pullwhy.collector.params import BadParameter
 from pullwhy.collector.records import StoredFinding
@@ -26,10 +26,8 @@ logger = logging.getLogger(__name__)
 
 async def _list(backend: Backend, question: Question) -> FindingPage:
     query = params.query(question.values, backend.clock())
-    # One more than was asked for tells whether there is a next page.
     found = await backend.store.findings(dataclasses.replace(query, limit=query.limit + 1))
-    page = found[: query.limit]
-    following = params.cursor(page[-1].position) if len(found) > len(page) else None
+    page, following = page_of(found, query.limit, lambda last: params.cursor(last.position))
     return FindingPage(await asyncio.to_thread(documents, page), following)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pullwhy.collector import blackholes, params
 from pullwhy.collector.api import parameters as of
 from pullwhy.collector.api.contract import BlackHole, Node, NodePage
-from pullwhy.collector.api.operation import Backend, Operation, Question
+from pullwhy.collector.api.operation import Backend, Operation, Question, page_of
 from pullwhy.collector.records import NodeFacts, StoredNode
 from pullwhy.diagnose.document import rfc3339
 
@@ -17,8 +17,8 @@ async def _list(backend: Backend, question: Question) -> NodePage:
     values = question.values
     size, after = params.limit(values.get("limit", "")), params.node_position(values.get("cursor", ""))
     found = await backend.store.nodes(values.get("cluster", ""), values.get("node", ""), size + 1, after)
-    page, connected, now, holes = found[:size], backend.connected(), backend.clock(), backend.black_holes()
-    following = params.node_cursor(page[-1].cluster, page[-1].node) if len(found) > len(page) else None
+    page, following = page_of(found, size, lambda last: params.node_cursor(last.cluster, last.node))
+    connected, now, holes = backend.connected(), backend.clock(), backend.black_holes()
     return NodePage(
         [
             _node(

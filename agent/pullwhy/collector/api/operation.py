@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from starlette.exceptions import HTTPException
 
@@ -16,6 +16,8 @@ from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.misses import Found
 from pullwhy.collector.pace import Pace
+
+T = TypeVar("T")
 
 JSON: Final = "application/json"
 
@@ -86,6 +88,8 @@ class Operation:
     """Operation that can be asked next → where in the answer the id stands that it needs (a JSON pointer, RFC 6901)."""
     tagged: bool = False
     """Carries an ETag, and is answered 304 while nothing changed."""
+    fresh_seconds: int = 0
+    """After so long an ETag no longer holds, because time alone changes the answer: a silence ends."""
     open: bool = False
     """Answered whoever asks, and unknown parameters are passed over: health, metrics, the description itself."""
 
@@ -95,3 +99,9 @@ def pace(bucket: Pace, what: str) -> None:
     if seconds := bucket.refuse():
         after = str(math.ceil(seconds))
         raise HTTPException(429, f"too many {what} at once: try again in {after} s", {"retry-after": after})
+
+
+def page_of(found: Sequence[T], size: int, cursor: Callable[[T], str]) -> tuple[Sequence[T], str | None]:
+    """Return the page that begins `found`, of which one more than its size was asked for, and where the next one begins."""
+    page = found[:size]
+    return page, cursor(page[-1]) if len(found) > size else None

@@ -49,6 +49,7 @@ CURSOR_PARAMETER: Final = Parameter("cursor", _matching(CURSOR), "the `next` of 
 NODE_CURSOR_PARAMETER: Final = Parameter("cursor", _matching(NODE_CURSOR), "the `next` of the page before")
 PROBLEM_CURSOR_PARAMETER: Final = Parameter("cursor", _matching(PROBLEM_CURSOR), "the `next` of the page before")
 PROBLEM: Final = Parameter("problem", _matching(PROBLEM_ID), "only findings of the problem with this id")
+ANSWERED_SINCE: Final = Parameter("since", SpanOrTime, "only walks that took their state since then")
 WALKING_NODE: Final = Parameter("node", Text, "only this node, with the whole of what it found")
 TOPIC: Final = Parameter(
     "topics", _matching(f"({_TOPICS})(,({_TOPICS})){{0,3}}"), "what to watch, with commas between; default all"

@@ -74,12 +74,17 @@ async def _list(backend: Backend, question: Question) -> Probes:
 
 async def _one(backend: Backend, question: Question) -> ProbeDetail:
     probe, walks = await _known(backend, question)
-    node = question.values.get("node", "")
+    counts = dict(Counter(walk.state for walk in walks))
+    node, since = question.values.get("node", ""), question.values.get("since", "")
     if node:
         walks = [walk for walk in walks if walk.node == node]
         if not walks:
             raise HTTPException(404, f"node '{printable(node, 253)}' is not asked in this probe")
-    return await asyncio.to_thread(_detail, probe, walks, whole=bool(node))
+    if since:
+        after = params.since(since, backend.clock())
+        walks = [walk for walk in walks if walk.at >= after]
+    shown = await asyncio.to_thread(_walks, walks, whole=bool(node))
+    return {**_shown(probe), "counts": counts, "walks": shown}
 
 
 async def _cancel(backend: Backend, question: Question) -> None:
@@ -114,9 +119,8 @@ def _shown(probe: StoredProbe) -> Probe:
     }
 
 
-def _detail(probe: StoredProbe, walks: Sequence[StoredWalk], *, whole: bool) -> ProbeDetail:
-    counts = dict(Counter(walk.state for walk in walks))
-    return {**_shown(probe), "counts": counts, "walks": [_walk(walk, whole=whole) for walk in walks]}
+def _walks(walks: Sequence[StoredWalk], *, whole: bool) -> list[Walk]:
+    return [_walk(walk, whole=whole) for walk in walks]
 
 
 def _walk(walk: StoredWalk, *, whole: bool) -> Walk:
@@ -188,7 +192,7 @@ OPERATIONS = (
         "A probe with what its nodes answered so far",
         _one,
         ProbeDetail,
-        (of.PATH_ID, of.WALKING_NODE),
+        (of.PATH_ID, of.WALKING_NODE, of.ANSWERED_SINCE),
     ),
     Operation(
         "DELETE",

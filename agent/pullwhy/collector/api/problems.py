@@ -23,7 +23,7 @@ from pullwhy.collector.api.contract import (
     Subject,
 )
 from pullwhy.collector.api.findings import documents
-from pullwhy.collector.api.operation import Backend, Operation, Question, pace
+from pullwhy.collector.api.operation import Backend, Operation, Question, pace, page_of
 from pullwhy.collector.fleet import Silence as StoredSilence
 from pullwhy.collector.fleet import StoredProblem
 from pullwhy.collector.records import StoredFinding
@@ -33,13 +33,13 @@ from pullwhy.text import printable
 
 LONGEST_SILENCE: Final = timedelta(days=90)
 MOST_OWNERS: Final = 20
+FRESH_SECONDS: Final = 60
 
 
 async def _list(backend: Backend, question: Question) -> ProblemPage:
     query = params.problem_query(question.values, backend.clock())
     found = await backend.store.problems(dataclasses.replace(query, limit=query.limit + 1))
-    page = found[: query.limit]
-    following = params.problem_cursor(page[-1].position) if len(found) > len(page) else None
+    page, following = page_of(found, query.limit, lambda last: params.problem_cursor(last.position))
     return ProblemPage(await asyncio.to_thread(_shown, page), following)
 
 
@@ -154,6 +154,7 @@ OPERATIONS = (
             of.PROBLEM_CURSOR_PARAMETER,
         ),
         tagged=True,
+        fresh_seconds=FRESH_SECONDS,
     ),
     Operation(
         "GET",
@@ -164,6 +165,7 @@ OPERATIONS = (
         ProblemDetail,
         (of.PATH_ID,),
         tagged=True,
+        fresh_seconds=FRESH_SECONDS,
     ),
     Operation(
         "PUT",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pullwhy.collector import params
 from pullwhy.collector.api import parameters as of
 from pullwhy.collector.api.contract import Cause, FailingNode, FailingNodePage, NodeCause, Registries, Registry
-from pullwhy.collector.api.operation import Backend, Operation, Question
+from pullwhy.collector.api.operation import Backend, Operation, Question, page_of
 from pullwhy.collector.fleet import RegistryFailure
 from pullwhy.diagnose.document import rfc3339
 from pullwhy.model import Via
@@ -46,9 +46,8 @@ async def _nodes(backend: Backend, question: Question) -> FailingNodePage:
     size, after = params.limit(values.get("limit", "")), params.node_position(values.get("cursor", ""))
     found = await backend.store.failing_of(question.path["registry"], values.get("cluster", ""), size + 1, after)
     nodes = [_node(of_node) for _, of_node in itertools.groupby(found, key=lambda each: (each.cluster, each.node))]
-    page = nodes[:size]
-    following = params.node_cursor(page[-1].cluster, page[-1].node) if len(nodes) > len(page) else None
-    return FailingNodePage(page, following)
+    page, following = page_of(nodes, size, lambda last: params.node_cursor(last.cluster, last.node))
+    return FailingNodePage(list(page), following)
 
 
 def _node(failures: Iterable[RegistryFailure]) -> FailingNode:
