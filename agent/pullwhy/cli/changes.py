@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
+import http.client
+import select
 import time
 from typing import Final
 
@@ -11,30 +13,37 @@ from pullwhy.cli.main import CommandError
 
 AGAIN_SECONDS: Final = 10.0
 """Between two attempts to be told: an older collector tells nothing, one that restarts will again."""
+_READ: Final = 65_536
+_EVENT: Final = b"event:"
 
 
 class Changes:
-    """Waits for changes of some topics; a thread of its own reads the stream of events."""
+    """Waits for changes of some topics. What it overlooks is found by who asks after a while anyway."""
 
     def __init__(self, client: Client, topics: str) -> None:
         self._client, self._topics = client, topics
-        self._changed = threading.Event()
-        self._reader: threading.Thread | None = None
-        self._began = float("-inf")
+        self._stream: http.client.HTTPResponse | None = None
+        self._next_attempt = float("-inf")
 
     def wait(self, seconds: float) -> None:
         """Return when something changed, or after `seconds`."""
-        now = time.monotonic()
-        if not (self._reader and self._reader.is_alive()) and now - self._began > AGAIN_SECONDS:
-            self._began = now
-            self._reader = threading.Thread(target=self._read, daemon=True)
-            self._reader.start()
-        self._changed.wait(seconds)
-        self._changed.clear()
+        end = time.monotonic() + seconds
+        if not self._stream and time.monotonic() >= self._next_attempt:
+            self._next_attempt = time.monotonic() + AGAIN_SECONDS
+            with contextlib.suppress(CommandError):  # who waits asks anyway, and then tells what is wrong
+                self._stream = self._client.events(self._topics)
+        while (left := end - time.monotonic()) > 0:
+            if not self._stream:
+                time.sleep(left)
+            elif select.select([self._stream], [], [], left)[0] and _EVENT in self._read(self._stream):
+                return
 
-    def _read(self) -> None:
-        try:
-            for _ in self._client.events(self._topics):
-                self._changed.set()
-        except CommandError:
-            pass  # who waits asks anyway, and then tells what is wrong
+    def _read(self, stream: http.client.HTTPResponse) -> bytes:
+        """Return what came; nothing, and the stream is left, where it ended."""
+        data = b""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            data = stream.read1(_READ)
+        if not data:
+            stream.close()
+            self._stream = None
+        return data

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,8 +26,6 @@ MAX_TOKEN: Final = 65_536
 """Characters; a token with the groups of a large directory has some thousands."""
 
 EVENTS: Final = "/api/v1/events"
-SILENT_SECONDS: Final = 45.0
-"""A stream of events without even a comment for so long is dead; the collector sends one every 15 s."""
 
 _HTTP_NO_CONTENT: Final = 204
 _HTTP_NOT_MODIFIED: Final = 304
@@ -102,16 +100,12 @@ class Client:
         data = None if body is None else json.dumps(body).encode()
         return self._ask(method, path, {}, {"content-type": "application/json"}, data)[0]
 
-    def events(self, topics: str) -> Iterator[str]:
-        """Yield the topic of each change until the stream ends; raises CommandError where there is none."""
-        headers = {"accept": "text/event-stream"}
-        with self._open("GET", EVENTS, {"topics": topics}, headers, None, SILENT_SECONDS) as response:
-            try:
-                for line in response:
-                    if line.startswith(b"event:"):
-                        yield line.removeprefix(b"event:").strip().decode("ascii", "replace")
-            except (OSError, http.client.HTTPException) as error:
-                raise self._unreachable(error) from None
+    def events(self, topics: str) -> http.client.HTTPResponse:
+        """Return the stream of events about changes; raises CommandError where there is none."""
+        stream: http.client.HTTPResponse = self._open(
+            "GET", EVENTS, {"topics": topics}, {"accept": "text/event-stream"}, None, self._timeout
+        )
+        return stream
 
     def _get(self, path: str, parameters: Mapping[str, str], tag: str = "") -> tuple[dict[str, Any], str]:
         return self._ask("GET", path, parameters, {"if-none-match": tag} if tag else {}, None)
