@@ -214,7 +214,8 @@ def test_a_probe_prints_a_line_for_each_answer(fleet: Fleet, capsys: pytest.Capt
 def test_a_probe_in_json_is_one_document_with_what_is_late(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask(fleet, "probe", IMAGE, "--node", "node-3", "--deadline", "1s", "-o", "json") == 0
     document = json.loads(capsys.readouterr().out)
-    assert [(walk["node"], walk["state"]) for walk in document["walks"]] == [("node-3", "Late")]
+    late = ("node-3", "Late", "no answer came by the deadline")
+    assert [(walk["node"], walk["state"], walk["reason"]) for walk in document["walks"]] == [late]
 
 
 def test_a_probe_that_cannot_be_is_one_clear_line(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,10 +36,10 @@ def explain_problem(document: Mapping[str, Any], width: int = DEFAULT_WIDTH, now
         )
     )
     finding = mapping_of(document, "finding")
-    if finding:
-        page.title("The finding that was seen last")
-        page.verbatim("")
-    return page.text() + (explain(finding, width, now) if finding else "")
+    if not finding:
+        return page.text()
+    page.title("The finding that was seen last")
+    return f"{page.text()}\n{explain(finding, width, now)}"
 
 
 def _some(names: Sequence[Any], most: int) -> str:

@@ -29,6 +29,7 @@ from pullwhy.text import printable
 
 OPEN: Final = frozenset({WalkState.WAITING, WalkState.ASKED})
 CANCELLED: Final = "cancelled by who asked"
+LATE: Final = "no answer came by the deadline"
 _BEST_FIRST: Final = (Outcome.PASSED, Outcome.FAILED, Outcome.ERROR, Outcome.SKIPPED)
 
 
@@ -129,7 +130,7 @@ def _walk(walk: StoredWalk, *, whole: bool) -> Walk:
     return Walk(
         node=walk.node,
         state=walk.state,
-        reason=walk.reason,
+        reason=walk.reason or (LATE if walk.state is WalkState.LATE else ""),
         at=rfc3339(walk.at),
         walked_at=rfc3339(walk.walked_at),
         cause=failed.cause if failed else None,
