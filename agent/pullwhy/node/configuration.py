@@ -16,7 +16,7 @@ from pullwhy.runtime.hostfs import UnreadableFile
 from pullwhy.runtime.named import named_registries
 from pullwhy.runtime.process import RuntimeProcess
 from pullwhy.runtime.resolver import NSSWITCH
-from pullwhy.runtime.trust import read_trust
+from pullwhy.runtime.trust import trust_digests
 from pullwhy.text import printable
 
 MAX_REGISTRIES: Final = 32
@@ -67,7 +67,7 @@ def _of_node(sight: NodeSight, sources: Sources) -> Iterator[tuple[str, str]]:
     if process is not None:
         yield from _of_process(process)
     variables = (process.ssl_cert_file, process.ssl_cert_dir) if process is not None else ("", "")
-    yield "trust store", _digest(read_trust(view.fs, *variables).pem)
+    yield "trust store", _digest(trust_digests(view.fs, *variables))
     resolver = node_resolver(sources, view.fs, process).resolver
     yield "nameservers", ", ".join(resolver.nameservers)
     if resolver.upstreams:
@@ -101,7 +101,7 @@ def _of_registry(registry: str, sight: NodeSight) -> Iterator[tuple[str, str]]:
         yield f"{registry}: hosts", "none, its configuration fails every pull"
         return
     yield f"{registry}: hosts", ", ".join(dict.fromkeys(map(_name, found)))
-    yield f"{registry}: ca", _by_host(found, [_digest("".join(each.ca)) for each in found])
+    yield f"{registry}: ca", _by_host(found, [_digest(pem.digests("".join(each.ca).encode())) for each in found])
     yield f"{registry}: client certificate", _by_host(found, ["yes" if each.client else "no" for each in found])
     yield f"{registry}: skip_verify", _by_host(found, ["yes" if each.skip_verify else "no" for each in found])
     yield f"{registry}: capabilities", _by_host(found, list(map(_capabilities, found)))
@@ -128,8 +128,7 @@ def _by_host(endpoints: Iterable[Endpoint], values: list[str]) -> str:
     return ", ".join(dict.fromkeys(f"{host} {value}" for host, value in pairs))
 
 
-def _digest(text: str) -> str:
-    """Return a short digest of the certificates in `text`, the same in whichever order and layout they come."""
-    bodies = sorted({block.body for block in pem.certificates(text)})
-    digest = hashlib.sha256("\n".join(bodies).encode()).hexdigest()
-    return f"sha256:{digest[:_DIGITS]}" if bodies else "none"
+def _digest(certificates: Iterable[bytes]) -> str:
+    """Return a short digest of a set of certificates, the same in whichever order and layout they come."""
+    whole = b"".join(sorted(set(certificates)))
+    return f"sha256:{hashlib.sha256(whole).hexdigest()[:_DIGITS]}" if whole else "none"

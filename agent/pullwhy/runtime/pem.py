@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -42,6 +44,20 @@ def blocks(text: str) -> Iterator[Block]:
 def certificates(text: str) -> tuple[Block, ...]:
     """Return the certificate blocks whose contents are DER in form; others do not count (Go: CertPool.AppendCertsFromPEM)."""
     return tuple(block for block in blocks(text) if block.label == "CERTIFICATE" and _is_der(block.body))
+
+
+def digests(data: bytes) -> Iterator[bytes]:
+    """Yield a SHA-256 of each certificate block's base64 text: equal for equal contents. Makes little garbage, however long the data is."""
+    digest = None
+    for raw in io.BytesIO(data):
+        line = raw.strip()
+        if line == b"-----BEGIN CERTIFICATE-----":
+            digest = hashlib.sha256()
+        elif line == b"-----END CERTIFICATE-----" and digest is not None:
+            yield digest.digest()
+            digest = None
+        elif digest is not None:
+            digest.update(line)
 
 
 def private_key(text: str) -> str:

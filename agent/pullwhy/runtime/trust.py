@@ -60,6 +60,23 @@ def read_trust(fs: HostFS, file_override: str = "", directory_override: str = ""
     return TrustStore("".join(found.values()), tuple(used), newest)
 
 
+def trust_digests(fs: HostFS, file_override: str = "", directory_override: str = "") -> frozenset[bytes]:
+    """Return a digest of each certificate that `read_trust` would find; holds no more than one file at a time."""
+    found: set[bytes] = set()
+    directories = directory_override.split(":") if directory_override else DIRECTORIES
+    budget = MAX_TOTAL_BYTES
+    for path in _candidates(fs, (file_override,) if file_override else FILES, directories):
+        try:
+            data = fs.read(path, MAX_FILE_BYTES)
+        except UnreadableFile:
+            continue
+        budget -= len(data)
+        if budget < 0:
+            break
+        found.update(pem.digests(data))
+    return frozenset(found)
+
+
 def _candidates(fs: HostFS, bundles: tuple[str, ...], directories: tuple[str, ...] | list[str]) -> list[str]:
     first = next((path for path in bundles if _is_file(fs, path)), "")
     paths = [first] if first else []
