@@ -30,6 +30,11 @@ def test_a_resting_agent_does_without(library: str, loaded: set[str]) -> None:
     assert library not in loaded
 
 
+@pytest.mark.parametrize("module", ["pullwhy.node.walkrequests", "pullwhy.diagnose.decoding"])
+def test_a_resting_agent_does_without_what_serves_a_collector_that_asks(module: str, loaded: set[str]) -> None:
+    assert module not in loaded
+
+
 def test_a_resting_agent_has_no_room_but_its_own(loaded: set[str]) -> None:
     others = {"pullwhy.probe.", "pullwhy.collector.", "pullwhy.cli."}
     found = {name for name in loaded if name.startswith(tuple(others))}

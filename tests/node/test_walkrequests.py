@@ -345,7 +345,7 @@ class Asking(FakeCollector):
 async def asking(node: Node, *asked: pb.WalkRequest) -> AsyncIterator[tuple[Asking, Any]]:
     fake, outbox = Asking(*(pb.CollectorMessage(walk=each) for each in asked)), outbox_with("a")
     requests = node.requests()
-    async with serving(fake) as address, reporting(outbox, address, requests=requests):
+    async with serving(fake) as address, reporting(outbox, address, requests=lambda: requests):
         yield fake, outbox
 
 
@@ -387,7 +387,8 @@ def test_a_collector_that_floods_its_agent_harms_nothing(caplog: pytest.LogCaptu
         ]
         flood = [pb.CollectorMessage(walk=ask(f"w{number}", f"registry.example/a:{number}")) for number in range(80)]
         fake, outbox = Asking(*odd, *flood), outbox_with("a")
-        async with serving(fake) as address, reporting(outbox, address, requests=node.requests()) as reporter:
+        requests = node.requests()
+        async with serving(fake) as address, reporting(outbox, address, requests=lambda: requests) as reporter:
             await until(lambda: node.counted("refused") == 80 - MAX_WAITING)
             await until(lambda: not len(outbox))
             assert reporter.connected
@@ -412,7 +413,7 @@ def test_a_collector_that_asks_nothing_is_told_nothing_new() -> None:
     async def scenario() -> None:
         node = Node()
         fake, outbox = FakeCollector(acknowledges), outbox_with("a")
-        async with serving(fake) as address, reporting(outbox, address, requests=node.requests()):
+        async with serving(fake) as address, reporting(outbox, address, requests=node.requests):
             await until(lambda: not len(outbox))
         assert [len(batch.reports) for batch in fake.batches] == [1]
         assert node.walks == []

@@ -3,7 +3,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from pullwhy.runtime.hostfs import MAX_ENTRIES, HostFS, UnreadableFile, parts_below
+from pullwhy.runtime.hostfs import MAX_ENTRIES, MAX_LINE, HostFS, UnreadableFile, parts_below
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
 
@@ -128,3 +128,12 @@ def test_what_was_not_mounted_is_unseen_and_not_missing(tree: Tree, path: str, d
         HostFS(root, mounted=("/etc", "/var/log")).read(path)
     assert raised.value.denied is denied
     assert raised.value.missing is not denied
+
+
+def test_lines_are_read_one_after_the_other_within_the_bound(tree: Tree) -> None:
+    fs = tree({"/a": "one\ntwo\n\nlast", "/long": "x" * (MAX_LINE + 5), "/dir": None})
+    assert list(fs.lines("/a")) == [b"one\n", b"two\n", b"\n", b"last"]
+    assert [len(line) for line in fs.lines("/long")] == [MAX_LINE, 5]
+    for path, limit in (("/a", 8), ("/dir", 100), ("/absent", 100)):
+        with pytest.raises(UnreadableFile):
+            list(fs.lines(path, limit))

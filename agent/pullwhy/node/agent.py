@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pullwhy import __version__
 from pullwhy.config import AgentSettings, ReportSettings
@@ -41,10 +41,11 @@ from pullwhy.node.state import load
 from pullwhy.node.status import NodeStatus
 from pullwhy.node.supervise import supervise
 from pullwhy.node.walker import Walker
-from pullwhy.node.walkrequests import Parts as RequestParts
-from pullwhy.node.walkrequests import WalkRequests
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.runtime.effective import RuntimeView
+
+if TYPE_CHECKING:
+    from pullwhy.node.walkrequests import WalkRequests
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Agent:
         self._remarks = Remarks()
         self._investigator = self._make_investigator()
         self._engine = Engine(self._identity(), self._parts(), load(state))
+        self._requests: WalkRequests | None = None
         self._configuration = Configuration(self._sources)
         self._registries = NodeRegistries(self._view, self._link.client, settings.walk_requests.registries)
         self._checkpoint = Checkpoint(state, self._engine, lambda text: self.impairments.set("state", text))
@@ -203,24 +205,26 @@ class Agent:
             node=self._node,
             cluster=self._settings.cluster,
             status=self._status,
-            requests=self._walk_requests(),
+            requests=self._walk_requests if self._settings.walk_requests.enabled else None,
         )
         self.impairments.listener = reporter.status_changed
         return reporter
 
-    def _walk_requests(self) -> WalkRequests | None:
-        if not self._settings.walk_requests.enabled:
-            return None
-        parts = RequestParts(
-            looks=self._investigator,
-            own=self._engine.investigations,
-            fails=self._engine.fails,
-            registries=self._registries,
-            identity=self._identity(),
-            clock=self._clock,
-            metrics=self.metrics,
-        )
-        return WalkRequests(parts)
+    def _walk_requests(self) -> WalkRequests:
+        from pullwhy.node import walkrequests  # noqa: PLC0415 - most agents are never asked, and none at its start
+
+        if self._requests is None:
+            parts = walkrequests.Parts(
+                looks=self._investigator,
+                own=self._engine.investigations,
+                fails=self._engine.fails,
+                registries=self._registries,
+                identity=self._identity(),
+                clock=self._clock,
+                metrics=self.metrics,
+            )
+            self._requests = walkrequests.WalkRequests(parts)
+        return self._requests
 
     def _view(self) -> RuntimeView | None:
         return self._observer.node.view if self._observer.node else None

@@ -101,7 +101,10 @@ def _of_registry(registry: str, sight: NodeSight) -> Iterator[tuple[str, str]]:
         yield f"{registry}: hosts", "none, its configuration fails every pull"
         return
     yield f"{registry}: hosts", ", ".join(dict.fromkeys(map(_name, found)))
-    yield f"{registry}: ca", _by_host(found, [_digest(pem.digests("".join(each.ca).encode())) for each in found])
+    yield (
+        f"{registry}: ca",
+        _by_host(found, [_digest(pem.digests("".join(each.ca).encode().splitlines())) for each in found]),
+    )
     yield f"{registry}: client certificate", _by_host(found, ["yes" if each.client else "no" for each in found])
     yield f"{registry}: skip_verify", _by_host(found, ["yes" if each.skip_verify else "no" for each in found])
     yield f"{registry}: capabilities", _by_host(found, list(map(_capabilities, found)))

@@ -50,7 +50,7 @@ class Reporter:
         node: str,
         cluster: str = "",
         status: Callable[[], NodeStatus] = NodeStatus,
-        requests: TakesRequests | None = None,
+        requests: Callable[[], TakesRequests] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: random.Random | None = None,

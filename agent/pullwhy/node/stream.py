@@ -71,7 +71,8 @@ class Delivery:
     address: str
     outbox: Outbox
     status: Callable[[], pb.NodeStatus]
-    requests: TakesRequests | None
+    requests: Callable[[], TakesRequests] | None
+    """Returns who answers requests, the same each time: nobody is needed for it until one comes. None refuses to listen to them."""
     patience: float
     """Seconds from a batch to its acknowledgement."""
     tally: Tally = field(default_factory=Tally)
@@ -85,6 +86,7 @@ class Conversation:
         self._wake = asyncio.Event()
         self._waiting: deque[pb.AgentMessage] = deque()
         self._permits: dict[str, asyncio.Future[pb.Permit]] = {}
+        self._requests: TakesRequests | None = None
         self._numbers = itertools.count(1)
         self._abilities: frozenset[str] = frozenset()
         self._batch_size, self._batch_bytes = MAX_BATCH, MAX_BATCH_BYTES
@@ -153,8 +155,8 @@ class Conversation:
         for future in self._permits.values():
             if not future.done():
                 future.set_exception(TimeoutError())
-        if self._delivery.requests is not None:
-            self._delivery.requests.lost()
+        if self._requests is not None:
+            self._requests.lost()
 
     def _offer(self, message: pb.AgentMessage) -> bool:
         """Have a message sent soon; False where too many wait, and it is dropped."""
@@ -205,10 +207,11 @@ class Conversation:
                 if answer is not None and not answer.done():
                     answer.set_result(message.permit)
             case "walk" if self._delivery.requests is not None:
-                self._delivery.requests.take(message.walk, self._answer)
+                self._requests = self._delivery.requests()
+                self._requests.take(message.walk, self._answer)
                 await asyncio.sleep(REQUEST_PAUSE)
-            case "cancel" if self._delivery.requests is not None:
-                self._delivery.requests.cancel(message.cancel.id)
+            case "cancel" if self._requests is not None:
+                self._requests.cancel(message.cancel.id)
 
     def _answer(self, answer: pb.WalkAnswer) -> None:
         self._offer(pb.AgentMessage(walk=answer))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fnmatch
 import functools
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 MAX_BYTES: Final = 1 << 20
 """Of one file; configuration is smaller by orders of magnitude."""
+MAX_LINE: Final = 64 << 10
 MAX_ENTRIES: Final = 4096
 """Of one directory."""
 MAX_LINKS: Final = 40
@@ -132,6 +134,24 @@ class HostFS:
 
     def read(self, path: str, limit: int = MAX_BYTES) -> bytes:
         """Return the bytes of a regular file; raises UnreadableFile, also where it is larger than `limit`."""
+        with self._open(path) as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise UnreadableFile(path, errno.EFBIG, f"larger than {limit} bytes")
+        return data
+
+    def lines(self, path: str, limit: int = MAX_BYTES) -> Iterator[bytes]:
+        """Yield the lines of a regular file, each cut at `MAX_LINE` bytes, without holding them; raises UnreadableFile like `read`."""
+        with self._open(path) as file:
+            left = limit
+            while line := file.readline(MAX_LINE):
+                left -= len(line)
+                if left < 0:
+                    raise UnreadableFile(path, errno.EFBIG, f"larger than {limit} bytes")
+                yield line
+
+    @contextlib.contextmanager
+    def _open(self, path: str) -> Iterator[BinaryIO]:
         resolved = self.resolve(path)
         try:
             # O_NONBLOCK: a FIFO in place of a file must not hang us. O_NOFOLLOW: the path is resolved already.
@@ -140,12 +160,9 @@ class HostFS:
                 mode = os.fstat(descriptor).st_mode
                 if not stat.S_ISREG(mode):
                     raise UnreadableFile(path, errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL)
-                data = file.read(limit + 1)
+                yield file
         except OSError as error:
             raise UnreadableFile(path, error.errno or errno.EIO) from None
-        if len(data) > limit:
-            raise UnreadableFile(path, errno.EFBIG, f"larger than {limit} bytes")
-        return data
 
     def text(self, path: str, limit: int = MAX_BYTES) -> str:
         """Return a file's text; bytes that are no UTF-8 become replacement characters. Raises UnreadableFile."""
@@ -160,7 +177,7 @@ class HostFS:
                 for entry in scan:
                     if len(found) >= MAX_ENTRIES:
                         raise UnreadableFile(path, errno.EFBIG, f"more than {MAX_ENTRIES} entries")
-                    target = str(Path(entry.path).readlink()) if entry.is_symlink() else ""
+                    target = _target(entry.path) if entry.is_symlink() else ""
                     found.append(Entry(entry.name, entry.is_dir(follow_symlinks=False), target))
         except OSError as error:
             raise UnreadableFile(path, error.errno or errno.EIO) from None
@@ -196,7 +213,7 @@ class HostFS:
     def _link(self, path: str, here: str) -> str | None:
         try:
             local = f"{self._prefix}/{here}"
-            return str(Path(local).readlink()) if stat.S_ISLNK(os.lstat(local).st_mode) else None
+            return _target(local) if stat.S_ISLNK(os.lstat(local).st_mode) else None
         except OSError as error:
             raise self._unreadable(path, f"/{here}", error) from None
         except ValueError:
@@ -245,3 +262,8 @@ def parts_below(prefix: str, mountinfo: str) -> tuple[str, ...]:
 
 def _below_any(path: str, parts: Iterable[str]) -> bool:
     return any(f"{path}/".startswith(f"{part}/") for part in parts)
+
+
+def _target(link: str) -> str:
+    # Path() would intern the name of every file: the interpreter's table of such names grows for good (Python 3.11: pathlib).
+    return os.readlink(link)  # noqa: PTH115

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _BEGIN = "-----BEGIN "
@@ -46,10 +45,10 @@ def certificates(text: str) -> tuple[Block, ...]:
     return tuple(block for block in blocks(text) if block.label == "CERTIFICATE" and _is_der(block.body))
 
 
-def digests(data: bytes) -> Iterator[bytes]:
-    """Yield a SHA-256 of each certificate block's base64 text: equal for equal contents. Makes little garbage, however long the data is."""
+def digests(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a SHA-256 of each certificate block's base64 text, which is equal for equal contents, and hold none of it."""
     digest = None
-    for raw in io.BytesIO(data):
+    for raw in lines:
         line = raw.strip()
         if line == b"-----BEGIN CERTIFICATE-----":
             digest = hashlib.sha256()
