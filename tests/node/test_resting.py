@@ -30,8 +30,10 @@ def test_a_resting_agent_does_without(library: str, loaded: set[str]) -> None:
     assert library not in loaded
 
 
-@pytest.mark.parametrize("module", ["pullwhy.node.walkrequests", "pullwhy.diagnose.decoding"])
-def test_a_resting_agent_does_without_what_serves_a_collector_that_asks(module: str, loaded: set[str]) -> None:
+@pytest.mark.parametrize(
+    "module", ["pullwhy.node.walkrequests", "pullwhy.diagnose.decoding", "pullwhy.diagnose.remedy"]
+)
+def test_a_resting_agent_does_without_what_others_ask_for(module: str, loaded: set[str]) -> None:
     assert module not in loaded
 
 

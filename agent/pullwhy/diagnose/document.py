@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, overload
 
 from pullwhy.diagnose.codec import encode
-from pullwhy.diagnose.remedy import render
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import CauseId, Diagnosis, FailingPod, Finding, RemedyRef, Scope
 
@@ -115,6 +114,8 @@ def scope(known: Scope) -> contract.Scope:
 
 
 def _remedy(ref: RemedyRef) -> contract.Remedy:
+    from pullwhy.diagnose.remedy import render  # noqa: PLC0415 - agents send remedies by id, and need the texts of none
+
     remedy = render(ref)
     return {
         "id": remedy.id,
