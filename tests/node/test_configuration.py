@@ -8,7 +8,7 @@ import pytest
 import trustme
 from node.fakes import START
 
-from pullwhy.node.configuration import MAX_REGISTRIES, Configuration
+from pullwhy.node.configuration import MAX_FAILING, MAX_REGISTRIES, Configuration
 from pullwhy.node.plan import NodeSight, Sources
 from pullwhy.plan import GoBuild, Proxies
 from pullwhy.runtime.containerd import ContainerdConfig
@@ -158,7 +158,9 @@ def test_control_characters_of_a_file_are_made_visible_and_long_values_cut(tmp_p
 def test_registries_are_bounded_those_that_fail_first(tmp_path: Path) -> None:
     names = [f"r{number:03}.example" for number in range(100)]
     write(tmp_path, {f"{CERTS_D}/{name}/hosts.toml": "" for name in names})
-    told = facts(tmp_path, "failing.example", held=("held.example",))
+    failing = [f"f{number}.example" for number in range(50)]
+    told = facts(tmp_path, "failing.example", *failing, held=("held.example",))
+    assert sum(key.startswith("r") and key.endswith(": ca") for key in told) == MAX_REGISTRIES - MAX_FAILING
     registries = {key.partition(": ")[0] for key in told if ": " in key}
     assert len(registries) == MAX_REGISTRIES
     assert "failing.example" in registries

@@ -21,6 +21,8 @@ from pullwhy.text import printable
 
 MAX_REGISTRIES: Final = 32
 """Registries of which the facts are told."""
+MAX_FAILING: Final = 8
+"""Of them those that fail here: whoever makes pods names them, and is not to crowd out the others."""
 MAX_VALUE: Final = 400
 """Characters of one fact."""
 _DIGITS: Final = 16
@@ -49,7 +51,7 @@ class Configuration:
         changed = state != self._state
         if changed:
             self._state, self._named = state, named_registries(view)
-        wanted = tuple(dict.fromkeys((*failing, *self._named, *held)))[:MAX_REGISTRIES]
+        wanted = tuple(dict.fromkeys((*tuple(failing)[:MAX_FAILING], *self._named, *held)))[:MAX_REGISTRIES]
         if changed or wanted != self._wanted:
             told = dict(_of_node(sight, self.sources))
             for registry in wanted:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pullwhy.diagnose.case import Adopted
@@ -44,6 +45,7 @@ class Permits:
     node: str
     """This one: what it found itself is no news."""
     metrics: Metrics
+    chance: random.Random = field(default_factory=random.Random)
 
     async def when(self, image: ImageReference, cause: CauseId | None) -> Permission | None:
         """Return when to walk `image`, of which the kubelet's text tells `cause`; None where nobody answers."""
@@ -52,7 +54,9 @@ class Permits:
         if permit is None:
             self.metrics.permits.add(answer="none")
             return None
-        wait = min(permit.wait_ms / 1000, LONGEST_WAIT)
+        wait = permit.wait_ms / 1000
+        if wait > LONGEST_WAIT:  # not all at the same moment, who were told so at the same moment
+            wait = self.chance.uniform(LONGEST_WAIT / 2, LONGEST_WAIT)
         found = read(permit.document, self.node) if wait and permit.document else None
         self.metrics.permits.add(answer="now" if not wait else "adopt" if found else "wait")
         return Permission(wait, found)
