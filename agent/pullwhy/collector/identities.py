@@ -9,9 +9,12 @@ from pathlib import Path
 
 from pullwhy.collector.agents import CertificateGate, Gate, OpenGate, TokenGate
 from pullwhy.collector.certificates import Certificates, Files, UnusableCertificate
+from pullwhy.collector.denials import Denials
 from pullwhy.collector.kubernetes import access
+from pullwhy.collector.kubernetes.attendant import Attendant
 from pullwhy.collector.kubernetes.client import Client
 from pullwhy.collector.kubernetes.directory import Directory
+from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.settings import CollectorSettings
 
 logger = logging.getLogger(__name__)
@@ -55,8 +58,17 @@ class Identities:
             return TokenGate(self.client, self.directory, settings.agent_audience, (namespace, name))
         return CertificateGate() if settings.agent_auth == "certificate" else OpenGate()
 
+    def attendant(self, metrics: Metrics) -> Attendant | None:
+        """Return who looks after failing pods, where the settings ask for it."""
+        if self.client is None or self.directory is None or not self._settings.kubernetes.pods:
+            return None
+        clock = time.monotonic
+        denials = Denials(metrics.deny, clock)
+        return Attendant(self.client, self.directory, denials, clock, events=self._settings.kubernetes.events)
+
     def _asks_kubernetes(self) -> bool:
-        return self._settings.agent_auth == "kubernetes"
+        settings = self._settings
+        return settings.agent_auth == "kubernetes" or settings.kubernetes.pods
 
     def _check(self) -> None:
         settings = self._settings
@@ -68,6 +80,14 @@ class Identities:
             ):
                 if wanted:
                     raise BadSetting(f"{key} is set without tls_certificate: set tls_certificate too, or none of them")
+        self._check_agents()
+        if settings.kubernetes.events and not settings.kubernetes.pods:
+            raise BadSetting(
+                "kubernetes.events needs kubernetes.pods: an Event is only written on a pod that was looked at"
+            )
+
+    def _check_agents(self) -> None:
+        settings = self._settings
         if settings.agent_auth == "certificate" and not settings.tls_client_ca:
             raise BadSetting(
                 'agent_auth = "certificate" needs tls_client_ca, the authorities that sign agents\' certificates'

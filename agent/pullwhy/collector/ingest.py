@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import Walk, WalkState
@@ -96,7 +98,11 @@ def in_order(reports: Iterable[pb.Report]) -> int:
     return last
 
 
-def record(report: pb.Report, who: Speaker) -> FindingRecord:
+Attend = Callable[[Finding], Mapping[int, str | None]]
+"""Tells what is known of a finding's pods, by their place: the owner, or None for one that is not on the finding's node."""
+
+
+def record(report: pb.Report, who: Speaker, attend: Attend | None = None) -> FindingRecord:
     """Return one report as it is stored; raises Refused."""
     try:
         finding = decode(report.document)
@@ -108,7 +114,7 @@ def record(report: pb.Report, who: Speaker) -> FindingRecord:
         raise OtherNode(
             f"{_name(report)}: it is of node '{printable(finding.node, MAX_NAME)}', another than its agent's"
         )
-    return _record(report, finding)
+    return _record(report, finding, attend(finding) if attend is not None else {})
 
 
 def walk(answer: pb.WalkAnswer, who: Speaker, now: datetime) -> tuple[Walk, str]:
@@ -144,9 +150,9 @@ def _walked_at(answer: pb.WalkAnswer, now: datetime) -> datetime | None:
         raise Refused("the time of its walk is none") from None
 
 
-def _record(report: pb.Report, finding: Finding) -> FindingRecord:
+def _record(report: pb.Report, finding: Finding, known: Mapping[int, str | None]) -> FindingRecord:
     canonical, repository = image_columns(finding.image)
-    pods = {(pod.namespace, pod.name) for pod in finding.pods}
+    pods = {(pod.namespace, pod.name) for place, pod in enumerate(finding.pods) if known.get(place, "") is not None}
     return FindingRecord(
         report.sequence,
         finding.id,
@@ -158,9 +164,20 @@ def _record(report: pb.Report, finding: Finding) -> FindingRecord:
         finding.first_seen,
         finding.last_seen,
         tuple(pods),
-        report.document,
+        _completed(report.document, known) if any(owner != "" for owner in known.values()) else report.document,
         problem_key(finding),
     )
+
+
+def _completed(data: bytes, known: Mapping[int, str | None]) -> bytes:
+    """Return a document with the owners of its pods, and without pods that are elsewhere; what else it holds stays."""
+    told = msgspec.json.decode(data)
+    told["pods"] = [
+        {**pod, "owner": owner or pod.get("owner", "")}
+        for place, pod in enumerate(told["pods"])
+        if (owner := known.get(place, "")) is not None
+    ]
+    return msgspec.json.encode(told)
 
 
 def _texts(told: Mapping[str, str], limit: int) -> dict[str, str]:

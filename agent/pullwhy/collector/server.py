@@ -63,10 +63,12 @@ class Servicer:
         max_agents: int,
         hello_seconds: float = HELLO_SECONDS,
         gate: Gate | None = None,
+        attend: ingest.Attend | None = None,
     ) -> None:
         self._store, self._desks, self._metrics, self._clock = store, desks, metrics, clock
         self._max_agents, self._hello_seconds = max_agents, hello_seconds
         self._gate, self._denials = gate or OpenGate(), Denials(metrics.deny, clock)
+        self._attend = attend
         self._streams = 0
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -208,7 +210,7 @@ class Servicer:
         records: list[FindingRecord] = []
         for report in batch.reports:
             try:
-                records.append(ingest.record(report, session.speaker))
+                records.append(ingest.record(report, session.speaker, self._attend))
             except Refused as refused:
                 ack.refused.add(sequence=report.sequence, reason=printable(str(refused), 300))
                 denial = Denial.WRONG_NODE if isinstance(refused, OtherNode) else Denial.BAD_REPORT

@@ -89,12 +89,20 @@ class Collector:
         self._closing.push_async_callback(self._identities.close)
         store = self._store = open_store(settings.database, self._clock, settings.database_password_file)
         self._closing.push_async_callback(store.close)
+        if attendant := self._identities.attendant(self._metrics):
+            self._start_task(attendant.run(), "kubernetes")
         streams = Streams()
         orders = Orders(store, streams, self._metrics, self._clock)
         pace = permits.Pace(settings.walks_per_second, settings.walks_at_once)
         desks = Desks(streams, orders, Permits(store, self._metrics, self._clock, pace))
         servicer = Servicer(
-            store, desks, self._metrics, time.monotonic, settings.max_agents, gate=self._identities.gate()
+            store,
+            desks,
+            self._metrics,
+            time.monotonic,
+            settings.max_agents,
+            gate=self._identities.gate(),
+            attend=attendant.attend if attendant else None,
         )
         keep = Keep(timedelta(days=settings.retention_days), settings.database_mib * 1024 * 1024)
         self._start_task(lambda: tend(store, keep, self._metrics, servicer.connected, self._clock), "retention")

@@ -22,6 +22,10 @@ class KubernetesSettings:
     """File of the cluster's CA; empty: the pod's own."""
     token_file: str = ""
     """Read anew for each request; empty: the pod's own."""
+    pods: bool = False
+    """Read the pods that fail: their workload, and whether they are on the node that reports them."""
+    events: bool = False
+    """Write an Event on each failing pod; needs `pods`."""
 
 
 @dataclass(frozen=True, slots=True)

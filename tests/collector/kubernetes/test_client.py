@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,6 @@ from pullwhy.secret import Secret
 
 Pod = dict[str, Any]
 WEB = "/api/v1/namespaces/shop/pods/web"
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[StandIn]:
-    running = StandIn(tmp_path)
-    running.pod("shop", "web", "node-a")
-    yield running
-    running.stop()
 
 
 @contextlib.asynccontextmanager
@@ -125,9 +117,9 @@ def test_a_token_that_was_renewed_is_read_anew(api: StandIn, tmp_path: Path) -> 
             api.own_token = "renewed"
             with pytest.raises(APIError, match="401"):
                 await asking.get(WEB, Pod)
-            (tmp_path / "api-token").write_text("renewed")
+            (tmp_path / "api/api-token").write_text("renewed")
             await asking.get(WEB, Pod)
-            (tmp_path / "api-token").write_text("two words\x00")
+            (tmp_path / "api/api-token").write_text("two words\x00")
             with pytest.raises(APIError, match="holds no token"):
                 await asking.get(WEB, Pod)
 
@@ -138,7 +130,7 @@ def test_an_api_with_another_certificate_gets_no_token(api: StandIn, tmp_path: P
     (tmp_path / "other").mkdir()
     other = StandIn(tmp_path / "other")
     try:
-        (tmp_path / "api-ca").write_bytes((tmp_path / "other" / "api-ca").read_bytes())
+        (tmp_path / "api/api-ca").write_bytes((tmp_path / "other" / "api-ca").read_bytes())
         with pytest.raises(APIError, match="certificate is not trusted"):
             get(api, [])
         assert not api.seen

@@ -1,0 +1,151 @@
+"""Attends to the pods that fail: looks them up one by one, and writes an Event on each. Nothing else waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from pullwhy.collector.denials import Denial, Denials, Denied
+from pullwhy.collector.kubernetes import event
+from pullwhy.collector.kubernetes.client import APIError, Client
+from pullwhy.collector.kubernetes.directory import FORBIDDEN_SECONDS, Directory
+from pullwhy.collector.pace import Pace
+from pullwhy.collector.remembered import Remembered
+from pullwhy.model import FailingPod, Finding, State
+
+logger = logging.getLogger(__name__)
+
+EVENTS_PER_SECOND: Final = 5.0
+LOOKS_PER_SECOND: Final = 20.0
+MOST_WAITING: Final = 5_000
+"""Pods; of more, the next report of their finding is a new chance."""
+SECOND_FAILURE: Final = 2
+"""The first may pass by itself, and the kubelet says it anyway."""
+WRITTEN_SECONDS: Final = 3600.0
+"""How long it is known what was written: the API server itself forgets Events after an hour (--event-ttl)."""
+LONGEST_PAUSE: Final = 60.0
+
+_CONFLICT, _NOT_FOUND, _FORBIDDEN = 409, 404, 403
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    finding: Finding
+    pod: FailingPod
+
+
+class Attendant:
+    """Takes findings as they are reported; `run` does the work."""
+
+    def __init__(
+        self,
+        client: Client,
+        directory: Directory,
+        denials: Denials,
+        clock: Callable[[], float],
+        *,
+        events: bool,
+        at_once: float = EVENTS_PER_SECOND,
+    ) -> None:
+        self._client, self._directory, self._denials, self._events = client, directory, denials, events
+        self._waiting: dict[tuple[str, str, str], _Case] = {}
+        self._woken = asyncio.Event()
+        self._written: Remembered[str, dict[str, Any]] = Remembered(20_000, clock)
+        self._may_write_at, self._clock = 0.0, clock
+        self._events_pace = Pace(EVENTS_PER_SECOND, at_once, clock)
+        self._looks_pace = Pace(LOOKS_PER_SECOND, LOOKS_PER_SECOND, clock)
+        self.dropped = 0
+        """Pods that were not attended to because too many waited."""
+
+    def attend(self, finding: Finding) -> Mapping[int, str | None]:
+        """Note a finding; return what is known of its pods by their place: the owner, or None where one is not on this node."""
+        known: dict[int, str | None] = {}
+        for place, pod in enumerate(finding.pods):
+            facts = self._directory.known(pod.namespace, pod.name, pod.uid)
+            if facts is not None:
+                known[place] = facts.owner if facts.node == finding.node else None
+            wants_event = self._events and finding.state is State.ACTIVE and pod.attempts >= SECOND_FAILURE
+            if facts is None or wants_event:
+                self._note(_Case(finding, pod))
+        return known
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            while self._waiting:
+                key = next(iter(self._waiting))
+                try:
+                    await self._take(self._waiting.pop(key))
+                except APIError as error:
+                    await self._bear(error)
+                except Exception:
+                    logger.exception("a fault of the collector: a failing pod was not attended to")
+            self._woken.clear()
+            await self._woken.wait()
+
+    def _note(self, case: _Case) -> None:
+        key = (case.finding.id, case.pod.uid, case.pod.container)
+        if key not in self._waiting and len(self._waiting) >= MOST_WAITING:
+            self.dropped += 1
+            return
+        self._waiting[key] = case  # the newest state takes the place of one that still waits
+        self._woken.set()
+
+    async def _take(self, case: _Case) -> None:
+        pod = case.pod
+        if self._directory.known(pod.namespace, pod.name, pod.uid) is None:
+            await asyncio.sleep(self._looks_pace.wait(1))
+        facts = await self._directory.pod(pod.namespace, pod.name, pod.uid)
+        if facts is None:
+            return
+        if facts.node != case.finding.node:
+            told = f"it reports pod {pod.namespace}/{pod.name}, which is on node '{facts.node}'"
+            self._denials.note(Denied(Denial.WRONG_POD, told, f"node '{case.finding.node}'"), ":")
+            return
+        if self._events and case.finding.state is State.ACTIVE and pod.attempts >= SECOND_FAILURE:
+            await self._write(replace(case.finding, node=facts.node), pod, event.body(case.finding, pod, facts))
+
+    async def _write(self, finding: Finding, pod: FailingPod, body: dict[str, Any]) -> None:
+        name, changed = body["metadata"]["name"], event.changes(finding, pod)
+        before = self._written.get(name)
+        if before == changed or self._clock() < self._may_write_at:
+            return
+        await asyncio.sleep(self._events_pace.wait(1))
+        path = f"/api/v1/namespaces/{pod.namespace}/events"
+        if before is None:
+            await self._create_or(path, body, changed)
+        else:
+            await self._change_or(path, body, changed)
+        self._written.put(name, changed, WRITTEN_SECONDS)
+
+    async def _create_or(self, path: str, body: dict[str, Any], changed: dict[str, Any]) -> None:
+        """Create the Event; where another collector, or this one before its restart, has written it, change that."""
+        try:
+            await self._client.post(path, body, dict)
+        except APIError as error:
+            if error.status != _CONFLICT:
+                raise
+            await self._client.patch(f"{path}/{body['metadata']['name']}", changed, dict)
+
+    async def _change_or(self, path: str, body: dict[str, Any], changed: dict[str, Any]) -> None:
+        """Change the Event; where the API server has forgotten it, write it anew."""
+        try:
+            await self._client.patch(f"{path}/{body['metadata']['name']}", changed, dict)
+        except APIError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            await self._client.post(path, body, dict)
+
+    async def _bear(self, error: APIError) -> None:
+        """Go on after a failure: the next report of the finding is a new chance."""
+        if error.status == _FORBIDDEN and "terminat" not in str(error):
+            if "/events" in str(error):
+                self._may_write_at = self._clock() + FORBIDDEN_SECONDS
+                logger.warning("no Events for %.0f s (grant create and patch on events): %s", FORBIDDEN_SECONDS, error)
+            return
+        logger.info("a failing pod was not attended to: %s", error)
+        if error.passing:
+            await asyncio.sleep(min(error.retry_after or 1.0, LONGEST_PAUSE))

@@ -1,0 +1,292 @@
+"""An Event appears once per finding and pod, from the second failure on, and is updated; it says what to do and gives nothing away."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from collector.kubernetes.standin import MAX_NOTE, OWN_TOKEN, SUBDOMAIN, Fault, StandIn
+from collector.samples import NOW, collector, finding, get, recovered, until
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pullwhy.collector.denials import Denial, Denials
+from pullwhy.collector.kubernetes import event
+from pullwhy.collector.kubernetes.access import find
+from pullwhy.collector.kubernetes.attendant import Attendant
+from pullwhy.collector.kubernetes.client import Client
+from pullwhy.collector.kubernetes.directory import Directory, Pod
+from pullwhy.config import ReportSettings
+from pullwhy.diagnose.document import encode
+from pullwhy.model import FailingPod, Finding, RemedyRef
+from pullwhy.node.outbox import Outbox
+from pullwhy.node.reporter import Reporter
+
+FACTS = Pod("shop", "web-1", "uid-web-1", "node-a", policies={"main": "Always"})
+
+
+def failing(attempts: int = 2, name: str = "web-1", number: int = 1, **changed: Any) -> Finding:
+    pod = FailingPod("shop", name, f"uid-{name}", "main", attempts=attempts)
+    return finding(number, **{"pods": (pod,), **changed})
+
+
+@contextlib.asynccontextmanager
+async def attending(api: StandIn, **options: Any) -> AsyncIterator[tuple[Attendant, list[Denial]]]:
+    denied: list[Denial] = []
+    client = Client(find(api.settings, {}), sleep=lambda _: asyncio.sleep(0))
+    made = Attendant(
+        client,
+        Directory(client, time.monotonic),
+        Denials(denied.append, time.monotonic),
+        time.monotonic,
+        **{"events": True, "at_once": 100.0, **options},
+    )
+    task = asyncio.create_task(made.run())
+    try:
+        yield made, denied
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await client.close()
+
+
+async def settled(attendant: Attendant) -> None:
+    await until(lambda: not attendant._waiting and not attendant._woken.is_set())
+
+
+def test_one_event_from_the_second_failure_on_which_is_updated(api: StandIn) -> None:
+    api.pod("shop", "web-1", "node-a")
+
+    async def scenario() -> None:
+        async with attending(api) as (attendant, _):
+            attendant.attend(failing(1))
+            await settled(attendant)
+            assert api.events() == []
+            for attempts in (2, 3, 3, 4):
+                attendant.attend(failing(attempts))
+                await settled(attendant)
+            attendant.attend(recovered(pods=failing(9).pods))
+            await settled(attendant)
+
+    asyncio.run(scenario())
+    (written,) = api.events()
+    assert (written["count"], written["reason"], written["type"]) == (4, "TagNotFound", "Warning")
+    assert written["involvedObject"] == {
+        "apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "web-1", "uid": "uid-web-1",
+        "fieldPath": "spec.containers{main}",
+    }  # fmt: skip
+    assert written["source"] == {"component": "pullwhy", "host": "node-a"}
+    assert (len(api.asked("/events", "POST")), len(api.asked("/events", "PATCH"))) == (1, 2)
+
+
+def test_several_collectors_and_a_restarted_one_write_the_same_event(api: StandIn) -> None:
+    api.pod("shop", "web-1", "node-a")
+
+    async def scenario() -> None:
+        for attempts in (2, 3):
+            async with attending(api) as (one, _), attending(api) as (other, _):
+                one.attend(failing(attempts))
+                other.attend(failing(attempts))
+                await settled(one)
+                await settled(other)
+
+    asyncio.run(scenario())
+    (written,) = api.events()
+    assert written["count"] == 3
+
+
+def test_an_event_that_the_api_has_forgotten_is_written_anew(api: StandIn) -> None:
+    api.pod("shop", "web-1", "node-a")
+
+    async def scenario() -> None:
+        async with attending(api) as (attendant, _):
+            attendant.attend(failing(2))
+            await settled(attendant)
+            for path in [path for path in api.objects if "/events/" in path]:
+                del api.objects[path]
+            attendant.attend(failing(3))
+            await settled(attendant)
+
+    asyncio.run(scenario())
+    assert [each["count"] for each in api.events()] == [3]
+
+
+def test_a_pod_of_another_node_or_of_another_uid_gets_no_event(api: StandIn) -> None:
+    api.pod("shop", "web-1", "node-b")
+    api.pod("shop", "web-2", "node-a", metadata={"uid": "of the pod that took its place"})
+
+    async def scenario() -> None:
+        async with attending(api) as (attendant, denied):
+            for number in (1, 2, 3):
+                attendant.attend(failing(2, f"web-{number}", number))
+            await settled(attendant)
+            assert denied == [Denial.WRONG_POD]
+            assert attendant.attend(failing(2)) == {0: None}, "and is taken out of the finding"
+
+    asyncio.run(scenario())
+    assert api.events() == []
+
+
+def test_a_static_pod_is_known_by_the_uid_that_its_kubelet_gave_it(api: StandIn) -> None:
+    annotations = {"kubernetes.io/config.mirror": "uid-etcd"}
+    api.pod("shop", "etcd", "node-a", metadata={"uid": "of the mirror", "annotations": annotations})
+
+    async def scenario() -> None:
+        async with attending(api) as (attendant, _):
+            attendant.attend(failing(2, "etcd"))
+            await settled(attendant)
+
+    asyncio.run(scenario())
+    assert [each["involvedObject"]["uid"] for each in api.events()] == ["uid-etcd"]
+
+
+def test_at_most_five_a_second(api: StandIn) -> None:
+    for number in range(8):
+        api.pod("shop", f"web-{number}", "node-a")
+
+    async def scenario() -> float:
+        async with attending(api, at_once=5.0) as (attendant, _):
+            began = time.monotonic()
+            for number in range(8):
+                attendant.attend(failing(2, f"web-{number}", number + 1))
+            await settled(attendant)
+            await until(lambda: len(api.events()) == 8)
+            return time.monotonic() - began
+
+    assert asyncio.run(scenario()) >= 0.55
+
+
+@pytest.mark.parametrize("status", [0, 403, 429, 500])
+def test_what_the_api_refuses_harms_nothing_and_later_reports_try_again(
+    api: StandIn, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pullwhy.collector.kubernetes.attendant.FORBIDDEN_SECONDS", 0.0)
+    monkeypatch.setattr("pullwhy.collector.kubernetes.attendant.LONGEST_PAUSE", 0.0)
+    api.pod("shop", "web-1", "node-a")
+    api.misbehave("/events", *[Fault(status)] * (4 if status != 403 else 1))
+
+    async def scenario() -> None:
+        async with attending(api) as (attendant, _):
+            attendant.attend(failing(2))
+            await until(lambda: not api.faults or status == 0)
+            await settled(attendant)
+            api.faults.clear()
+            attendant.attend(failing(3))
+            await until(lambda: len(api.events()) == 1)
+
+    asyncio.run(scenario())
+
+
+def test_more_pods_than_can_wait_are_dropped_and_counted(api: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pullwhy.collector.kubernetes.attendant.MOST_WAITING", 2)
+
+    async def scenario() -> None:
+        async with attending(api) as (attendant, _):
+            for number in range(5):
+                attendant.attend(failing(2, f"web-{number}", number + 1))
+            assert attendant.dropped == 3
+
+    asyncio.run(scenario())
+
+
+def test_owners_are_resolved_to_the_workload_and_filled_in(tmp_path: Path, api: StandIn) -> None:
+    def owned(kind: str, name: str) -> dict[str, Any]:
+        return {"ownerReferences": [{"kind": kind, "name": name, "controller": True}]}
+
+    api.pod("shop", "web-1", "node-a", metadata=owned("ReplicaSet", "web-7d9c"))
+    api.pod("shop", "web-2", "node-a", metadata=owned("Job", "sweep-1"))
+    api.pod("shop", "web-3", "node-a", metadata=owned("DaemonSet", "log"))
+    api.objects["/apis/apps/v1/namespaces/shop/replicasets/web-7d9c"] = {"metadata": owned("Deployment", "web")}
+    settings = replace(api.settings, pods=True, events=True)
+
+    async def scenario() -> None:
+        async with collector(tmp_path, kubernetes=settings) as running:
+            outbox = Outbox(None)
+            reporter = Reporter(outbox, ReportSettings(address=running.grpc_address), node="node-a")
+            task = asyncio.create_task(reporter.run())
+
+            def report(attempts: int) -> None:
+                for number in (1, 2, 3, 4):
+                    told = failing(attempts, f"web-{number}", number)
+                    outbox.append(told.id, encode(told), NOW)
+
+            report(2)
+            await until(lambda: len(api.events()) == 3)
+            report(3)
+            await until(lambda: not len(outbox))
+            _, answer, _ = await asyncio.to_thread(get, running.http_address, "/api/v1/findings")
+            owners = {pod["name"]: pod["owner"] for each in answer["items"] for pod in each["pods"]}
+            assert owners == {"web-1": "Deployment/web", "web-2": "Job/sweep-1", "web-3": "DaemonSet/log", "web-4": ""}
+            assert OWN_TOKEN not in str(answer)
+            task.cancel()
+            await asyncio.wait([task])
+
+    asyncio.run(scenario())
+    assert len(api.asked("/pods/web-1")) == 1, "what was looked up is kept"
+
+
+def test_without_the_api_findings_are_stored_and_told_as_ever(tmp_path: Path, api: StandIn) -> None:
+    settings = replace(api.settings, pods=True, events=True)
+    api.stop()
+
+    async def scenario() -> None:
+        async with collector(tmp_path, kubernetes=settings) as running:
+            outbox = Outbox(None)
+            outbox.append(failing().id, encode(failing()), NOW)
+            reporter = Reporter(outbox, ReportSettings(address=running.grpc_address), node="node-a")
+            task = asyncio.create_task(reporter.run())
+            await until(lambda: not len(outbox))
+            _, answer, _ = await asyncio.to_thread(get, running.http_address, "/api/v1/findings")
+            assert len(answer["items"]) == 1
+            task.cancel()
+            await asyncio.wait([task])
+
+    asyncio.run(scenario())
+
+
+def test_the_text_names_cause_stage_remedy_and_id() -> None:
+    told = failing()
+    text = event.message(told)
+    assert text.startswith("TagNotFound at Manifest (Proved): the registry has no such tag. ")
+    assert text.endswith(f" (finding {told.id})")
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("dial tcp 10.0.0.5:443: refused", "dial tcp [address]:443: refused"),
+        ("no route to 192.0.2.1.", "no route to [address]."),
+        ("from 10.0.0.5, then [2001:db8::1]:443", "from [address], then [address]:443"),
+        ("fe80::1 and ::1 fail", "[address] and [address] fail"),
+        ("at 12:30:00 version 1.28.3 tag 1.2", "at 12:30:00 version 1.28.3 tag 1.2"),
+        ("sha256:0123456789abcdef", "sha256:0123456789abcdef"),
+        ("containerd 1.6.20.1x", "containerd 1.6.20.1x"),
+    ],
+)
+def test_addresses_are_left_out(text: str, clean: str) -> None:
+    assert event.without_addresses(text) == clean
+
+
+@given(st.text(), st.text(min_size=1, max_size=253), st.integers(min_value=-5, max_value=2**40))
+def test_whatever_a_finding_holds_the_event_is_one_that_the_api_takes(text: str, name: str, attempts: int) -> None:
+    diagnosis = replace(finding().diagnosis, summary=text * 40, remedy=RemedyRef("look-further", {"image": text}))
+    told = failing(2, diagnosis=diagnosis)
+    pod = replace(told.pods[0], uid=name, container=name, attempts=attempts)
+    made = event.body(told, pod, FACTS)
+    assert len(made["message"].encode()) <= MAX_NOTE
+    assert made["message"].isprintable()
+    assert SUBDOMAIN.match(made["metadata"]["name"])
+    assert 1 <= made["count"] < 2**31
+
+
+def test_secrets_and_escapes_of_a_summary_do_not_reach_the_event() -> None:
+    diagnosis = replace(finding().diagnosis, summary="\x1b[31m\u202e at 10.1.2.3: Bearer abcdefgh12345678")
+    text = event.message(failing(diagnosis=diagnosis))
+    assert "abcdefgh" not in text
+    assert "10.1.2.3" not in text
+    assert "\\x1b[31m\\u202e" in text
