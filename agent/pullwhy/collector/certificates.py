@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import threading
@@ -17,6 +18,7 @@ from pullwhy import clientpair
 logger = logging.getLogger(__name__)
 
 MAX_FILE: Final = 256 * 1024
+LOOK_SECONDS: Final = 30.0
 
 Stamp = tuple[tuple[int, int, int], ...]
 
@@ -83,9 +85,15 @@ class Certificates:
 
     def grpc_credentials(self) -> grpc.ServerCredentials:
         """Return credentials that look for new files with each handshake."""
+        given = self.content
 
         def fetch() -> grpc.ServerCertificateConfiguration | None:
-            return self._configuration() if self.changed() else None
+            nonlocal given
+            self.changed()
+            if self.content is given:
+                return None
+            given = self.content
+            return self._configuration()
 
         return grpc.dynamic_ssl_server_credentials(
             self._configuration(),
@@ -100,6 +108,12 @@ class Certificates:
         context.load_cert_chain(self._files.certificate, self._files.key)
         self._contexts.append(context)
         return context
+
+    async def watch(self) -> None:
+        """Look at the files now and then: for HTTP, which has no say in a handshake."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self.changed()
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
         content = self.content

@@ -8,13 +8,15 @@ import time
 from pathlib import Path
 
 from pullwhy.collector.agents import CertificateGate, Gate, OpenGate, TokenGate
+from pullwhy.collector.api.asker import Who, by_token, everybody
 from pullwhy.collector.certificates import Certificates, Files, UnusableCertificate
-from pullwhy.collector.denials import Denials
+from pullwhy.collector.denials import CannotTell, Denials
 from pullwhy.collector.kubernetes import access
 from pullwhy.collector.kubernetes.attendant import Attendant
 from pullwhy.collector.kubernetes.client import Client
 from pullwhy.collector.kubernetes.directory import Directory
 from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.readers import FileReaders, KubernetesReaders
 from pullwhy.collector.settings import CollectorSettings
 
 logger = logging.getLogger(__name__)
@@ -58,6 +60,18 @@ class Identities:
             return TokenGate(self.client, self.directory, settings.agent_audience, (namespace, name))
         return CertificateGate() if settings.agent_auth == "certificate" else OpenGate()
 
+    def who(self) -> Who:
+        """Return what tells who asks; raises BadSetting."""
+        settings = self._settings
+        if self.client is not None and settings.reader_auth == "kubernetes":
+            return by_token(KubernetesReaders(self.client, settings.reader_audience))
+        if settings.reader_auth == "file":
+            try:
+                return by_token(FileReaders(Path(settings.reader_tokens)))
+            except CannotTell as error:
+                raise BadSetting(str(error)) from error
+        return everybody
+
     def attendant(self, metrics: Metrics) -> Attendant | None:
         """Return who looks after failing pods, where the settings ask for it."""
         if self.client is None or self.directory is None or not self._settings.kubernetes.pods:
@@ -68,7 +82,7 @@ class Identities:
 
     def _asks_kubernetes(self) -> bool:
         settings = self._settings
-        return settings.agent_auth == "kubernetes" or settings.kubernetes.pods
+        return "kubernetes" in (settings.agent_auth, settings.reader_auth) or settings.kubernetes.pods
 
     def _check(self) -> None:
         settings = self._settings
@@ -76,11 +90,14 @@ class Identities:
             for key, wanted in (
                 ("tls_key", settings.tls_key),
                 ("tls_client_ca", settings.tls_client_ca),
+                ("http_tls", settings.http_tls),
                 (f'agent_auth = "{settings.agent_auth}"', settings.agent_auth != "none"),
             ):
                 if wanted:
                     raise BadSetting(f"{key} is set without tls_certificate: set tls_certificate too, or none of them")
         self._check_agents()
+        if settings.reader_auth == "file" and not settings.reader_tokens:
+            raise BadSetting('reader_auth = "file" needs reader_tokens, a file of [[readers]]')
         if settings.kubernetes.events and not settings.kubernetes.pods:
             raise BadSetting(
                 "kubernetes.events needs kubernetes.pods: an Event is only written on a pod that was looked at"
@@ -106,6 +123,11 @@ class Identities:
             logger.warning(
                 'agent_auth = "none": EVERYBODY who reaches %s may report findings for any node; set agent_auth',
                 settings.grpc_listen,
+            )
+        if settings.reader_auth == "none" and not _is_loopback(settings.http_listen):
+            logger.warning(
+                'reader_auth = "none": EVERYBODY who reaches %s may see every finding and have nodes walk; set reader_auth',
+                settings.http_listen,
             )
 
 

@@ -109,12 +109,13 @@ class Collector:
         self._start_task(orders.run, "orders")
         holes = self.black_holes = BlackHoles(store, self._metrics, self._clock)
         self._start_comparing(store, servicer.connected, holes)
-        await self._start_http(API(store, self._metrics, servicer.connected, self._clock, black_holes=holes))
+        who = self._identities.who()
+        await self._start_http(API(store, self._metrics, servicer.connected, self._clock, who, black_holes=holes))
         await self._start_grpc(servicer)
         self._identities.warn()
         logger.info(
-            "collector: agents report to %s, questions to http://%s, database %s",
-            self.grpc_address, self.http_address, store.name,
+            "collector: agents report to %s, questions to %s://%s, database %s",
+            self.grpc_address, "https" if settings.http_tls else "http", self.http_address, store.name,
         )  # fmt: skip
 
     def _start_comparing(
@@ -176,6 +177,10 @@ class Collector:
             timeout_graceful_shutdown=int(GRACE_SECONDS),
             h11_max_incomplete_event_size=16_384,
         )
+        if self._settings.http_tls and (certificates := self._identities.certificates):
+            config.load()
+            config.ssl = certificates.server_context()
+            self._start_task(certificates.watch(), "certificates")
         server = _HTTPServer(config)
         task = asyncio.create_task(server.serve([listener]), name="http")
 

@@ -10,6 +10,7 @@ import msgspec
 from pullwhy.config import Listen
 
 AgentAuth = Literal["none", "certificate", "kubernetes"]
+ReaderAuth = Literal["none", "file", "kubernetes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +64,12 @@ class CollectorSettings:
     """Audience that agents' tokens must have."""
     agent_service_account: str = "pullwhy/pullwhy-agent"
     """`NAMESPACE/NAME` of the service account whose tokens agents must have."""
+    reader_auth: ReaderAuth = "none"
+    """How who asks shows who they are: not at all, by a token of a file, or by a token that the Kubernetes API knows."""
+    reader_audience: str = ""
+    """Audience that readers' tokens must have; empty: the API server's own."""
+    reader_tokens: str = ""
+    """File of the tokens for `reader_auth = "file"`, read anew when it changes."""
+    http_tls: bool = False
+    """Answer questions over TLS too, with the certificate of `tls_certificate`."""
     kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)

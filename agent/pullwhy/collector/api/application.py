@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,12 +15,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pullwhy.collector import params
-from pullwhy.collector.api import errors
+from pullwhy.collector.api import errors, sight
 from pullwhy.collector.api.asker import Asker, Who, everybody
 from pullwhy.collector.api.body import read_body
 from pullwhy.collector.api.events import Watchers
 from pullwhy.collector.api.operation import Backend, Operation, Question
 from pullwhy.collector.api.operations import OPERATIONS
+from pullwhy.collector.denials import CannotTell, Denial, Denials, Denied
 from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.misses import Found
@@ -31,6 +32,9 @@ CHANGES_AT_ONCE: Final = 50.0
 PROBES_PER_SECOND: Final = 0.5
 PROBES_AT_ONCE: Final = 20.0
 """Of all who ask: a probe of a large fleet is thousands of walks, whose budgets the agents keep besides."""
+
+
+T = TypeVar("T")
 
 
 class API:
@@ -45,7 +49,7 @@ class API:
         who: Who = everybody,
         black_holes: Callable[[], Found] = dict,
     ) -> None:
-        self._who = who
+        self._who, self._denials = who, Denials(metrics.deny, time.monotonic)
         self._start = secrets.token_hex(4)
         self._backend = Backend(
             store,
@@ -85,21 +89,34 @@ class API:
         if operation.tagged and request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         answer = await operation.handler(self._backend, question)
+        if (seen := question.asker.sight) is not None:
+            answer = await sight.restrict(seen, operation, self._backend, answer)
         return answer if isinstance(answer, Response) else errors.as_json(answer, operation.status, headers)
 
     async def _question(self, operation: Operation, request: Request) -> Question:
         if operation.open:
             return Question(Asker(), {}, {})
-        asker = await self._who(request)
-        if asker.namespaces is not None or (operation.method != "GET" and not asker.may_change):
-            raise HTTPException(403, f"{asker.name or 'who asks'} may not see or change this")
+        asker = await self._admitted(self._who(request), request)
         path = request.path_params
         if any("\0" in value or len(value) > params.MAX_VALUE for value in path.values()):
             raise HTTPException(404)
         known = [each.name for each in operation.parameters if each.name not in path]
         values = params.check(request.query_params.multi_items(), known)
+        await self._admitted(sight.admit(asker, operation, values.get("namespace", "")), request)
         body = await read_body(request, operation.body) if operation.body else None
         return Question(asker, values, path, body, request.headers.get("last-event-id", ""))
+
+    async def _admitted(self, deciding: Awaitable[T], request: Request) -> T:
+        """Return what was decided; raises HTTPException where somebody is turned away."""
+        try:
+            return await deciding
+        except Denied as denied:
+            self._denials.note(denied, f"{request.client.host}:0" if request.client else "")
+            if denied.denial is Denial.FORBIDDEN:
+                raise HTTPException(403, str(denied)) from None
+            raise HTTPException(401, str(denied), {"www-authenticate": "Bearer"}) from None
+        except CannotTell as error:
+            raise HTTPException(503, str(error)) from None
 
     def _tag(self, fresh_seconds: int = 0) -> str:
         """Return what changes whenever an answer may have changed: a client that polls gets 304 in between."""

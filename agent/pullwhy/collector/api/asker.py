@@ -7,6 +7,13 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from pullwhy.collector.readers import Readers, Right, Sight, bearer
+
+
+async def _everything(right: Right) -> bool:
+    del right
+    return True
+
 
 @dataclass(frozen=True, slots=True)
 class Asker:
@@ -14,17 +21,27 @@ class Asker:
 
     name: str = ""
     """Empty: not known."""
-    namespaces: frozenset[str] | None = None
+    sight: Sight | None = None
     """Whose pods he may see; None: all."""
-    may_change: bool = True
-    """Silence problems and have nodes walk."""
+    may: Callable[[Right], Awaitable[bool]] = _everything
+    """Whether he may have nodes walk, or silence problems."""
 
 
 Who = Callable[[Request], Awaitable[Asker]]
-"""Decides who sent a request; raises HTTPException 401 or 403 for one that is not answered."""
+"""Decides who sent a request; raises Denied or CannotTell for one that is not answered."""
 
 
 async def everybody(request: Request) -> Asker:
     """Take every request for one of somebody who may everything."""
     del request
     return Asker()
+
+
+def by_token(readers: Readers) -> Who:
+    """Return who goes by the bearer token of a request."""
+
+    async def who(request: Request) -> Asker:
+        known = await readers.reader(bearer(request.headers.get("authorization", "")))
+        return Asker(known.name, known.sight, known.may)
+
+    return who

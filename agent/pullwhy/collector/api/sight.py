@@ -1,0 +1,133 @@
+"""What somebody who may see only some namespaces is shown: findings with a pod of theirs, and of other pods not even the name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, cast
+
+from starlette.exceptions import HTTPException
+
+from pullwhy.collector.api.asker import Asker
+from pullwhy.collector.api.contract import FindingPage, FleetFinding, Problem, ProblemPage
+from pullwhy.collector.api.operation import Backend, Operation
+from pullwhy.collector.denials import Denial, Denied
+from pullwhy.collector.documents import decode
+from pullwhy.collector.readers import Right, Sight
+from pullwhy.collector.records import Query
+from pullwhy.diagnose.codec import InvalidDocument
+from pullwhy.text import printable
+
+HIDDEN: Final = "[hidden]"
+EVERYBODYS: Final = frozenset({"watch"})
+"""Operations whose answers name nothing."""
+BY_NAMESPACE: Final = frozenset({"listFindings", "listProblems"})
+"""Operations that are asked of one namespace."""
+BY_ID: Final = frozenset({"getFinding", "getProblem"})
+MOST_LOOKED_AT: Final = 100
+"""Findings of a problem that are looked at for one of theirs."""
+
+
+async def admit(asker: Asker, operation: Operation, namespace: str) -> None:
+    """Raise Denied for what somebody may not change, or may not see at all."""
+    if operation.method != "GET":
+        right: Right = "silences" if "/silence" in operation.path else "probes"
+        if not await asker.may(right):
+            raise Denied(
+                Denial.FORBIDDEN, f"{asker.name} may not do this: it takes the right to create {right}", asker.name
+            )
+        return
+    if asker.sight is None or operation.id in EVERYBODYS | BY_ID:
+        return
+    if operation.id not in BY_NAMESPACE:
+        raise Denied(
+            Denial.FORBIDDEN, f"{asker.name} may see some namespaces only: this is for who may see all", asker.name
+        )
+    if not namespace:
+        raise Denied(
+            Denial.FORBIDDEN, f"{asker.name} may not see all namespaces: name one with ?namespace= (-n)", asker.name
+        )
+    if not await asker.sight.of([namespace]):
+        raise Denied(
+            Denial.FORBIDDEN,
+            f"{asker.name} may not see findings of the namespace '{printable(namespace, 253)}'",
+            asker.name,
+        )
+
+
+async def restrict(sight: Sight, operation: Operation, backend: Backend, answer: Any) -> Any:
+    """Return the answer as this one may see it; raises HTTPException 404 where nothing of it may be seen."""
+    if isinstance(answer, FindingPage):
+        seen = await sight.of(_namespaces(answer.items))
+        return FindingPage([shown for each in answer.items if (shown := cut(each, seen))], answer.next)
+    if isinstance(answer, ProblemPage):
+        seen = await sight.of({owner.partition("/")[0] for each in answer.items for owner in each["owners"]})
+        items = [{**each, "owners": _owners(each["owners"], seen)} for each in answer.items]
+        return ProblemPage(cast("list[Problem]", items), answer.next)
+    if operation.id == "getFinding":
+        return cut(answer, await sight.of(_namespaces([answer]))) or _nothing("finding")
+    if operation.id == "getProblem":
+        return await _problem(sight, backend, answer) or _nothing("problem")
+    return answer
+
+
+async def _problem(sight: Sight, backend: Backend, answer: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a problem with a finding of theirs as its example; None where none of its last findings is."""
+    query = Query(cluster=answer["cluster"], problem=answer["id"], limit=MOST_LOOKED_AT)
+    namespaces: set[str] = set()
+    for stored in await backend.store.findings(query):
+        try:
+            namespaces.update(pod.namespace for pod in decode(stored.document).pods)
+        except InvalidDocument:
+            continue
+    seen = await sight.of(namespaces)
+    if not seen:
+        return None
+    example = cut(answer["finding"], seen) if answer.get("finding") else None
+    return {**answer, "finding": example, "owners": _owners(answer["owners"], seen)}
+
+
+def cut(finding: FleetFinding, seen: frozenset[str]) -> FleetFinding | None:
+    """Return a finding with the pods of the namespaces in `seen` alone, and without what names others; None where none is left."""
+    pods = [pod for pod in finding["pods"] if pod["namespace"] in seen]
+    if not pods:
+        return None
+    others = [pod for pod in finding["pods"] if pod["namespace"] not in seen]
+    if not others:
+        return finding
+    hide = _hider([(pod["namespace"], pod["name"], pod["uid"]) for pod in others])
+    # The kubelet's last message is of the most recent pod, whoever's that is.
+    kubelet = {**finding["kubelet"], "last_message": ""}
+    shown = {key: value if key in _OURS else hide(value) for key, value in finding.items()}
+    return cast("FleetFinding", {**shown, "pods": pods, "kubelet": kubelet})
+
+
+_OURS: Final = frozenset({"id", "node", "image", "registry", "pods", "kubelet"})
+
+
+def _hider(others: Sequence[tuple[str, str, str]]) -> Callable[[Any], Any]:
+    words = {re.escape(uid) for _, _, uid in others if uid}
+    for namespace, name, _ in others:
+        words |= {rf"{re.escape(namespace)}/[\w.-]+", re.escape(f"{name}_{namespace}"), re.escape(name)}
+    pattern = re.compile(rf"(?<![\w.:/@-])(?:{'|'.join(sorted(words, key=len, reverse=True))})(?![\w:/@-])")
+
+    def hide(value: Any) -> Any:
+        if isinstance(value, str):
+            return pattern.sub(HIDDEN, value)
+        if isinstance(value, dict):
+            return {key: hide(each) for key, each in value.items()}
+        return [hide(each) for each in value] if isinstance(value, list | tuple) else value
+
+    return hide
+
+
+def _namespaces(findings: Iterable[FleetFinding]) -> set[str]:
+    return {pod["namespace"] for each in findings for pod in each["pods"]}
+
+
+def _owners(owners: Iterable[str], seen: frozenset[str]) -> list[str]:
+    return [owner for owner in owners if owner.partition("/")[0] in seen]
+
+
+def _nothing(what: str) -> Any:
+    raise HTTPException(404, f"no {what} of this id is known here that you may see")
