@@ -191,11 +191,11 @@ class RunningPod:
         if "hostPath" in volume:
             return self._host_path(volume["hostPath"])
         folder = f"/var/lib/kubelet/pods/{self._uid}/volumes/{volume['name']}"
-        secret = volume.get("secret")
-        if secret is None:  # a claim: some folder of a disk
+        if "persistentVolumeClaim" in volume:  # some folder of a disk
             folder = f"/var/lib/lab-claims/{volume['persistentVolumeClaim']['claimName']}"
-            self._node.path(folder).mkdir(parents=True, exist_ok=True)
-        else:
+        self._node.path(folder).mkdir(parents=True, exist_ok=True)
+        if "secret" in volume:
+            secret = volume["secret"]
             for name, content in self._cluster.secrets[secret["secretName"]].items():
                 self._node.write(f"{folder}/{name}", content, secret["defaultMode"])
         self._own(self._node.path(folder))

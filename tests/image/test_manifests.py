@@ -113,12 +113,46 @@ def test_the_collector_would_pass_the_restricted_standard(name: str) -> None:
     }
 
 
+WITH_TOKENS = ("overlays/cert-manager", "overlays/own-certificates")
+
+
 @pytest.mark.parametrize("name", RENDERED)
-def test_no_pod_may_ask_the_api_server(name: str) -> None:
-    documents = render(name)
-    assert not [each["kind"] for each in documents if "Role" in each["kind"]]
-    for kind, workload, _ in WORKLOADS:
-        assert manifests.pod(name, kind, workload)["automountServiceAccountToken"] is False
+def test_only_the_collector_may_ask_the_api_server_and_only_where_it_reviews_tokens(name: str) -> None:
+    rules = [
+        (each["kind"], rule["resources"], rule["verbs"])
+        for each in render(name)
+        if each["kind"] in {"Role", "ClusterRole"}
+        for rule in each["rules"]
+    ]
+    reviews = [("Role", ["pods"], ["get"]), ("ClusterRole", ["tokenreviews"], ["create"])]
+    assert sorted(rules) == sorted(reviews if name in WITH_TOKENS else [])
+    bound = {subject["name"] for each in render(name) for subject in each.get("subjects", ())}
+    assert bound == ({"pullwhy-collector"} if name in WITH_TOKENS else set())
+    assert manifests.pod(name)["automountServiceAccountToken"] is False
+    collector = manifests.pod(name, "Deployment", "pullwhy-collector")
+    assert collector["automountServiceAccountToken"] is (name in WITH_TOKENS)
+
+
+@pytest.mark.parametrize("name", WITH_TOKENS)
+def test_tokens_are_for_the_audience_and_account_that_the_collector_demands(name: str) -> None:
+    volumes = {volume["name"]: volume for volume in manifests.pod(name)["volumes"]}
+    (source,) = volumes["token"]["projected"]["sources"]
+    (container,) = manifests.pod(name, "Deployment", "pullwhy-collector")["containers"]
+    environment = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert source["serviceAccountToken"]["audience"] == environment["PULLWHY_AGENT_AUDIENCE"]
+    account = find(render(name), "ServiceAccount", "pullwhy-agent")["metadata"]
+    assert f"{account['namespace']}/{account['name']}" == environment["PULLWHY_AGENT_SERVICE_ACCOUNT"]
+    (mount,) = [mount for mount in manifests.pod(name)["containers"][0]["volumeMounts"] if mount["name"] == "token"]
+    agent = {entry["name"]: entry.get("value") for entry in manifests.pod(name)["containers"][0]["env"]}
+    assert agent["PULLWHY_REPORT_TOKEN_FILE"] == f"{mount['mountPath']}/{source['serviceAccountToken']['path']}"
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_everything_is_in_the_one_namespace(name: str) -> None:
+    clusterwide = {"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding"}
+    for document in render(name):
+        if document["kind"] not in clusterwide:
+            assert document["metadata"]["namespace"] == "pullwhy", document
 
 
 def test_without_a_socket_the_runtime_is_never_asked() -> None:
