@@ -233,7 +233,7 @@ def test_a_user_with_a_certificate_is_told_how_to_get_a_token(kubectl: Kubectl, 
     kubectl.set(answers={"create token viewer": f"{TOKEN}\n"})
     assert run(kubectl, "nodes", "--token-from", "serviceaccount/viewer").returncode == 0
     assert asked.seen[-1] == f"Bearer {TOKEN}"
-    assert kubectl.called("token") == [["create", "token", "--namespace=shop", "--duration=10m", "--", "viewer"]]
+    assert kubectl.called("token") == [["create", "token", "--namespace=shop", "--duration=10m", "viewer"]]
     assert run(kubectl, "nodes", "--token-from", "sa/ops/viewer", "--as", "admin").returncode == 0
     assert kubectl.called("token")[1][:4] == ["--as=admin", "create", "token", "--namespace=ops"]
 
@@ -283,6 +283,7 @@ def test_a_token_is_no_argument(kubectl: Kubectl, words: list[str]) -> None:
         (["nodes", "--request-timeout", "soon"], "write a number with its unit"),
         (["nodes", "--token-from", "viewer"], "write serviceaccount/NAME"),
         (["nodes", "--token-from", "sa/a/b/c"], "write serviceaccount/NAME"),
+        (["nodes", "--token-from", "sa/--as=admin"], "write serviceaccount/NAME"),
         (["pods"], "invalid choice"),
         ([], "required"),
         (["doctor", "--node", "a,metadata.name=b"], "no name of a node"),

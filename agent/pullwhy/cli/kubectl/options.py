@@ -33,6 +33,9 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"(\d{1,6})(ms|s|m|h|)\Z", re.ASCII)
 """What kubectl takes, of Go's durations the usual ones."""
 
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
+"""RFC 1123 subdomain."""
+
 
 def add_options(parser: argparse.ArgumentParser, *, default: str | None = argparse.SUPPRESS) -> None:
     """Add kubectl's options and ours; those of a command (no default) leave what stood before it as it is."""
@@ -111,6 +114,8 @@ def _secret(text: str) -> str:
 def _account(text: str) -> tuple[str, str]:
     """Return namespace (empty: the current one) and name."""
     kind, *parts = text.split("/")
-    if kind not in ("serviceaccount", "serviceaccounts", "sa") or len(parts) not in (1, 2) or not all(parts):
+    # A name that begins with a dash would be an option of kubectl's.
+    good = len(parts) in (1, 2) and all(_NAME.match(part) for part in parts)
+    if kind not in ("serviceaccount", "serviceaccounts", "sa") or not good:
         raise argparse.ArgumentTypeError("write serviceaccount/NAME or serviceaccount/NAMESPACE/NAME")
     return (parts[0], parts[1]) if len(parts) > 1 else ("", parts[0])
