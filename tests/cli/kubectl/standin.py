@@ -133,7 +133,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     for name in ("kubeconfig", "context", "namespace", "as", "request-timeout", "server", "output", "selector"):
         parser.add_argument(f"--{name}")
-    for name in ("field-selector", "container", "duration", "address"):
+    for name in ("field-selector", "container", "duration", "audience", "address"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--raw", action="store_true")
     parser.add_argument("--client", action="store_true")

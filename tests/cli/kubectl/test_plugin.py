@@ -234,8 +234,10 @@ def test_a_user_with_a_certificate_is_told_how_to_get_a_token(kubectl: Kubectl, 
     assert run(kubectl, "nodes", "--token-from", "serviceaccount/viewer").returncode == 0
     assert asked.seen[-1] == f"Bearer {TOKEN}"
     assert kubectl.called("token") == [["create", "token", "--namespace=shop", "--duration=10m", "viewer"]]
-    assert run(kubectl, "nodes", "--token-from", "sa/ops/viewer", "--as", "admin").returncode == 0
+    words = ["--token-from", "sa/ops/viewer", "--token-audience", "readers", "--as", "admin"]
+    assert run(kubectl, "nodes", *words).returncode == 0
     assert kubectl.called("token")[1][:4] == ["--as=admin", "create", "token", "--namespace=ops"]
+    assert kubectl.called("token")[1][-1] == "--audience=readers"
 
 
 def test_as_somebody_else_shows_no_token_of_ones_own(kubectl: Kubectl, asked: Collector) -> None:

@@ -112,6 +112,11 @@ def test_kubectl_finds_the_plugin(api: APIServer, kubectl: Path, tmp_path: Path)
     assert "kubectl-pullwhy" in done.stdout.split()
 
 
+def test_kubectls_completion_asks_the_plugin(api: APIServer, kubectl: Path, tmp_path: Path) -> None:
+    done = run(kubectl, environment(api, kubectl, tmp_path), "__complete", "pullwhy", "doc")
+    assert done.stdout.splitlines()[:2] == ["doctor", ":4"]
+
+
 def test_the_queries_answer_through_a_real_port_forward(api: APIServer, kubectl: Path, tmp_path: Path) -> None:
     environ = environment(api, kubectl, tmp_path)
     done = run(kubectl, environ, "pullwhy", "explain", "pod/web-1", "-o", "json")

@@ -80,6 +80,12 @@ def add_options(parser: argparse.ArgumentParser, *, default: str | None = argpar
         help="show the collector a token that `kubectl create token` makes, of a service account of the current namespace "
         "or of serviceaccount/NAMESPACE/NAME",
     )
+    group.add_argument(
+        "--token-audience",
+        metavar="AUDIENCE",
+        default=default,
+        help="with --token-from: whom the token is for, where the collector demands another than the API server",
+    )
 
 
 def handed_on(options: argparse.Namespace) -> list[str]:

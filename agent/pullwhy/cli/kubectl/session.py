@@ -75,7 +75,9 @@ class Session:
 
     def _made(self, namespace: str, name: str) -> Credential:
         where = namespace or self.namespace
-        words = ("create", "token", f"--namespace={where}", f"--duration={TOKEN_MINUTES}m", name)
+        words = ["create", "token", f"--namespace={where}", f"--duration={TOKEN_MINUTES}m", name]
+        if audience := self._options.token_audience:
+            words.append(f"--audience={audience}")
         token = self.kubectl.ask(*words).decode(errors="replace")
         return Credential(
             checked_token(token, "what `kubectl create token` printed"), f"a token of serviceaccount/{where}/{name}"
