@@ -90,7 +90,7 @@ class Collector:
         store = self._store = open_store(settings.database, self._clock, settings.database_password_file)
         self._closing.push_async_callback(store.close)
         if attendant := self._identities.attendant(self._metrics):
-            self._start_task(attendant.run(), "kubernetes")
+            self._start_task(attendant.run, "kubernetes")
         streams = Streams()
         orders = Orders(store, streams, self._metrics, self._clock)
         pace = permits.Pace(settings.walks_per_second, settings.walks_at_once)
@@ -180,7 +180,7 @@ class Collector:
         if self._settings.http_tls and (certificates := self._identities.certificates):
             config.load()
             config.ssl = certificates.server_context()
-            self._start_task(certificates.watch(), "certificates")
+            self._start_task(certificates.watch, "certificates")
         server = _HTTPServer(config)
         task = asyncio.create_task(server.serve([listener]), name="http")
 
