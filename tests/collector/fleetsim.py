@@ -147,6 +147,8 @@ class World:
 
 @contextlib.asynccontextmanager
 async def world(folder: Path, collectors: int = 1, **settings: Any) -> AsyncIterator[World]:
+    # A busy machine must not make agents late that are not meant to be.
+    settings = {"second_opinion_seconds": 20.0} | settings
     async with contextlib.AsyncExitStack() as stack:
         running = [await stack.enter_async_context(collector(folder, **settings)) for _ in range(collectors)]
         made = World(running)

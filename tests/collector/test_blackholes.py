@@ -4,11 +4,14 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-from collector.fleetsim import HOST, World, fails, failure, passes, world
-from collector.samples import NOW, get, until
+from collector.fleetsim import HOST, World, failure, passes, world
+from collector.samples import NOW, Clock, get, until
 
 from pullwhy.collector.blackholes import BlackHole, Miss, black_holes
+from pullwhy.collector.fleet import Probe, Purpose, Walk, WalkState
+from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.misses import BlackHoles
+from pullwhy.collector.store import SQLStore, open_store
 from pullwhy.model import CauseId
 
 UNTRUSTED = CauseId.CERTIFICATE_UNTRUSTED
@@ -68,18 +71,31 @@ def test_a_node_whose_findings_are_its_own_is_found(tmp_path: Path) -> None:
 
 def test_a_node_that_fails_second_opinions_which_others_pass_is_found(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with world(tmp_path) as made:
-            await made.nodes("a", "b", "c", "d", script=passes)
-            await made.node("hole", fails(CauseId.TAG_NOT_FOUND))
-            bad = [await made.node(f"bad{number}") for number in range(3)]
-            for number, each in enumerate(bad):
-                await each.report(failure(each.node, CauseId.TAG_NOT_FOUND, f"{HOST}/app{number}:1"))
-            await until(lambda: over(made))
-            found = (await holes_of(made))()
-            assert list(found) == [("", "hole")]
-
-    async def over(made: World) -> bool:
-        text = await made.metrics()
-        return 'walk_answers_total{state="Fails"} 3.0' in text and (await holes_of(made))() != {}
+        clock = Clock()
+        store = open_store(tmp_path / "c.db", clock)
+        try:
+            for number in range(3):
+                await round_of(store, f"p{number}", dict.fromkeys("abc", WalkState.PASSES) | {"hole": WalkState.FAILS})
+                await round_of(
+                    store, f"q{number}", dict.fromkeys(("x", "y"), WalkState.FAILS) | {"a": WalkState.PASSES}
+                )
+            holes = BlackHoles(store, Metrics(), clock)
+            await holes.look()
+            assert not holes()  # the rounds are not over
+            clock.now += timedelta(seconds=10)
+            await holes.look()
+            assert list(holes()) == [("", "hole")]
+            clock.now += timedelta(hours=1)
+            await holes.look()
+            assert not holes()
+        finally:
+            await store.close()
 
     asyncio.run(scenario())
+
+
+async def round_of(store: SQLStore, name: str, answers: dict[str, WalkState]) -> None:
+    probe = Probe(name, "", f"{HOST}/app:1", Purpose.SECOND_OPINION, NOW, NOW + timedelta(seconds=3))
+    assert await store.add_probe(probe, sorted(answers))
+    for node, state in answers.items():
+        assert await store.answer_walk(name, "", Walk(node, state, NOW))

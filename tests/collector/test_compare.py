@@ -81,7 +81,7 @@ def test_agents_that_do_not_answer_leave_it_open_and_that_is_said(tmp_path: Path
         assert scope["unknown"] == 2
         assert scope["in_common"] == ["2 nodes asked, without a clear answer: no answer in time (2)"]
 
-    run(tmp_path, scenario)
+    run(tmp_path, scenario, second_opinion_seconds=1.0)
 
 
 async def judged(made: World, number: int = 1) -> bool:
@@ -122,12 +122,12 @@ def test_an_agent_that_lies_or_answers_twice_changes_nothing_but_its_own_answer(
         await made.nodes("liar", script=lies)
         bad = await made.node("bad")
         await bad.report(failure("bad", UNTRUSTED))
-        await until(lambda: judged(made))
+        await until(lambda: judged(made), 20)
         scope = await made.scope("NodeSpecific")
         assert (scope["failing"], scope["healthy"], scope["unknown"]) == (1, 2, 1)
         assert "pullwhy_collector_refused_walk_answers_total 54.0" in await made.metrics()
 
-    run(tmp_path, scenario)
+    run(tmp_path, scenario, second_opinion_seconds=5.0)
 
 
 def test_nobody_is_asked_where_a_walk_tells_nothing(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from pullwhy.collector.fleet import Change, Probe, StoredProblem, WalkState, Who
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.problem import SubjectKind
 from pullwhy.collector.records import Query, StoreError
-from pullwhy.collector.rounds import WINDOW, Rounds, Said, canonical, sort
+from pullwhy.collector.rounds import PATIENCE, WINDOW, Rounds, Said, canonical, sort
 from pullwhy.collector.scope import Comparison, judge
 from pullwhy.diagnose.codec import InvalidDocument
 from pullwhy.model import Scope, ScopeVerdict, State
@@ -76,6 +76,7 @@ class Compare:
         clock: Callable[[], datetime],
         *,
         most: int = MOST_ASKED,
+        patience: timedelta = PATIENCE,
         black_holes: Callable[[], Mapping[tuple[str, str], BlackHole]] = dict,
         chance: random.Random | None = None,
     ) -> None:
@@ -83,7 +84,7 @@ class Compare:
         self._most, self._black_holes = most, black_holes
         self._chance = chance or random.Random()  # noqa: S311 - spreads load, hides nothing
         self._census = Census(store, clock)
-        self._rounds = Rounds(store, clock)
+        self._rounds = Rounds(store, clock, patience)
         self._places = asyncio.Semaphore(AT_ONCE)
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._not_before: OrderedDict[str, float] = OrderedDict()

@@ -26,6 +26,7 @@ WINDOW: Final = timedelta(seconds=60)
 LONGEST_WINDOW: Final = timedelta(minutes=10)
 """Of a problem that lasts, nodes are asked less and less often, up to this."""
 PATIENCE: Final = timedelta(seconds=3)
+"""How long answers are waited for."""
 LONG_PATIENCE: Final = timedelta(seconds=15)
 """For faults that show only when a connection or a nameserver did not answer in time."""
 _SLOW: Final = frozenset(
@@ -59,6 +60,7 @@ class Rounds:
 
     store: FleetStore
     clock: Callable[[], datetime]
+    patience: timedelta = PATIENCE
     _by_problem: OrderedDict[str, Probe] = field(default_factory=OrderedDict)
     _by_image: OrderedDict[str, Probe] = field(default_factory=OrderedDict)
     _paces: OrderedDict[tuple[str, str], Pace] = field(default_factory=OrderedDict)
@@ -105,7 +107,7 @@ class Rounds:
         nodes = choose(fleet, failing, registry, connected=connected, last=last, most=most, seed=probe_id)
         if not nodes:
             return None
-        patience = LONG_PATIENCE if problem.key.cause in _SLOW else PATIENCE
+        patience = max(LONG_PATIENCE, self.patience) if problem.key.cause in _SLOW else self.patience
         probe = Probe(
             probe_id, problem.key.cluster, image, Purpose.SECOND_OPINION, now, now + patience, ASKED_BY, problem.key.id
         )

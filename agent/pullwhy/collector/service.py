@@ -122,7 +122,8 @@ class Collector:
         self, store: WholeStore, connected: Callable[[], set[tuple[str, str]]], holes: BlackHoles
     ) -> None:
         most = self._settings.second_opinions
-        compare = Compare(store, connected, self._metrics, self._clock, most=most, black_holes=holes)
+        patience = timedelta(seconds=self._settings.second_opinion_seconds)
+        compare = Compare(store, connected, self._metrics, self._clock, most=most, patience=patience, black_holes=holes)
         self._start_task(compare.run, "compare")
         self._start_task(holes.run, "black holes")
         if most:

@@ -49,6 +49,8 @@ class CollectorSettings:
     """Streams at a time."""
     second_opinions: Annotated[int, msgspec.Meta(ge=0, le=16)] = 6
     """How many other nodes are asked to walk an image that fails somewhere; 0 asks none, and scopes follow from counts alone."""
+    second_opinion_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 3.0
+    """How long their answers are waited for; 15 at least where the fault is that something does not answer in time."""
     walks_per_second: Annotated[float, msgspec.Meta(gt=0, le=100)] = 2.0
     """How many nodes may walk to one registry, over the whole fleet, while an image fails on many."""
     walks_at_once: Annotated[float, msgspec.Meta(ge=1, le=1000)] = 5.0
