@@ -27,7 +27,7 @@ from pullwhy.model import (
     Stage,
     TraceLine,
 )
-from pullwhy.node.reporter import pause
+from pullwhy.node.reporter import HELLO_SECONDS, pause
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import METHOD, agent_options
 
@@ -36,11 +36,16 @@ CONNECTING = 50
 STAGES = (Stage.REFERENCE, Stage.CONFIG, Stage.DNS, Stage.CONNECT, Stage.TLS, Stage.AUTH, Stage.MANIFEST)
 
 
+class Ended(Exception):
+    """The collector ended a stream."""
+
+
 class Agent:
     """One agent with its stream."""
 
     def __init__(self, address: str, node: str) -> None:
-        self._node = node
+        self._address, self._node = address, node
+        self.attempts = 0
         self._channel = grpc.aio.insecure_channel(address, options=agent_options())
         self._stream: Any = None
         self._sequence = 0
@@ -54,7 +59,23 @@ class Agent:
         )()
         hello = pb.Hello(node=self._node, agent_version=__version__, schema=SCHEMA, outbox_id="bench")
         await self._stream.write(pb.AgentMessage(hello=hello))
-        assert (await self._stream.read()).HasField("welcome")
+        welcome = await self._stream.read()
+        if welcome is grpc.aio.EOF:
+            raise Ended
+        assert welcome.HasField("welcome")
+
+    async def come_back(self) -> None:
+        """Connect as a real agent does that lost its collector: after a random pause, and again after a longer one if that failed."""
+        while True:
+            self.attempts += 1
+            await asyncio.sleep(pause(self.attempts, random.Random()))
+            try:
+                async with asyncio.timeout(HELLO_SECONDS):
+                    await self.connect()
+                    return
+            except (grpc.aio.AioRpcError, TimeoutError, Ended):
+                await self._channel.close()
+                self._channel = grpc.aio.insecure_channel(self._address, options=agent_options())
 
     def prepare(self) -> pb.AgentMessage:
         """Return the batch with the agent's next finding."""
@@ -119,14 +140,16 @@ async def serve(address: str, number: int, count: int, *, storm: bool) -> None:
 
     async def connect(agent: Agent) -> None:
         if storm:
-            await asyncio.sleep(pause(1, random.Random()))
-            await agent.connect()
+            await agent.come_back()
             return
         async with places:
             await agent.connect()
 
     await asyncio.gather(*map(connect, agents))
     messages = [agent.prepare() for agent in agents]
+    if storm:
+        again = sum(agent.attempts > 1 for agent in agents)
+        print(f"  {again} of {count} agents needed more than one attempt", file=sys.stderr, flush=True)
     print("connected", flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
         await asyncio.gather(*(agent.report(message) for agent, message in zip(agents, messages, strict=True)))
