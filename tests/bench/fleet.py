@@ -80,6 +80,10 @@ def _storm(collector: "_Collector", fleet: "list[_Agents]", agents: int, meter: 
     meter.lap()
     for part in fleet:
         part.close()
+    while (
+        collector.connections() > agents // 20
+    ):  # else the limit of open files is met, which here is little above the fleet
+        time.sleep(0.1)
     fleet[:] = [_Agents(collector.grpc, number, agents // PROCESSES, "storm") for number in range(PROCESSES)]
     for part in fleet:
         part.expect("connected")
@@ -153,6 +157,10 @@ class _Collector:
     def pid(self) -> int:
         """The process."""
         return self._process.pid
+
+    def connections(self) -> int:
+        """Return how many files and connections it has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     def count(self) -> int:
         """Ask for every finding, page by page, and return how many different ones there are."""
