@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -189,16 +190,11 @@ def _conditions(query: ProblemQuery, now: int) -> tuple[list[str], Parameters]:
 
 def _finding_conditions(query: ProblemQuery) -> Iterable[tuple[str, Parameters]]:
     """Yield what asks for problems with a finding that has all that is wanted, and is Active where active problems are asked for."""
-    wanted = {name: value for name in _FACTS if (value := getattr(query, name))}
-    # What a problem ever had narrows the choice; only few are then looked at finding by finding. An expression is no column with an
-    # index: the last problems are tried first, and the search ends with the page.
-    for name, value in wanted.items():
-        yield "p.id || '' IN (SELECT problem FROM problem_facts WHERE kind = ? AND value = ?)", [name, value]
-    namespace = wanted.pop("namespace", "")
-    if query.node:
-        wanted["node"] = query.node
-    if not (wanted or namespace):
+    wanted = {name: value for name in (*_FACTS, "node") if (value := getattr(query, name))}
+    if not wanted:
         return
+    facts = [(name, wanted[name]) for name in _FACTS if name in wanted]
+    namespace = wanted.pop("namespace", "")
     conditions = [f"f.{column} = ?" for column in wanted]
     parameters: Parameters = list(wanted.values())
     if query.active:
@@ -207,10 +203,14 @@ def _finding_conditions(query: ProblemQuery) -> Iterable[tuple[str, Parameters]]
         conditions.append("EXISTS (SELECT 1 FROM pods WHERE pods.finding = f.key AND pods.namespace = ?)")
         parameters.append(namespace)
     where = " AND ".join(conditions)
-    if query.node:
+    if query.node:  # which has few
         yield f"p.id IN (SELECT f.problem FROM findings AS f WHERE {where})", parameters  # noqa: S608 - columns are constants
-    else:
-        yield f"EXISTS (SELECT 1 FROM findings AS f WHERE f.problem = p.id AND {where})", parameters  # noqa: S608 - columns are constants
+        return
+    # What a problem ever had narrows the choice; only few are then looked at finding by finding, the last ones first. CASE keeps
+    # both databases from doing that the other way round.
+    had = " AND ".join(["p.id IN (SELECT problem FROM problem_facts WHERE kind = ? AND value = ?)"] * len(facts))
+    has = f"EXISTS (SELECT 1 FROM findings AS f WHERE f.problem = p.id AND {where})"  # noqa: S608 - columns are constants
+    yield f"CASE WHEN {had} THEN {has} ELSE FALSE END", [*itertools.chain(*facts), *parameters]
 
 
 def counts(ids: Sequence[str]) -> tuple[str, Parameters]:
