@@ -137,6 +137,21 @@ def test_a_turn_outlives_the_agent() -> None:
     asyncio.run(go())
 
 
+def test_what_was_proved_is_not_taken_back_by_an_agent_that_was_restarted() -> None:
+    first = run(Scripted(Permission(0.0)))
+
+    async def go() -> None:
+        bench = Bench(first.engine.kept())
+        bench.engine.investigations.permits = Scripted(Permission(20.0, ADOPTED))
+        bench.clock.now = at(700)
+        bench.engine.take([sync_error(700, NOT_FOUND)])
+        await bench.settle()
+        assert bench.investigator.walked == []
+        assert {confidence for _, confidence in confidences(bench)} == {Confidence.PROVED}
+
+    asyncio.run(go())
+
+
 def test_what_another_node_proved_is_read() -> None:
     walk = tuple(Evidence(Stage.MANIFEST, f"fact {number}", "walk (Anonymous)") for number in range(9))
     told = Evidence(Stage.KUBELET, "its own pods' text", "journal")

@@ -65,6 +65,7 @@ class Engine:
             Quiet(parts.chance),
             walks=parts.walks,
             permits=parts.permits,
+            told={subject for subject, each in self._schedule.walked.items() if not each.deferred},
         )
         self._closing: tuple[Incident, ...] = ()
         self._told: set[Subject] = set()
