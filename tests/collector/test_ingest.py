@@ -5,8 +5,10 @@ import pytest
 from collector.samples import NOW, encoded, finding
 
 from pullwhy.collector import ingest
-from pullwhy.collector.ingest import Refused
+from pullwhy.collector.documents import decode
+from pullwhy.collector.ingest import KnownPod, Refused
 from pullwhy.collector.records import Speaker
+from pullwhy.diagnose.codec import MAX_DOCUMENT
 from pullwhy.diagnose.document import encode
 from pullwhy.model import FailingPod
 from pullwhy.pb.v1 import report_pb2 as pb
@@ -122,3 +124,19 @@ def test_a_hostile_document_is_refused_with_its_reason(data: bytes, told: str) -
         ingest.record(pb.Report(sequence=1, finding_id=finding(1).id, document=data), WHO)
     assert told in str(refused.value)
     assert str(refused.value).isprintable()
+
+
+def test_what_the_api_told_does_not_make_a_document_too_large_to_be_read() -> None:
+    pods = tuple(FailingPod("shop", f"web-{number}", f"uid-{number}", "main") for number in range(3))
+    plain = finding(pods=pods)
+    report = pb.Report(sequence=1, finding_id=plain.id, document=encode(plain))
+    known = {0: KnownPod(here=True, owner="Deployment/web", fact="pod shop/web-0: …"), 1: KnownPod(here=False)}
+
+    told = decode(ingest.record(report, WHO, lambda _: known).document)
+    assert [(pod.name, pod.owner) for pod in told.pods] == [("web-0", "Deployment/web"), ("web-2", "")]
+    assert told.diagnosis.evidence[-1].fact == "pod shop/web-0: …"
+    assert sorted(ingest.record(report, WHO, lambda _: known).pods) == [("shop", "web-0"), ("shop", "web-2")]
+
+    known[0] = KnownPod(here=True, owner="x" * MAX_DOCUMENT)
+    told = decode(ingest.record(report, WHO, lambda _: known).document)
+    assert [(pod.name, pod.owner) for pod in told.pods] == [("web-0", ""), ("web-2", "")]

@@ -16,6 +16,7 @@ from collector.samples import NOW, collector, finding, get, until
 
 from pullwhy.collector import readers
 from pullwhy.collector.api.sight import HIDDEN
+from pullwhy.collector.ingest import API_SOURCE
 from pullwhy.collector.service import Collector, StartError
 from pullwhy.config import ReportSettings
 from pullwhy.diagnose.document import encode
@@ -28,6 +29,8 @@ FACTS = (
     Evidence(
         Stage.KUBELET, "pod bank/vault-7d9c uses secret bank/regcred, vault-7d9c_bank(uid-bank), vault-7d9c", "journal"
     ),
+    Evidence(Stage.KUBELET, "pod bank/vault-7d9c: imagePullSecrets bankcred", API_SOURCE),
+    Evidence(Stage.KUBELET, "pod shop/web-1: imagePullSecrets shopcred", API_SOURCE),
     Evidence(Stage.MANIFEST, "HTTP 404 for vault:1.4 at /v2/bank/vault-7d9c/manifests", "walk"),
 )
 SHARED = finding(
@@ -104,6 +107,7 @@ async def check(running: Collector) -> None:
     assert (
         answer["items"][0]["evidence"][0]["fact"] == f"pod {HIDDEN} uses secret {HIDDEN}, {HIDDEN}({HIDDEN}), {HIDDEN}"
     )
+    assert "pod shop/web-1: imagePullSecrets shopcred" in json.dumps(answer)
     status, answer = await ask(running, f"/api/v1/findings/{SHARED.id}")
     assert (status, [pod["name"] for pod in answer["pods"]]) == (200, ["web-1"])
     assert_hidden(answer)
@@ -131,6 +135,7 @@ async def check(running: Collector) -> None:
 def assert_hidden(answer: Any) -> None:
     text = json.dumps(answer)
     # What the image's own path holds stays: it is the image that fails.
+    assert "bankcred" not in text
     for name in ("uid-bank", "vault-7d9c_", "bank/regcred", '"bank"'):
         assert name not in text
     assert text.count("vault-7d9c") == text.count("/v2/bank/vault-7d9c/manifests")

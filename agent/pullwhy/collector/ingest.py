@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -15,8 +15,8 @@ from pullwhy.collector.fleet import Walk, WalkState
 from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, Speaker
-from pullwhy.diagnose.codec import InvalidDocument
-from pullwhy.model import SCHEMA, Finding
+from pullwhy.diagnose.codec import MAX_DOCUMENT, MAX_ITEMS, InvalidDocument
+from pullwhy.model import SCHEMA, Finding, Stage
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import MAX_SEQUENCE
 from pullwhy.text import printable
@@ -98,8 +98,22 @@ def in_order(reports: Iterable[pb.Report]) -> int:
     return last
 
 
-Attend = Callable[[Finding], Mapping[int, str | None]]
-"""Tells what is known of a finding's pods, by their place: the owner, or None for one that is not on the finding's node."""
+@dataclass(frozen=True, slots=True)
+class KnownPod:
+    """What the Kubernetes API told of a failing pod."""
+
+    here: bool
+    """Whether it is on the finding's node."""
+    owner: str = ""
+    fact: str = ""
+    """How its container pulls: policy, names of its secrets, service account."""
+
+
+Attend = Callable[[Finding], Mapping[int, KnownPod]]
+"""Tells what is known of a finding's pods, by their place."""
+API_SOURCE: Final = "Kubernetes API"
+MAX_FACTS: Final = 3
+"""Pods whose way to pull is among a finding's evidence; those of one workload are alike."""
 
 
 def record(report: pb.Report, who: Speaker, attend: Attend | None = None) -> FindingRecord:
@@ -150,9 +164,9 @@ def _walked_at(answer: pb.WalkAnswer, now: datetime) -> datetime | None:
         raise Refused("the time of its walk is none") from None
 
 
-def _record(report: pb.Report, finding: Finding, known: Mapping[int, str | None]) -> FindingRecord:
+def _record(report: pb.Report, finding: Finding, known: Mapping[int, KnownPod]) -> FindingRecord:
     canonical, repository = image_columns(finding.image)
-    pods = {(pod.namespace, pod.name) for place, pod in enumerate(finding.pods) if known.get(place, "") is not None}
+    pods = {(pod.namespace, pod.name) for place, pod in enumerate(finding.pods) if _is_here(known, place)}
     return FindingRecord(
         report.sequence,
         finding.id,
@@ -164,20 +178,29 @@ def _record(report: pb.Report, finding: Finding, known: Mapping[int, str | None]
         finding.first_seen,
         finding.last_seen,
         tuple(pods),
-        _completed(report.document, known) if any(owner != "" for owner in known.values()) else report.document,
+        _completed(report.document, known) if known else report.document,
         problem_key(finding),
     )
 
 
-def _completed(data: bytes, known: Mapping[int, str | None]) -> bytes:
-    """Return a document with the owners of its pods, and without pods that are elsewhere; what else it holds stays."""
+def _is_here(known: Mapping[int, KnownPod], place: int) -> bool:
+    return place not in known or known[place].here
+
+
+def _completed(data: bytes, known: Mapping[int, KnownPod]) -> bytes:
+    """Return a document with what the API told of its pods, and without pods that are elsewhere; what else it holds stays."""
     told = msgspec.json.decode(data)
-    told["pods"] = [
-        {**pod, "owner": owner or pod.get("owner", "")}
-        for place, pod in enumerate(told["pods"])
-        if (owner := known.get(place, "")) is not None
-    ]
-    return msgspec.json.encode(told)
+    pods = [(pod, known.get(place)) for place, pod in enumerate(told["pods"]) if _is_here(known, place)]
+    told["pods"] = [pod for pod, _ in pods]
+    plain = msgspec.json.encode(told)
+    told["pods"] = [{**pod, "owner": api.owner} if api and api.owner else pod for pod, api in pods]
+    facts = list(dict.fromkeys(api.fact for _, api in pods if api and api.fact))
+    evidence = told["diagnosis"].get("evidence", [])
+    room = max(0, min(MAX_FACTS, MAX_ITEMS["evidence"] - len(evidence)))
+    lines = [{"stage": Stage.KUBELET, "fact": fact, "source": API_SOURCE} for fact in facts[:room]]
+    told["diagnosis"]["evidence"] = [*evidence, *lines]
+    whole = msgspec.json.encode(told)
+    return whole if len(whole) <= MAX_DOCUMENT else plain
 
 
 def _texts(told: Mapping[str, str], limit: int) -> dict[str, str]:

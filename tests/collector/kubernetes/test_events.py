@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pullwhy.collector.denials import Denial, Denials
+from pullwhy.collector.ingest import API_SOURCE
 from pullwhy.collector.kubernetes import event
 from pullwhy.collector.kubernetes.access import find
 from pullwhy.collector.kubernetes.attendant import Attendant
@@ -125,7 +126,7 @@ def test_a_pod_of_another_node_or_of_another_uid_gets_no_event(api: StandIn) -> 
                 attendant.attend(failing(2, f"web-{number}", number))
             await settled(attendant)
             assert denied == [Denial.WRONG_POD]
-            assert attendant.attend(failing(2)) == {0: None}, "and is taken out of the finding"
+            assert not attendant.attend(failing(2))[0].here, "and is taken out of the finding"
 
     asyncio.run(scenario())
     assert api.events() == []
@@ -197,7 +198,11 @@ def test_owners_are_resolved_to_the_workload_and_filled_in(tmp_path: Path, api: 
     def owned(kind: str, name: str) -> dict[str, Any]:
         return {"ownerReferences": [{"kind": kind, "name": name, "controller": True}]}
 
-    api.pod("shop", "web-1", "node-a", metadata=owned("ReplicaSet", "web-7d9c"))
+    api.pod(
+        "shop", "web-1", "node-a", metadata=owned("ReplicaSet", "web-7d9c"), serviceAccountName="shopper",
+        containers=[{"name": "main", "imagePullPolicy": "Always"}],
+        imagePullSecrets=[{"name": "regcred"}, {"name": "other"}],
+    )  # fmt: skip
     api.pod("shop", "web-2", "node-a", metadata=owned("Job", "sweep-1"))
     api.pod("shop", "web-3", "node-a", metadata=owned("DaemonSet", "log"))
     api.objects["/apis/apps/v1/namespaces/shop/replicasets/web-7d9c"] = {"metadata": owned("Deployment", "web")}
@@ -221,6 +226,14 @@ def test_owners_are_resolved_to_the_workload_and_filled_in(tmp_path: Path, api: 
             _, answer, _ = await asyncio.to_thread(get, running.http_address, "/api/v1/findings")
             owners = {pod["name"]: pod["owner"] for each in answer["items"] for pod in each["pods"]}
             assert owners == {"web-1": "Deployment/web", "web-2": "Job/sweep-1", "web-3": "DaemonSet/log", "web-4": ""}
+            facts = {
+                fact["fact"] for each in answer["items"] for fact in each["evidence"] if fact["source"] == API_SOURCE
+            }
+            assert facts == {
+                "pod shop/web-1: imagePullPolicy Always, imagePullSecrets regcred, other, service account shopper",
+                "pod shop/web-2: imagePullPolicy its default, imagePullSecrets none, service account default",
+                "pod shop/web-3: imagePullPolicy its default, imagePullSecrets none, service account default",
+            }
             assert OWN_TOKEN not in str(answer)
             task.cancel()
             await asyncio.wait([task])

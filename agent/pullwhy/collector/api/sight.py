@@ -13,6 +13,7 @@ from pullwhy.collector.api.contract import FindingPage, FleetFinding, Problem, P
 from pullwhy.collector.api.operation import Backend, Operation
 from pullwhy.collector.denials import Denial, Denied
 from pullwhy.collector.documents import decode
+from pullwhy.collector.ingest import API_SOURCE
 from pullwhy.collector.readers import Right, Sight
 from pullwhy.collector.records import Query
 from pullwhy.diagnose.codec import InvalidDocument
@@ -99,10 +100,19 @@ def cut(finding: FleetFinding, seen: frozenset[str]) -> FleetFinding | None:
     # The kubelet's last message is of the most recent pod, whoever's that is.
     kubelet = {**finding["kubelet"], "last_message": ""}
     shown = {key: value if key in _OURS else hide(value) for key, value in finding.items()}
+    shown["evidence"] = [
+        fact for fact in finding["evidence"] if fact["source"] != API_SOURCE or _is_of(fact["fact"], seen)
+    ]
+    shown["evidence"] = hide(shown["evidence"])
     return cast("FleetFinding", {**shown, "pods": pods, "kubelet": kubelet})
 
 
 _OURS: Final = frozenset({"id", "node", "image", "registry", "pods", "kubelet"})
+
+
+def _is_of(fact: str, seen: frozenset[str]) -> bool:
+    """Return whether what the Kubernetes API told is of a pod in one of these namespaces: it names secrets without theirs."""
+    return fact.startswith(tuple(f"pod {namespace}/" for namespace in seen))
 
 
 def _hider(others: Sequence[tuple[str, str, str]]) -> Callable[[Any], Any]:

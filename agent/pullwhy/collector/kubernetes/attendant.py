@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pullwhy.collector.denials import Denial, Denials, Denied
+from pullwhy.collector.ingest import KnownPod
 from pullwhy.collector.kubernetes import event
 from pullwhy.collector.kubernetes.client import APIError, Client
 from pullwhy.collector.kubernetes.directory import FORBIDDEN_SECONDS, Directory
@@ -60,13 +61,14 @@ class Attendant:
         self.dropped = 0
         """Pods that were not attended to because too many waited."""
 
-    def attend(self, finding: Finding) -> Mapping[int, str | None]:
-        """Note a finding; return what is known of its pods by their place: the owner, or None where one is not on this node."""
-        known: dict[int, str | None] = {}
+    def attend(self, finding: Finding) -> Mapping[int, KnownPod]:
+        """Note a finding; return what is known of its pods by their place."""
+        known: dict[int, KnownPod] = {}
         for place, pod in enumerate(finding.pods):
             facts = self._directory.known(pod.namespace, pod.name, pod.uid)
             if facts is not None:
-                known[place] = facts.owner if facts.node == finding.node else None
+                here = facts.node == finding.node
+                known[place] = KnownPod(here, facts.owner, facts.pulls(pod.container))
             wants_event = self._events and finding.state is State.ACTIVE and pod.attempts >= SECOND_FAILURE
             if facts is None or wants_event:
                 self._note(_Case(finding, pod))

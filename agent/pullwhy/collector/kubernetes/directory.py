@@ -12,6 +12,7 @@ import msgspec
 
 from pullwhy.collector.kubernetes.client import APIError, Client
 from pullwhy.collector.remembered import Remembered
+from pullwhy.text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,9 @@ ABSENT_SECONDS: Final = 15.0
 FORBIDDEN_SECONDS: Final = 300.0
 """How long a kind that may not be read is left alone."""
 MOST: Final = 20_000
+MAX_FACT: Final = 500
+MAX_OWNER: Final = 400
+"""Characters of a workload's kind and name; a name has 253 at most."""
 MIRROR: Final = "kubernetes.io/config.mirror"
 """On the API's copy of a static pod: the uid by which its kubelet knows it (kubelet 1.34: pkg/kubelet/types/pod_update.go)."""
 
@@ -52,7 +56,17 @@ class Pod:
     init: frozenset[str] = frozenset()
     """Those of its containers that are init containers."""
     pull_secrets: tuple[str, ...] = ()
+    """Names: what they hold is not read."""
     service_account: str = ""
+
+    def pulls(self, container: str) -> str:
+        """Return in words how a container's image is pulled; empty where the pod has no such container."""
+        if container not in self.policies:
+            return ""
+        secrets = ", ".join(self.pull_secrets) or "none"
+        policy = self.policies[container] or "its default"
+        told = f"pod {self.namespace}/{self.name}: imagePullPolicy {policy}, imagePullSecrets {secrets}"
+        return printable(f"{told}, service account {self.service_account or 'default'}", MAX_FACT)
 
 
 class _Owner(msgspec.Struct):
@@ -153,7 +167,7 @@ class Directory:
             (metadata.annotations or {}).get(MIRROR, metadata.uid),
             spec.node_name,
             metadata.uid,
-            await self._workload(namespace, metadata.controller()),
+            printable(await self._workload(namespace, metadata.controller()), MAX_OWNER),
             {each.name: each.image_pull_policy for each in (*spec.containers, *init)},
             frozenset(each.name for each in init),
             tuple(each.name for each in spec.image_pull_secrets or ()),
