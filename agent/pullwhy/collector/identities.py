@@ -15,6 +15,7 @@ from pullwhy.collector.kubernetes import access
 from pullwhy.collector.kubernetes.attendant import Attendant
 from pullwhy.collector.kubernetes.client import Client
 from pullwhy.collector.kubernetes.directory import Directory
+from pullwhy.collector.kubernetes.nodelabels import NodeLabels, Note
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.readers import FileReaders, KubernetesReaders
 from pullwhy.collector.settings import CollectorSettings
@@ -80,9 +81,16 @@ class Identities:
         denials = Denials(metrics.deny, clock)
         return Attendant(self.client, self.directory, denials, clock, events=self._settings.kubernetes.events)
 
+    def node_labels(self, note: Note) -> NodeLabels | None:
+        """Return who adds the nodes' labels, where the settings ask for them."""
+        if self.directory is None or not self._settings.kubernetes.nodes:
+            return None
+        return NodeLabels(self.directory, note, time.monotonic)
+
     def _asks_kubernetes(self) -> bool:
         settings = self._settings
-        return "kubernetes" in (settings.agent_auth, settings.reader_auth) or settings.kubernetes.pods
+        api = settings.kubernetes
+        return "kubernetes" in (settings.agent_auth, settings.reader_auth) or api.pods or api.nodes
 
     def _check(self) -> None:
         settings = self._settings

@@ -64,11 +64,12 @@ class Servicer:
         hello_seconds: float = HELLO_SECONDS,
         gate: Gate | None = None,
         attend: ingest.Attend | None = None,
+        complete: Callable[[Speaker, NodeFacts], NodeFacts] = lambda _, facts: facts,
     ) -> None:
         self._store, self._desks, self._metrics, self._clock = store, desks, metrics, clock
         self._max_agents, self._hello_seconds = max_agents, hello_seconds
         self._gate, self._denials = gate or OpenGate(), Denials(metrics.deny, clock)
-        self._attend = attend
+        self._attend, self._complete = attend, complete
         self._streams = 0
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -151,7 +152,7 @@ class Servicer:
             await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(refused))
         identity.check(speaker.cluster, speaker.node)
         facts = ingest.facts(hello.status)
-        session = await self._store.open_session(speaker, facts)
+        session = await self._store.open_session(speaker, self._complete(speaker, facts))
         welcome = pb.Welcome(
             collector_version=__version__,
             acknowledged=session.acknowledged,
@@ -188,7 +189,7 @@ class Servicer:
         if batch.HasField("status"):
             facts = ingest.facts(batch.status, facts)
             stream.abilities = frozenset(facts.abilities)
-            await self._store.note_facts(session.speaker, facts)
+            await self._store.note_facts(session.speaker, self._complete(session.speaker, facts))
         if batch.reports:
             await stream.write(pb.CollectorMessage(ack=await self._take(batch, session, stream.peer)))
         return facts

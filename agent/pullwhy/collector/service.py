@@ -91,6 +91,8 @@ class Collector:
         self._closing.push_async_callback(store.close)
         if attendant := self._identities.attendant(self._metrics):
             self._start_task(attendant.run, "kubernetes")
+        if labels := self._identities.node_labels(store.note_facts):
+            self._start_task(labels.run, "node labels")
         streams = Streams()
         orders = Orders(store, streams, self._metrics, self._clock)
         pace = permits.Pace(settings.walks_per_second, settings.walks_at_once)
@@ -103,6 +105,7 @@ class Collector:
             settings.max_agents,
             gate=self._identities.gate(),
             attend=attendant.attend if attendant else None,
+            complete=labels.complete if labels else lambda _, facts: facts,
         )
         keep = Keep(timedelta(days=settings.retention_days), settings.database_mib * 1024 * 1024)
         self._start_task(lambda: tend(store, keep, self._metrics, servicer.connected, self._clock), "retention")

@@ -25,6 +25,8 @@ class KubernetesSettings:
     """Read anew for each request; empty: the pod's own."""
     pods: bool = False
     """Read the pods that fail: their workload, and whether they are on the node that reports them."""
+    nodes: bool = False
+    """Read the nodes' labels, by which nodes are told apart."""
     events: bool = False
     """Write an Event on each failing pod; needs `pods`."""
 

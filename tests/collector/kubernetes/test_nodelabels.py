@@ -1,0 +1,63 @@
+"""Nodes have the labels that the API knows, stored as soon as they come; without the API what the agent tells."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from collector.kubernetes.standin import StandIn
+from collector.samples import collector, get, until
+
+from pullwhy.collector.ingest import MAX_LABELS
+from pullwhy.collector.kubernetes.nodelabels import merged
+from pullwhy.collector.records import NodeFacts
+from pullwhy.config import ReportSettings
+from pullwhy.node.outbox import Outbox
+from pullwhy.node.reporter import Reporter
+
+LABELS = {
+    "topology.kubernetes.io/zone": "zone-1",
+    "eks.amazonaws.com/nodegroup": "blue",
+    "kubernetes.io/hostname": "node-a",
+    "team": "shop",
+}
+
+
+def test_labels_of_a_node_are_stored_and_missing_ones_harm_nothing(tmp_path: Path, api: StandIn) -> None:
+    api.objects["/api/v1/nodes/node-a"] = {"metadata": {"labels": LABELS}}
+
+    async def nodes(address: str) -> dict[str, Any]:
+        _, answer, _ = await asyncio.to_thread(get, address, "/api/v1/nodes")
+        return {each["node"]: each for each in answer["items"]}
+
+    async def scenario() -> None:
+        async with collector(tmp_path, kubernetes=replace(api.settings, nodes=True)) as running:
+            settings = ReportSettings(address=running.grpc_address)
+            tasks = [
+                asyncio.create_task(Reporter(Outbox(None), settings, node=name).run()) for name in ("node-a", "node-b")
+            ]
+
+            async def labelled() -> bool:
+                known = await nodes(running.http_address)
+                return len(known) == 2 and bool(known["node-a"]["labels"])
+
+            await until(labelled)
+            known = await nodes(running.http_address)
+            assert (known["node-a"]["zone"], known["node-a"]["pool"]) == ("zone-1", "blue")
+            assert "kubernetes.io/hostname" not in known["node-a"]["labels"]
+            assert (known["node-b"]["zone"], known["node-b"]["labels"]) == ("", {})
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    asyncio.run(scenario())
+
+
+def test_the_apis_labels_win_and_what_an_administrator_set_stays() -> None:
+    facts = NodeFacts(zone="mine", labels={"team": "old", "rack": "7"})
+    told = merged(facts, LABELS)
+    assert (told.zone, told.pool) == ("mine", "blue")
+    assert (told.labels["team"], told.labels["rack"]) == ("shop", "7")
+    assert len(merged(facts, {f"label-{number}": "x" for number in range(200)}).labels) == MAX_LABELS
+    assert merged(facts, {"evil": "\x1b[31m"}).labels["evil"] == "\\x1b[31m"
+    assert merged(facts, {}) == facts
