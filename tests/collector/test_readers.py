@@ -114,9 +114,14 @@ async def check(running: Collector) -> None:
     status, answer = await ask(running, "/api/v1/problems?namespace=shop")
     assert status == 200
     (problem,) = answer["items"]
+    assert problem["example"] == SHARED.id
     assert_hidden(answer)
     status, answer = await ask(running, f"/api/v1/problems/{problem['id']}")
-    assert status == 200
+    assert (status, answer["finding"]["id"]) == (200, SHARED.id)
+    (banks,) = (
+        each for each in (await ask(running, "/api/v1/problems", ADMIN))[1]["items"] if each["id"] != problem["id"]
+    )
+    assert (await ask(running, f"/api/v1/problems/{banks['id']}"))[0] == 404
     assert_hidden(answer)
     for path in (f"/api/v1/problems/{problem['id']}/silence", "/api/v1/probes"):
         status, answer = await ask(running, path, method="DELETE" if "silence" in path else "POST")

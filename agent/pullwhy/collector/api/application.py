@@ -90,7 +90,7 @@ class API:
             return Response(status_code=304, headers=headers)
         answer = await operation.handler(self._backend, question)
         if (seen := question.asker.sight) is not None:
-            answer = await sight.restrict(seen, operation, self._backend, answer)
+            answer = await sight.restrict(seen, operation, self._backend, question.values.get("namespace", ""), answer)
         return answer if isinstance(answer, Response) else errors.as_json(answer, operation.status, headers)
 
     async def _question(self, operation: Operation, request: Request) -> Question:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from starlette.exceptions import HTTPException
 
 from pullwhy.collector.api.asker import Asker
 from pullwhy.collector.api.contract import FindingPage, FleetFinding, Problem, ProblemPage
+from pullwhy.collector.api.findings import documents
 from pullwhy.collector.api.operation import Backend, Operation
+from pullwhy.collector.api.problems import MOST_OWNERS
 from pullwhy.collector.denials import Denial, Denied
-from pullwhy.collector.documents import decode
 from pullwhy.collector.ingest import API_SOURCE
 from pullwhy.collector.readers import Right, Sight
 from pullwhy.collector.records import Query
-from pullwhy.diagnose.codec import InvalidDocument
 from pullwhy.text import printable
 
 HIDDEN: Final = "[hidden]"
@@ -56,36 +56,37 @@ async def admit(asker: Asker, operation: Operation, namespace: str) -> None:
         )
 
 
-async def restrict(sight: Sight, operation: Operation, backend: Backend, answer: Any) -> Any:
-    """Return the answer as this one may see it; raises HTTPException 404 where nothing of it may be seen."""
+async def restrict(sight: Sight, operation: Operation, backend: Backend, namespace: str, answer: Any) -> Any:
+    """Return the answer, about a namespace where one was asked for, as this one may see it.
+
+    Raises HTTPException 404 where nothing of it may be seen.
+    """
     if isinstance(answer, FindingPage):
         seen = await sight.of(_namespaces(answer.items))
         return FindingPage([shown for each in answer.items if (shown := cut(each, seen))], answer.next)
     if isinstance(answer, ProblemPage):
-        seen = await sight.of({owner.partition("/")[0] for each in answer.items for owner in each["owners"]})
-        items = [{**each, "owners": _owners(each["owners"], seen)} for each in answer.items]
-        return ProblemPage(cast("list[Problem]", items), answer.next)
+        found = [await _theirs(sight, backend, each, namespace) for each in answer.items]
+        return ProblemPage(cast("list[Problem]", [each for each in found if each]), answer.next)
     if operation.id == "getFinding":
         return cut(answer, await sight.of(_namespaces([answer]))) or _nothing("finding")
     if operation.id == "getProblem":
-        return await _problem(sight, backend, answer) or _nothing("problem")
+        return await _theirs(sight, backend, answer, "") or _nothing("problem")
     return answer
 
 
-async def _problem(sight: Sight, backend: Backend, answer: dict[str, Any]) -> dict[str, Any] | None:
+async def _theirs(sight: Sight, backend: Backend, problem: Mapping[str, Any], namespace: str) -> dict[str, Any] | None:
     """Return a problem with a finding of theirs as its example; None where none of its last findings is."""
-    query = Query(cluster=answer["cluster"], problem=answer["id"], limit=MOST_LOOKED_AT)
-    namespaces: set[str] = set()
-    for stored in await backend.store.findings(query):
-        try:
-            namespaces.update(pod.namespace for pod in decode(stored.document).pods)
-        except InvalidDocument:
-            continue
-    seen = await sight.of(namespaces)
-    if not seen:
+    limit = 1 if namespace else MOST_LOOKED_AT
+    query = Query(cluster=problem["cluster"], problem=problem["id"], namespace=namespace, limit=limit)
+    found = documents(await backend.store.findings(query))
+    seen = await sight.of({namespace} if namespace else _namespaces(found))
+    example = next((shown for each in found if (shown := cut(each, seen))), None)
+    if example is None:
         return None
-    example = cut(answer["finding"], seen) if answer.get("finding") else None
-    return {**answer, "finding": example, "owners": _owners(answer["owners"], seen)}
+    owners = dict.fromkeys(f"{pod['namespace']}/{pod['owner']}" for pod in example["pods"] if pod["owner"])
+    told = {key: example[key] for key in ("stage", "confidence", "summary")}
+    whole = {"finding": example} if "finding" in problem else {}
+    return {**problem, **told, **whole, "example": example["id"], "owners": list(owners)[:MOST_OWNERS]}
 
 
 def cut(finding: FleetFinding, seen: frozenset[str]) -> FleetFinding | None:
@@ -133,10 +134,6 @@ def _hider(others: Sequence[tuple[str, str, str]]) -> Callable[[Any], Any]:
 
 def _namespaces(findings: Iterable[FleetFinding]) -> set[str]:
     return {pod["namespace"] for each in findings for pod in each["pods"]}
-
-
-def _owners(owners: Iterable[str], seen: frozenset[str]) -> list[str]:
-    return [owner for owner in owners if owner.partition("/")[0] in seen]
 
 
 def _nothing(what: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pullwhy.collector.denials import Denial, Denials, Denied
@@ -108,7 +108,7 @@ class Attendant:
             self._denials.note(Denied(Denial.WRONG_POD, told, f"node '{case.finding.node}'"), ":")
             return
         if self._events and case.finding.state is State.ACTIVE and pod.attempts >= SECOND_FAILURE:
-            await self._write(replace(case.finding, node=facts.node), pod, event.body(case.finding, pod, facts))
+            await self._write(case.finding, pod, event.body(case.finding, pod, facts))
 
     async def _write(self, finding: Finding, pod: FailingPod, body: dict[str, Any]) -> None:
         name, changed = body["metadata"]["name"], event.changes(finding, pod)
