@@ -8,7 +8,7 @@ import pytest
 
 from image.ociarchive import Archive
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # the images may have to be built first
 
 MOST = 80_000_000
 SITE = "opt/pullwhy/lib/python3.13/site-packages"

@@ -21,7 +21,7 @@ from lab.lab import running
 from lab.namespace import TESTS
 from lab.program import Program
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # the images may have to be built first
 
 RECORDED = TESTS / "data" / "kubelet-1.31.14.export.gz"
 COMPACT = 1 << 4

@@ -11,7 +11,7 @@ from image.manifests import OLD, RENDERED, VERSIONS, Invalid, find, render, vali
 from pullwhy.collector.settings import CollectorSettings
 from pullwhy.config import AgentSettings, keys, load
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # the images may have to be built first
 
 SERVICE = {"PULLWHY_COLLECTOR_SERVICE_HOST": "10.96.0.17", "PULLWHY_COLLECTOR_SERVICE_PORT_GRPC": "9443"}
 """What the kubelet tells pods about the Service (pkg/kubelet/envvars)."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,11 +16,12 @@ from image import manifests
 from image.kubelet import Cluster, PodRefused, RunningPod, import_image
 
 from lab.errors import wait_for
+from lab.kubelet.cri import CriError
 from lab.lab import Lab, running
 from lab.node import Node
 from lab.registry import Registry
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # the images may have to be built first
 
 PYTHON: Final = "/opt/pullwhy/bin/python"
 RESOLVED: Final = "/run/systemd/resolve"
@@ -261,6 +263,42 @@ def test_without_kill_a_walk_that_hangs_cannot_be_ended(world: World) -> None:
         answer = pod.exec(PYTHON, "-c", KILLING)
     assert answer.status == 1
     assert "PermissionError" in answer.err
+
+
+CNI: Final = """#!/bin/sh
+[ "$CNI_COMMAND" != VERSION ] || echo '{"cniVersion": "1.0.0", "supportedVersions": ["0.4.0", "1.0.0"]}'
+[ "$CNI_COMMAND" != ADD ] || echo '{"cniVersion": "1.0.0", "interfaces": [{"name": "eth0", "sandbox": "x"}],
+    "ips": [{"address": "10.244.0.9/24", "interface": 0}]}'
+"""
+"""A pod network that gives an address and leads nowhere."""
+
+
+def test_without_the_hosts_network_a_walk_is_not_the_runtimes(world: World) -> None:
+    node = world.node
+    for name in ("lab", "loopback"):
+        node.write(f"/opt/cni/bin/{name}", CNI, 0o755)
+    network = {"cniVersion": "1.0.0", "name": "lab", "plugins": [{"type": "lab"}]}
+    node.write("/etc/cni/net.d/10-lab.conflist", json.dumps(network))
+    mirror = node.popen([sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "5001"])
+    try:
+        with world.agent(idle=True) as pod:
+            assert diagnosis(pod, "127.0.0.1:5001/app/web:2.0")["cause"] != "ConnectionRefused"
+        world.cluster = dataclasses.replace(world.cluster, pod_network=True)
+        wait_for("the pod network", lambda: has_network(world), seconds=30)
+        with world.agent(without(key="hostNetwork"), idle=True) as pod:
+            assert diagnosis(pod, "127.0.0.1:5001/app/web:2.0")["cause"] == "ConnectionRefused"
+    finally:
+        world.cluster = dataclasses.replace(world.cluster, pod_network=False)
+        mirror.close()
+
+
+def has_network(world: World) -> bool:
+    """Return whether the runtime has taken note of its new pod network."""
+    try:
+        with world.agent(without(key="hostNetwork"), idle=True):
+            return True
+    except CriError:
+        return False
 
 
 def test_every_mount_and_capability_has_its_test() -> None:

@@ -17,7 +17,7 @@ from lab.errors import wait_for
 from lab.lab import running
 from lab.node import Node
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # the images may have to be built first
 
 OVERLAY = "overlays/own-certificates"
 TOKENS = ("PULLWHY_REPORT_TOKEN_FILE", "PULLWHY_AGENT_AUTH")
