@@ -121,6 +121,7 @@ def port_forward(state: dict[str, Any], folder: Path) -> int:
         print(ERRORS[kind], file=sys.stderr)
         return 1
     if kind == "silent":
+        print("To sign in, open https://login", file=sys.stderr)
         threading.Event().wait()
     return asyncio.run(forward(state["collector"], LIVES[kind]))
 

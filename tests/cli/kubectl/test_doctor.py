@@ -71,9 +71,9 @@ def test_everything_from_here_to_the_agents_is_looked_at(kubectl: Kubectl) -> No
         "kubeconfig": (True, "context work, user jane, namespace shop"),
         "identity": (True, "the collector is shown the token of user 'jane'"),
         "port-forward": (True, "reaches service/pullwhy-collector in namespace pullwhy"),
-        "collector": (True, "answers, and knows 1 nodes"),
+        "collector": (True, "answers; nodes known: 1"),
         "connected agents": (True, "1 of 1"),
-        "what agents see": (False, "1 nodes cannot see everything: node-a (no journal)"),
+        "what agents see": (False, "1 of 1 cannot see everything: node-a (no journal)"),
         "agent pods": (False, "2 of 3 are ready"),
     }
     assert all(each["ok"] or each["mend"] for each in found.values())

@@ -188,7 +188,7 @@ class _Look:
     def collector(self) -> Check:
         assert self._client  # noqa: S101 - the looks' order
         self._nodes = self._client.all(NODES, {}, MOST_NODES)[0]
-        return Check("collector", True, f"answers, and knows {len(self._nodes)} nodes")
+        return Check("collector", True, f"answers; nodes known: {len(self._nodes)}")
 
     def connected(self) -> Check:
         away = [_name(each) for each in self._nodes if not each.get("connected")]
@@ -204,7 +204,11 @@ class _Look:
             for each in self._nodes
             if each.get("impairments")
         ]
-        found = f"{len(blind)} nodes cannot see everything: {_some(blind)}" if blind else "nothing is hidden from them"
+        found = (
+            f"{len(blind)} of {len(self._nodes)} cannot see everything: {_some(blind)}"
+            if blind
+            else "nothing is hidden from them"
+        )
         return Check("what agents see", not blind, found, "see all: kubectl pullwhy nodes" if blind else "")
 
     def pods(self) -> Check:

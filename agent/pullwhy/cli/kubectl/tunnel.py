@@ -31,8 +31,8 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Tunnel:
     """A port of this machine that leads to the collector."""
 
-    def __init__(self, kubectl: Kubectl, namespace: str) -> None:
-        self._kubectl, self.namespace = kubectl, namespace
+    def __init__(self, kubectl: Kubectl, namespace: str, start_seconds: float = START_SECONDS) -> None:
+        self._kubectl, self.namespace, self._start_seconds = kubectl, namespace, start_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._threads: list[threading.Thread] = []
         self._said: deque[str] = deque(maxlen=_KEPT)
@@ -58,9 +58,11 @@ class Tunnel:
         for thread in self._threads:
             thread.start()
         try:
-            port = ports.get(timeout=START_SECONDS)
+            port = ports.get(timeout=self._start_seconds)
         except queue.Empty:
-            raise CommandError(f"kubectl port-forward: nothing in {START_SECONDS:.0f} s; {self.said()}") from None
+            # A plugin that waits for somebody to sign in has said so, too.
+            told = f"; it said: {self.said()}" if self.said() else ""
+            raise CommandError(f"kubectl port-forward: no port in {self._start_seconds:.0f} s{told}") from None
         if not port:
             self._threads[1].join(END_SECONDS)
             raise refused("port-forward", list(self._said), self._mend)
@@ -117,11 +119,11 @@ def deferred() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    before: dict[signal.Signals, Any] = {each: signal.getsignal(each) for each in SIGNALS}
-    for each, handler in before.items():
-        # What is ignored (nohup) stays so, for the child too.
-        if handler is not signal.SIG_IGN:
-            signal.signal(each, lambda number, _: came.append(number))
+    handlers: dict[signal.Signals, Any] = {each: signal.getsignal(each) for each in SIGNALS}
+    # What is ignored (nohup) stays so, for the child too.
+    before = {each: handler for each, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
+    for each in before:
+        signal.signal(each, lambda number, _: came.append(number))
     try:
         yield
     finally:

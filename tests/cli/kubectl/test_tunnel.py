@@ -1,0 +1,74 @@
+"""The port-forward's edges that a whole command would wait long for."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from cli.kubectl.standin import WHERE, Kubectl
+
+from pullwhy.cli.client import TIMEOUT_SECONDS
+from pullwhy.cli.kubectl.options import seconds
+from pullwhy.cli.kubectl.program import Kubectl as Program
+from pullwhy.cli.kubectl.program import last_word
+from pullwhy.cli.kubectl.tunnel import Tunnel, deferred
+from pullwhy.cli.main import CommandError
+
+
+def test_a_kubectl_that_says_nothing_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standin = Kubectl(tmp_path)
+    standin.set(forward=["silent"])
+    for name in ("PATH", WHERE):
+        monkeypatch.setenv(name, standin.environment[name])
+    tunnel = Tunnel(Program(()), "pullwhy", start_seconds=3)
+    with pytest.raises(
+        CommandError, match=r"kubectl port-forward: no port in 3 s; it said: To sign in, open https://login\Z"
+    ):
+        tunnel.open()
+    began = time.monotonic()
+    tunnel.close()
+    assert time.monotonic() - began < 4
+    tunnel.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        (
+            ["E1126 memcache.go:265] trouble", "error: no such context", "", "See 'kubectl -h'"],
+            "error: no such context",
+        ),
+        (["one", "two\x1b[2J"], "two\\x1b[2J"),
+        (["error: token=s3cret-4711 is refused"], "error: token=[redacted] is refused"),
+        (["error: https://jane:s3cret@proxy:3128 refused"], "error: https://[redacted]@proxy:3128 refused"),
+        ([], ""),
+    ],
+)
+def test_kubectls_reason_is_picked_and_fit_to_be_shown(said: list[str], word: str) -> None:
+    assert last_word(said) == word
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("500ms", 0.5), ("7s", 7), ("7", 7), ("2m", 120), ("1h", 3600), ("0", TIMEOUT_SECONDS), (None, TIMEOUT_SECONDS)],
+)
+def test_the_request_timeout_counts_for_the_collectors_answers_too(text: str | None, wanted: float) -> None:
+    assert seconds(text) == wanted
+
+
+def test_a_signal_waits_for_the_end_of_what_must_not_be_torn() -> None:
+    steps: list[str] = []
+
+    def interrupted() -> None:
+        with deferred():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("whole")
+        steps.append("never")
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert steps == ["whole"]
+    assert signal.getsignal(signal.SIGINT) is before
