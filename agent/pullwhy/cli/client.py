@@ -6,6 +6,7 @@ import http.client
 import ipaddress
 import json
 import os
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -58,14 +59,18 @@ class Client:
     """Asks one collector; remembers the tag of its last first page, for who polls."""
 
     def __init__(
-        self, server: str, token: Callable[[], Secret] = nobody, timeout_seconds: float = TIMEOUT_SECONDS
+        self,
+        server: str,
+        token: Callable[[], Secret] = nobody,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        context: ssl.SSLContext | None = None,
     ) -> None:
         """Ask `server`; `token` is called for each request, because tokens are renewed."""
         self._server, self._token, self._timeout = _checked(server), token, timeout_seconds
         self._name = printable(self._server)
         # The environment's proxy is for the way out, never for this machine (a port-forward).
-        handlers = [urllib.request.ProxyHandler({})] if _is_loopback(self._server) else []
-        self._opener = urllib.request.build_opener(*handlers)
+        direct = [urllib.request.ProxyHandler({})] if _is_loopback(self._server) else []
+        self._opener = urllib.request.build_opener(*direct, urllib.request.HTTPSHandler(context=context))
         self.tag = ""
 
     def one(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:

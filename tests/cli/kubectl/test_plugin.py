@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from cli.kubectl.standin import Kubectl, kubeconfig
 from cli.test_token import TOKEN, Collector, collector
 from collector.samples import finding
@@ -253,6 +255,17 @@ def test_a_token_that_is_refused_is_told_from_where_it_is_and_not_what(kubectl: 
     assert (done.returncode, asked.seen) == (1, ["Bearer an-0ld-token"])
     assert "say who you are; the token of user 'jane' was shown" in done.stderr
     assert "0ld" not in done.stderr
+
+
+def test_a_collector_that_speaks_tls_is_spoken_to_in_tls(kubectl: Kubectl, asked: Collector) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("pullwhy-collector.pullwhy.svc").configure_cert(context)
+    asked.socket = context.wrap_socket(asked.socket, server_side=True)
+    kubectl.set(config=kubeconfig({"token": TOKEN}))
+    done = run(kubectl, "findings", "-o", "json")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+    assert asked.seen == [f"Bearer {TOKEN}"]
+    assert len(kubectl.called("port-forward")) == 1
 
 
 def test_a_token_that_ended_is_got_again(kubectl: Kubectl, asked: Collector, tmp_path: Path) -> None:

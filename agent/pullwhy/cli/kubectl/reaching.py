@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,6 +15,14 @@ from pullwhy.secret import Secret
 HOW_TO_BE_KNOWN: Final = (
     "--token-from serviceaccount/NAME has kubectl make one, --token-file FILE or PULLWHY_TOKEN gives another"
 )
+
+
+ANY_CERTIFICATE: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Where the collector speaks TLS (`http_tls`): its certificate names a Service, and the tunnel ends at 127.0.0.1. Who is at the
+other end kubectl knows, which checked the API server's certificate."""
+ANY_CERTIFICATE.check_hostname = False
+ANY_CERTIFICATE.verify_mode = ssl.CERT_NONE
+HANDSHAKE_SECONDS: Final = 5.0
 
 
 class Identity:
@@ -46,18 +56,22 @@ class Reaching(Client):
         # The token first: its plugin may ask the user to sign in, and kubectl then finds what it keeps.
         identity.token()
         self._tunnel, self._identity = tunnel, identity
-        super().__init__(tunnel.open(), identity.token, timeout_seconds)
+        super().__init__(tunnel.open(), identity.token, timeout_seconds, ANY_CERTIFICATE)
         self._name = tunnel.name
 
     def _ask(self, method: str, *request: Any) -> Any:
         try:
             return super()._ask(method, *request)
         except Unreachable:
-            # What makes something anew is not sent twice: the first may have arrived.
-            if method == "POST":
+            scheme, _, place = self._server.partition("://")
+            if scheme == "http" and _speaks_tls(place):
+                self._server = f"https://{place}"
+            elif method == "POST":
+                # What makes something anew is not sent twice: the first may have arrived.
                 raise
-            # The pod was replaced, or its node is gone: the Service may have another.
-            self._server = self._tunnel.open()
+            else:
+                # The pod was replaced, or its node is gone: the Service may have another.
+                self._server = self._tunnel.open().replace("http", scheme)
         except Unauthorized:
             if not self._identity.renewed():
                 raise
@@ -70,3 +84,15 @@ class Reaching(Client):
     def _how_to_reach(self) -> str:
         said = self._tunnel.said()
         return f"it is asked through kubectl port-forward{f', which says: {said}' if said else ''}"
+
+
+def _speaks_tls(place: str) -> bool:
+    host, _, port = place.rpartition(":")
+    try:
+        with (
+            socket.create_connection((host, int(port)), HANDSHAKE_SECONDS) as connection,
+            ANY_CERTIFICATE.wrap_socket(connection),
+        ):
+            return True
+    except OSError:
+        return False
