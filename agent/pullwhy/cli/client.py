@@ -31,6 +31,7 @@ EVENTS: Final = "/api/v1/events"
 _HTTP_NO_CONTENT: Final = 204
 _HTTP_NOT_MODIFIED: Final = 304
 _HTTP_UNAUTHORIZED: Final = 401
+_HTTP_FORBIDDEN: Final = 403
 _HTTP_NOT_FOUND: Final = 404
 
 
@@ -42,12 +43,23 @@ class Unauthorized(CommandError):
     """The collector wants to know who asks, and was not told, or does not believe it."""
 
 
+class Forbidden(CommandError):
+    """The collector knows who asks, and he may not."""
+
+
 class Unreachable(CommandError):
     """No answer came."""
 
 
 class Unchanged(Exception):
     """Nothing changed since the answer that carried the given tag."""
+
+
+_KINDS: Final[Mapping[int, type[CommandError]]] = {
+    _HTTP_UNAUTHORIZED: Unauthorized,
+    _HTTP_FORBIDDEN: Forbidden,
+    _HTTP_NOT_FOUND: NotFound,
+}
 
 
 def nobody() -> Secret:
@@ -157,7 +169,7 @@ class Client:
                 text = str(json.loads(error.read(65_536))["error"])
             except (ValueError, KeyError, TypeError, OSError):
                 text = f"HTTP {error.code} without an explanation: is this a pullwhy collector?"
-        kind = {_HTTP_NOT_FOUND: NotFound, _HTTP_UNAUTHORIZED: Unauthorized}.get(error.code, CommandError)
+        kind = _KINDS.get(error.code, CommandError)
         mend = f"; {self._how_to_be_known()}" if kind is Unauthorized else ""
         return kind(f"{self._name}: {printable(text)}{mend}")
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cli.kubectl.standin import ERRORS, Kubectl, kubeconfig
 from cli.kubectl.test_plugin import run
+from cli.test_query import answering
 from collector.samples import finding
 from collector.served import Served
 
@@ -96,6 +97,15 @@ def test_having_no_token_and_no_right_to_list_is_no_fault(kubectl: Kubectl) -> N
     assert (found["identity"]["ok"], found["identity"]["skipped"]) == (True, True)
     assert found["collector"]["ok"]
     assert (found["agent pods"]["skipped"], "is forbidden" in found["agent pods"]["found"]) == (True, True)
+
+
+def test_who_may_not_see_nodes_has_a_collector_that_answers(kubectl: Kubectl) -> None:
+    with answering(403, b'{"error": "jane may see some namespaces only"}') as url:
+        kubectl.set(collector=int(url.rpartition(":")[2]))
+        found = checks(kubectl)
+    assert found["collector"]["ok"]
+    assert found["collector"]["found"].endswith("in namespace pullwhy: jane may see some namespaces only")
+    assert [name for name, each in found.items() if each["skipped"]] == ["connected agents", "what agents see"]
 
 
 def test_with_a_node_its_agent_says_what_it_sees(kubectl: Kubectl) -> None:

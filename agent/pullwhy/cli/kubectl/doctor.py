@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from pullwhy.cli.client import Forbidden
 from pullwhy.cli.doctor import print_checks
 from pullwhy.cli.main import EX_USAGE, CommandError
 from pullwhy.cli.output import FORMATS
@@ -164,6 +165,7 @@ class _Look:
         self._session = session
         self._client: Client | None = None
         self._nodes: list[dict[str, Any]] = []
+        self._hidden = ""
 
     def kubectl(self) -> Check:
         answer = _decoded(self._session.kubectl.ask("version", "--client", "--output=json"), _Version, "version")
@@ -187,10 +189,17 @@ class _Look:
 
     def collector(self) -> Check:
         assert self._client  # noqa: S101 - the looks' order
-        self._nodes = self._client.all(NODES, {}, MOST_NODES)[0]
+        try:
+            self._nodes = self._client.all(NODES, {}, MOST_NODES)[0]
+        except Forbidden as error:
+            # Who may see some namespaces only is answered all the same.
+            self._hidden = "nodes are not shown to you"
+            return Check("collector", True, f"answers; {error}")
         return Check("collector", True, f"answers; nodes known: {len(self._nodes)}")
 
     def connected(self) -> Check:
+        if self._hidden:
+            return Check("connected agents", True, self._hidden, skipped=True)
         away = [_name(each) for each in self._nodes if not each.get("connected")]
         found = f"{len(self._nodes) - len(away)} of {len(self._nodes)}"
         if not away:
@@ -199,6 +208,8 @@ class _Look:
         return Check("connected agents", False, f"{found}; away: {_some(away)}", "look at one with --node NODE")
 
     def sight(self) -> Check:
+        if self._hidden:
+            return Check("what agents see", True, self._hidden, skipped=True)
         blind = [
             f"{_name(each)} ({'; '.join(map(str, each['impairments']))})"
             for each in self._nodes
