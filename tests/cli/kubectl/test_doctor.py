@@ -99,6 +99,12 @@ def test_having_no_token_and_no_right_to_list_is_no_fault(kubectl: Kubectl) -> N
     assert (found["agent pods"]["skipped"], "is forbidden" in found["agent pods"]["found"]) == (True, True)
 
 
+def test_the_token_of_a_file_is_the_one_that_is_shown(kubectl: Kubectl, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t0ken")
+    found = checks(kubectl, "--token-file", str(tmp_path / "token"))
+    assert found["identity"]["found"] == f"the collector is shown the token in {tmp_path}/token"
+
+
 def test_who_may_not_see_nodes_has_a_collector_that_answers(kubectl: Kubectl) -> None:
     with answering(403, b'{"error": "jane may see some namespaces only"}') as url:
         kubectl.set(collector=int(url.rpartition(":")[2]))

@@ -12,7 +12,7 @@ import msgspec
 from pullwhy.cli.client import Forbidden
 from pullwhy.cli.doctor import print_checks
 from pullwhy.cli.main import EX_USAGE, CommandError
-from pullwhy.cli.output import FORMATS
+from pullwhy.cli.query import add_output
 from pullwhy.node.check import Check
 from pullwhy.text import printable
 
@@ -83,7 +83,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "`pullwhy doctor` in the agent's pod of that node. Exit code: 0 whatever was found, 64 usage error.",
     )
     parser.add_argument("--node", default="", help="look from the agent's pod on this node, by kubectl exec")
-    parser.add_argument("-o", "--output", choices=FORMATS, default="table")
+    add_output(parser)
     parser.set_defaults(run=run)
 
 

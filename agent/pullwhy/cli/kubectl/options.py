@@ -42,6 +42,14 @@ def add_options(parser: argparse.ArgumentParser, *, default: str | None = argpar
     group = parser.add_argument_group("options of kubectl")
     for option, (metavar, told) in _VALUES.items():
         group.add_argument(option, dest=_name(option), metavar=metavar, default=default, help=told)
+    group.add_argument(
+        "--namespace",
+        "-n",
+        dest="kube_namespace",
+        metavar="NAMESPACE",
+        default=default,
+        help="of the pods that are meant (default: the context's)",
+    )
     group.add_argument("--server", "-s", dest="kube_server", metavar="URL", default=default, help="the API server")
     group.add_argument(
         "--as-group",

@@ -50,14 +50,13 @@ def build_parser() -> argparse.ArgumentParser:
         query.set_defaults(cluster=cluster, connect=_connect, run=functools.partial(_ask, query.get_default("run")))
     doctor.register(subparsers)
     for command in subparsers.choices.values():
+        of_pods = command.get_default("namespace") is not None
+        # As with `kubectl get nodes`, -n is taken, and without a meaning, by what is in no namespace.
         add_options(command)
-        if command.get_default("namespace") is None:
-            # As with `kubectl get nodes`: taken, and without a meaning for what is in no namespace.
-            command.add_argument(
-                "--namespace", "-n", dest="kube_namespace", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-            )
+        if of_pods:
+            command.add_argument("--all-namespaces", "-A", action="store_true", help="pods of every namespace")
+            command.set_defaults(namespace="")
     add_options(parser, default=None)
-    parser.add_argument("--namespace", "-n", dest="kube_namespace", default="", help="the namespace of pods")
     return parser
 
 
@@ -94,7 +93,7 @@ def _namespace(options: argparse.Namespace, session: Session) -> str:
         return ""
     kind, slash, _ = getattr(options, "target", "pod/").partition("/")
     of_pods = options.command in ("findings", "explain") and slash and kind in POD_KINDS
-    return options.namespace or options.kube_namespace or (session.namespace if of_pods else "")
+    return options.kube_namespace or (session.namespace if of_pods else "")
 
 
 def _connect(options: argparse.Namespace) -> Client:
