@@ -356,10 +356,13 @@ def test_a_renewed_certificate_is_used_without_a_restart(tmp_path: Path, caplog:
 
 
 def test_an_open_collector_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    Identities(CollectorSettings(grpc_listen="127.0.0.1:9443")).warn()
+    Identities(CollectorSettings(grpc_listen="127.0.0.1:9443", http_listen="[::1]:8080")).warn()
     assert not caplog.records
     Identities(CollectorSettings()).warn()
     assert "EVERYBODY who reaches 0.0.0.0:9443 may report findings for any node; set agent_auth" in caplog.text
+    assert (
+        "EVERYBODY who reaches 0.0.0.0:8080 may see every finding and have nodes walk; set reader_auth" in caplog.text
+    )
 
 
 @pytest.mark.parametrize(
