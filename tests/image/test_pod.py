@@ -125,10 +125,11 @@ def get(node: Node, url: str) -> str:
     return str(node.run([sys.executable, "-c", program], check=False).stdout.strip())
 
 
-def test_the_pod_finds_a_real_fault_and_the_collector_has_it(world: World) -> None:
-    image = f"{world.registry.host}/app/web:2.0"
-    with world.agent() as agent:
-        wait_for("the agent to be ready", lambda: get(world.node, "http://127.0.0.1:9464/readyz") == "200", seconds=20)
+@pytest.mark.parametrize(("overlay", "tag"), [("base", "2.0"), ("overlays/no-socket", "2.1")])
+def test_the_pod_finds_a_real_fault_and_the_collector_has_it(world: World, overlay: str, tag: str) -> None:
+    image = f"{world.registry.host}/app/web:{tag}"
+    with world.agent(manifests.pod(overlay)) as agent:
+        wait_for("the agent to be ready", lambda: get(world.node, "http://127.0.0.1:9464/readyz") == "200", seconds=60)
         assert get(world.node, "http://127.0.0.1:9464/healthz") == "200"
         assert get(world.other, "http://127.0.0.1:8080/healthz") == "200"
         assert get(world.other, "http://127.0.0.1:8080/readyz") == "200"
