@@ -16,7 +16,7 @@ COPY . /source
 # no dependency names them. zstd and xz are in both images for the sake of OpenSSL and Python.
 ARG AGENT_PACKAGES="libsystemd0 libcap2 liblz4-1 libxxhash0 libgcrypt20 libgpg-error0"
 ARG COLLECTOR_PACKAGES="libsqlite3-0"
-RUN /source/scripts/image-root agent ${AGENT_PACKAGES} && /source/scripts/image-root collector ${COLLECTOR_PACKAGES}
+RUN /source/scripts/image-root agent ${AGENT_PACKAGES} && /source/scripts/image-root collector,postgres ${COLLECTOR_PACKAGES}
 
 FROM scratch AS agent
 ARG VERSION=0.1.0

@@ -114,23 +114,29 @@ def test_the_collector_would_pass_the_restricted_standard(name: str) -> None:
 
 
 WITH_TOKENS = ("overlays/cert-manager", "overlays/own-certificates")
+REVIEWS = [("Role", ["pods"], ["get"]), ("ClusterRole", ["tokenreviews"], ["create"])]
+EVENTS = [
+    *(("ClusterRole", [kind], ["get"]) for kind in ("pods", "replicasets", "jobs")),
+    ("ClusterRole", ["events"], ["create", "patch"]),
+]
+RIGHTS = {"overlays/events": EVENTS} | dict.fromkeys(WITH_TOKENS, REVIEWS)
+"""What the collector may, by overlay; the base and the others give it nothing."""
 
 
 @pytest.mark.parametrize("name", RENDERED)
-def test_only_the_collector_may_ask_the_api_server_and_only_where_it_reviews_tokens(name: str) -> None:
+def test_only_the_collector_may_ask_the_api_server_and_only_what_it_needs(name: str) -> None:
     rules = [
         (each["kind"], rule["resources"], rule["verbs"])
         for each in render(name)
         if each["kind"] in {"Role", "ClusterRole"}
         for rule in each["rules"]
     ]
-    reviews = [("Role", ["pods"], ["get"]), ("ClusterRole", ["tokenreviews"], ["create"])]
-    assert sorted(rules) == sorted(reviews if name in WITH_TOKENS else [])
+    assert sorted(rules) == sorted(RIGHTS.get(name, []))
     bound = {subject["name"] for each in render(name) for subject in each.get("subjects", ())}
-    assert bound == ({"pullwhy-collector"} if name in WITH_TOKENS else set())
+    assert bound == ({"pullwhy-collector"} if name in RIGHTS else set())
     assert manifests.pod(name)["automountServiceAccountToken"] is False
     collector = manifests.pod(name, "Deployment", "pullwhy-collector")
-    assert collector["automountServiceAccountToken"] is (name in WITH_TOKENS)
+    assert collector["automountServiceAccountToken"] is (name in RIGHTS)
 
 
 @pytest.mark.parametrize("name", WITH_TOKENS)
@@ -177,3 +183,11 @@ def test_a_distribution_has_its_own_places(name: str, wanted: set[str], unwanted
     assert wanted <= paths
     assert {f"/host{path}" for path in wanted} <= mounted
     assert not unwanted & paths
+
+
+def test_several_collectors_share_a_database_and_one_of_them_always_stays() -> None:
+    documents = render("overlays/postgres")
+    deployment = find(documents, "Deployment", "pullwhy-collector")["spec"]
+    assert deployment["replicas"] > find(documents, "PodDisruptionBudget", "pullwhy-collector")["spec"]["minAvailable"]
+    assert deployment["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert not [each for each in documents if each["kind"] == "PersistentVolumeClaim"]
