@@ -10,9 +10,10 @@ from pullwhy.collector.store.database import Part
 from pullwhy.collector.store.findingsql import moment
 from pullwhy.model import CauseId
 
+# CROSS JOIN: SQLite keeps the order, problems before their findings (sqlite.org: optoverview.html, section 8.2).
 _ACTIVE: Final = """
-FROM problem_facts AS r JOIN problems AS p ON p.id = r.problem JOIN findings AS f ON f.problem = p.id AND f.state = 'Active'
-WHERE r.kind = 'registry' AND r.value <> '' AND p.active = 1 AND p.kind <> 'node' AND (? = '' OR p.cluster = ?)
+FROM problem_facts AS r CROSS JOIN problems AS p CROSS JOIN findings AS f
+WHERE p.id = r.problem AND f.problem = p.id AND f.state = 'Active' AND r.kind = 'registry' AND r.value <> '' AND p.active = 1 AND p.kind <> 'node' AND (? = '' OR p.cluster = ?)
 """
 _ALL: Final = f"""
 SELECT p.cluster, r.value, '', p.cause, '', '', count(DISTINCT f.node), count(*), count(DISTINCT p.id), min(p.first_us), max(p.last_us)
