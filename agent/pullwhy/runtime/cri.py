@@ -38,6 +38,8 @@ _OPTIONS: Final = (
 )
 _RUNTIME: Final = "/runtime.v1.RuntimeService/"
 _IMAGE: Final = "/runtime.v1.ImageService/"
+_NOT_CONNECTED: Final = "failed to connect to all addresses"
+"""Of gRPC core 1.85, where no connection could be made for a call."""
 _ANNOTATIONS: Final = frozenset(
     {"kubernetes.io/config.hash", "kubernetes.io/config.mirror", "kubernetes.io/config.source"}
 )
@@ -238,8 +240,12 @@ class CRIClient:
             return await call(request, timeout=deadline)  # type: ignore[no-any-return]  # the deserializer's type
         except grpc.aio.AioRpcError as error:
             code, message = code_name(error.code()), redact((error.details() or "")[:MAX_MESSAGE])
-        # The same code comes from a live runtime too (a locked reference): what tells them apart is the connection.
-        if code == "Unavailable" and self._channel.get_state() is not grpc.ChannelConnectivity.READY:
+        # The same code comes from a live runtime too (a locked reference): what tells them apart is the connection, which may have
+        # come up since; then only gRPC's own words are left.
+        connected = self._channel.get_state() is grpc.ChannelConnectivity.READY and not message.startswith(
+            _NOT_CONNECTED
+        )
+        if code == "Unavailable" and not connected:
             raise RuntimeDown(code, message)
         raise CRIError(code, message)
 
