@@ -28,6 +28,9 @@ ERRORS: Final = {
 }
 """As kubectl 1.32 writes them."""
 
+ANY_SIGNAL = ("/usr/bin/env", "--default-signal=HUP,INT,TERM")
+"""Before a command: what started the tests may ignore a signal, as a background job does, and children inherit that."""
+
 
 class Kubectl:
     """What one test's kubectl knows, and how to start programs that find it first in their PATH."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from cli.kubectl.standin import Kubectl, kubeconfig
+from cli.kubectl.standin import ANY_SIGNAL, Kubectl, kubeconfig
 from cli.test_token import TOKEN, Collector, collector
 from collector.samples import finding
 from collector.served import Served
@@ -174,7 +174,7 @@ def test_a_pod_that_does_not_come_back_is_told(kubectl: Kubectl, forward: list[s
 
 @contextlib.contextmanager
 def watching(kubectl: Kubectl) -> "Iterator[subprocess.Popen[str]]":
-    command = [*PLUGIN, "findings", "-A", "-o", "json", "--watch"]
+    command = [*ANY_SIGNAL, *PLUGIN, "findings", "-A", "-o", "json", "--watch"]
     with subprocess.Popen(
         command, env=kubectl.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -200,7 +200,7 @@ def test_a_signal_ends_the_port_forward_too(kubectl: Kubectl, number: signal.Sig
 def test_a_signal_at_any_moment_of_the_start_leaves_no_child(kubectl: Kubectl) -> None:
     for delay in (0.05, 0.15, 0.25, 0.35, 0.5):
         with subprocess.Popen(
-            [*PLUGIN, "nodes", "--watch"], env=kubectl.environment, stdout=subprocess.DEVNULL
+            [*ANY_SIGNAL, *PLUGIN, "nodes", "--watch"], env=kubectl.environment, stdout=subprocess.DEVNULL
         ) as process:
             time.sleep(delay)
             process.terminate()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cli.kubectl.apiserver import APIServer
+from cli.kubectl.standin import ANY_SIGNAL
 from cli.test_token import TOKEN, collector
 from collector.samples import finding
 from collector.served import Served
@@ -201,7 +202,7 @@ def test_a_service_accounts_token_is_made(api: APIServer, kubectl: Path, tmp_pat
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_no_kubectl(api: APIServer, kubectl: Path, tmp_path: Path, number: signal.Signals) -> None:
     environ = environment(api, kubectl, tmp_path)
-    command = [str(kubectl), "pullwhy", "nodes", "--watch", "-o", "json"]
+    command = [*ANY_SIGNAL, str(kubectl), "pullwhy", "nodes", "--watch", "-o", "json"]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline() == b"[\n"
