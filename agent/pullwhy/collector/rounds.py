@@ -103,6 +103,10 @@ class Rounds:
     ) -> Probe | None:
         """Ask some nodes; None where there are none to ask. Raises StoreError."""
         now = self.clock()
+        asked = self._by_image.get(f"{problem.key.cluster}\n{image}")
+        if asked and now - asked.asked_at < WINDOW:  # by another problem of the image, a moment ago
+            self._remember(problem, asked)
+            return asked
         probe_id = round_id(problem.key.cluster, image, now)
         nodes = choose(fleet, failing, registry, connected=connected, last=last, most=most, seed=probe_id)
         if not nodes:
