@@ -1,14 +1,16 @@
 """`make demo`: two nodes, a registry, real faults; two agents and a collector find them."""
 
+import json
 import signal
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 
 from matrix.catalogue import CORE
 from matrix.fault import FAST
 
-from e2e.world import World, running
+from e2e.world import PULLWHY, World, running
 
 from lab import lab as labs
 from lab.errors import LabError
@@ -71,6 +73,17 @@ def wait_for_findings(world: World, wanted: int) -> int:
     return done
 
 
+def wait_for_scope(world: World, registry: str) -> None:
+    """Wait until the other node was asked about this registry, as far as it answers."""
+    words: list[str | Path] = [PULLWHY, "problems", "--registry", registry, "--server", world.url, "-o", "json"]
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        found = json.loads(world.lab.servers.run(words).stdout)
+        if found and all(one["scope"]["verdict"] != "Unknown" for one in found):
+            return
+        time.sleep(0.5)
+
+
 def show(world: World, *words: str) -> None:
     """Run a pullwhy command as an SRE would type it, and show it."""
     say()
@@ -88,12 +101,17 @@ def demonstrate(world: World) -> None:
         say(f"           {node.name}: containerd {node.containerd.version}")
     step(f"{len(SHOWN)} faults on both nodes, and one on {second.name} alone")
     make_faults(world, first, SHOWN)
+    first.trust(world.servers.walled.place, world.lab.authority.pem)  # so that it may be asked about this registry
     make_faults(world, second, (*SHOWN, ON_ONE_NODE))
     wanted = 2 * len(SHOWN) + 1
     done = wait_for_findings(world, wanted)
     show(world, "findings", "-A")
+    walled = world.servers.walled.host
     say()
-    say(f"Both nodes fail alike, but for walled.lab.test: only {second.name} has a firewall in its way.")
+    say(f"Both nodes fail alike, but for {walled}: only {second.name} has a firewall in its way.")
+    wait_for_scope(world, walled)
+    show(world, "problems")
+    show(world, "probe", f"{walled}/shop/web:1.0", "--all-nodes")
     explained = next(fault for fault in CORE if fault.name == EXPLAINED)
     show(world, "explain", f"pod/{explained.pod}", "--node", second.name)
     show(world, "nodes")

@@ -45,8 +45,7 @@ class Fleet:
         """Wait until the collector knows this fact of the nodes: agents look at their configuration four times a minute."""
 
         def told() -> bool:
-            words: list[str | Path] = [PULLWHY, "nodes", "--server", self.world.url, "-o", "json"]
-            known = {one["node"]: one["configuration"] for one in json.loads(self.world.lab.servers.run(words).stdout)}
+            known = {one["node"]: one["configuration"] for one in self.known_nodes()}
             return all(value in known.get(node.name, {}).get(fact, ()) for node in nodes)
 
         self.world.wait(f"the collector to be told of {fact}", told, seconds=60, log=nodes[0].name)
@@ -65,6 +64,23 @@ class Fleet:
         """Start a pod on each of these nodes."""
         for node in nodes:
             node.kubelet.add_pod(pod, image, namespace="shop")
+
+    def known_nodes(self) -> list[dict[str, Any]]:
+        """Ask the collector for its nodes."""
+        words: list[str | Path] = [PULLWHY, "nodes", "--server", self.world.url, "-o", "json"]
+        known: list[dict[str, Any]] = json.loads(self.world.lab.servers.run(words).stdout)
+        return known
+
+    def findings(self, image: str, number: int, *, confidence: str = "Proved") -> list[dict[str, Any]]:
+        """Wait until so many nodes have a finding of this image, of this confidence if one is named."""
+
+        def enough() -> bool:
+            found[:] = self.world.findings("--image", image)
+            return len([one for one in found if confidence in ("", one["confidence"])]) >= number
+
+        found: list[dict[str, Any]] = []
+        self.world.wait(f"{number} findings of {image}", enough, seconds=90, log="collector")
+        return found
 
     def problem(self, cause: str, subject: str, *, verdict: str, failing: int) -> dict[str, Any]:
         """Wait for the problem with this verdict over so many nodes, those that were asked included; prints how long after its first line it was told."""
@@ -180,3 +196,39 @@ def test_a_probe_tells_which_node_would_pull_and_which_not(fleet: Fleet) -> None
     failed = next(walk for walk in answer["walks"] if walk["node"] == without.name)
     assert (failed["cause"], failed["stage"]) == ("CertificateUntrusted", "TLS")
     assert all(registry.host not in image for node in fleet.nodes for image in node.containerd.images()), "nobody pulls"
+
+
+def test_in_a_storm_few_nodes_walk_and_the_others_adopt_until_it_is_their_turn(fleet: Fleet) -> None:
+    world = fleet.world
+    registry = fleet.registry("storm", trusted_by=fleet.nodes)
+    image = f"{registry.host}/shop/web:none"
+    restart_collector(fleet, walks_at_once=1, walks_per_second=0.04)
+    fleet.fails("stormy", image, fleet.nodes[:3])
+    proved = {found["node"] for found in fleet.findings(image, 3)}
+    assert proved == {node.name for node in fleet.nodes[:3]}, "the first few walk at once"
+
+    fleet.fails("stormy", image, fleet.nodes[3:])
+
+    late = {node.name for node in fleet.nodes[3:]}
+    adopted: list[dict[str, Any]] = []
+
+    def some_adopted() -> bool:
+        told = [found for found in world.findings("--image", image) if found["node"] in late]
+        adopted[:] = [found for found in told if any(each["source"] == "fleet" for each in found["evidence"])]
+        return bool(adopted)
+
+    world.wait("a node to adopt what others proved", some_adopted, seconds=30, log=fleet.nodes[4].name)
+    assert {(found["cause"], found["confidence"]) for found in adopted} == {("TagNotFound", "Likely")}
+    fleet.findings(image, 5)
+    world.collector_settings.clear()
+
+
+def restart_collector(fleet: Fleet, **settings: float) -> None:
+    """Start the collector anew with other settings, and wait until all agents are back."""
+    world = fleet.world
+    assert world.collector is not None
+    world.collector.signal(15)
+    world.collector.wait()
+    world.collector_settings.update(settings)
+    world.start_collector()
+    world.wait("the agents to be back", lambda: all(one["connected"] for one in fleet.known_nodes()), log="collector")

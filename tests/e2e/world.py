@@ -37,6 +37,8 @@ class World:
         self.place: Place = lab.place("collector.lab.test", HTTP_PORT)
         self.url = f"http://{self.place.addresses[0]}:{HTTP_PORT}"
         self.collector: Process | None = None
+        self.collector_settings: dict[str, Any] = {}
+        """Besides where it listens and stores; takes effect when it is started."""
         self.agents: dict[str, Process] = {}
 
     def start_collector(self) -> None:
@@ -46,6 +48,7 @@ class World:
             "grpc_listen": f"{address}:{GRPC_PORT}",
             "http_listen": f"{address}:{HTTP_PORT}",
             "database": "/var/lib/pullwhy/collector.db",
+            **self.collector_settings,
         }
         self.lab.servers.write(COLLECTOR_CONFIG, toml(settings))
         self.collector = self._start(self.lab.servers, "collector", COLLECTOR_CONFIG)
