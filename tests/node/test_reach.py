@@ -33,8 +33,8 @@ def image(*names: str) -> Image:
         ("localhost:5000", Reach(private=True, trusted=("localhost",))),
         ("listed.example", Reach(private=True)),
         ("127.0.0.1:5001", Reach(private=True, trusted=("127.0.0.1",))),
-        ("held.example", Reach(private=True)),
-        ("docker.io", Reach(private=True)),
+        ("held.example", Reach()),
+        ("docker.io", Reach()),
         ("localhost:32000", None),
         ("held.example:444", None),
         ("evil.held.example", None),
@@ -112,7 +112,7 @@ def test_an_image_that_came_since_makes_its_registry_known_and_a_flood_asks_the_
             assert await registries.reach("r.example") is None
         assert runtime.asked == 1
         now[0] += REFRESH_SOON
-        assert await registries.reach("r.example") == Reach(private=True)
+        assert await registries.reach("r.example") == Reach()
         now[0] += 10_000
         runtime.down = True
         await registries.refresh()

@@ -48,12 +48,13 @@ class Known:
     def reach(self, registry: str) -> Reach | None:
         """Return how far a walk of `registry` may lead that somebody elsewhere asks for; None where it is not to be walked.
 
-        Registries of one's own live at private addresses, and a node that has images of one was there before. Loopback is
-        another thing on each node, so it must be written in the node's own files.
+        Private addresses are those of nodes, pods and services too, so an administrator must have named the registry: who may
+        create a pod can have images held, and lead their registry's name anywhere. Loopback is another thing on each node, so it
+        must be written in the node's own files.
         """
         loopback = urls.is_loopback(registry)
         if registry in self.configured or (registry in self.listed and loopback):
             return Reach(private=True, trusted=(urls.split_port(registry)[0],))
-        if registry in self.listed or (registry in self.held and not loopback):
+        if registry in self.listed:
             return Reach(private=True)
-        return None
+        return Reach() if registry in self.held and not loopback else None
