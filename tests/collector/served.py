@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from collector.samples import NOW, collector, until
 
@@ -18,8 +19,10 @@ from pullwhy.node.status import NodeStatus
 class Served:
     """A running collector, with one connected agent for each node that `findings` are of."""
 
-    def __init__(self, folder: Path, findings: Iterable[Finding], status: NodeStatus) -> None:
+    def __init__(self, folder: Path, findings: Iterable[Finding], status: NodeStatus, **settings: Any) -> None:
+        """`settings` are the collector's own, beside where it listens and stores."""
         self.address = self.url = ""
+        self._settings = settings
         self._folder, self._findings, self._status = folder, tuple(findings), status
         self._outboxes: dict[str, Outbox] = {each.node: Outbox(None) for each in self._findings}
         self._loop = asyncio.new_event_loop()
@@ -42,7 +45,7 @@ class Served:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        async with collector(self._folder) as running:
+        async with collector(self._folder, **self._settings) as running:
             settings = ReportSettings(address=running.grpc_address)
             reporters = [
                 Reporter(outbox, settings, node=node, status=lambda: self._status)
