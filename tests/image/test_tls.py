@@ -1,4 +1,4 @@
-"""Agent and collector with the certificates of `make-certificates`, each the pod of its overlay less the tokens, which need an API server."""
+"""Agent and collector with the certificates of `make-certificates`, each the pod of its overlay less what needs an API server."""
 
 import contextlib
 import subprocess
@@ -20,14 +20,20 @@ from lab.node import Node
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # the images may have to be built first
 
 OVERLAY = "overlays/own-certificates"
-TOKENS = ("PULLWHY_REPORT_TOKEN_FILE", "PULLWHY_AGENT_AUTH")
+ASKS_THE_API = (
+    "PULLWHY_REPORT_TOKEN_FILE",
+    "PULLWHY_AGENT_AUTH",
+    "PULLWHY_READER_AUTH",
+    "PULLWHY_KUBERNETES_PODS",
+    "PULLWHY_KUBERNETES_NODES",
+)
 
 
 def spec(kind: str, name: str) -> dict[str, Any]:
-    """Return the spec of a workload's pods without what the component `tokens` added."""
+    """Return the spec of a workload's pods without what makes the collector ask the API server."""
     found = manifests.pod(OVERLAY, kind, name)
     (container,) = found["containers"]
-    container["env"] = [entry for entry in container["env"] if entry["name"] not in TOKENS]
+    container["env"] = [entry for entry in container["env"] if entry["name"] not in ASKS_THE_API]
     container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] != "token"]
     found["volumes"] = [volume for volume in found["volumes"] if volume["name"] != "token"]
     return found
