@@ -1,33 +1,25 @@
-"""The collector's rights are the calls that it makes, no more and no less; its settings are those of its pod in the manifests."""
+"""The collector's rights are the calls that it makes, no more and no less; each is missed where it is not there."""
 
 import ast
 import asyncio
 import contextlib
-import functools
-import http.client
-import json
 import re
-import ssl
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, fields, replace
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, get_args
 
 import pytest
-from collector import minted
-from collector.kubernetes.standin import StandIn
-from collector.minted import Pair, ServerFiles
-from collector.samples import NOW, collector, finding, until
+import yaml
+from collector.samples import NOW, until
 
 from image import manifests
+from image.deployed import COLLECTOR, Cluster, Right, ask, deployed, failing, granted
 from image.manifests import RENDERED, render
 from pullwhy.collector import readers
 from pullwhy.collector.readers import GROUP
-from pullwhy.collector.service import Collector
-from pullwhy.collector.settings import CollectorSettings
-from pullwhy.config import AgentSettings, ReportSettings, load
 from pullwhy.diagnose.document import encode
-from pullwhy.model import FailingPod, Finding
 from pullwhy.node.outbox import Outbox
 from pullwhy.node.reporter import Reporter
 
@@ -35,163 +27,143 @@ from lab.namespace import REPOSITORY
 
 pytestmark = pytest.mark.lab  # renders with a fetched kubectl
 
-VERBS = {"POST": "create", "PATCH": "patch", "GET": "get"}
-"""Each of an object that the path names, or of a collection for POST (kubernetes.io: Authorization Overview)."""
-KNOWN_ROLES = {
-    "system:auth-delegator": [
-        {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
-        {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
-    ]
-}
-"""What clusters have by themselves (kubernetes 1.34: plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go)."""
-COLLECTOR = {"kind": "ServiceAccount", "name": "pullwhy-collector", "namespace": "pullwhy"}
-JANE = "token-of-jane-0001"
+OPERATIONS = REPOSITORY / "docs/operations.md"
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Right:
-    """A verb on a resource, in a namespace or ("") in all."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of two pods that went on failing; here where nothing is missing."""
 
-    group: str
-    resource: str
-    verb: str
-    namespace: str = ""
-
-    @classmethod
-    def of(cls, method: str, path: str) -> Self:
-        """Return what a call takes."""
-        parts = path.strip("/").split("/")
-        group = "" if parts[0] == "api" else parts[1]
-        rest = parts[2:] if parts[0] == "api" else parts[3:]
-        namespace = ""
-        if rest[0] == "namespaces" and len(rest) > 2:
-            namespace, rest = rest[1], rest[2:]
-        return cls(group, rest[0], VERBS[method], namespace)
+    admitted: bool = True
+    status: int = 200
+    """Of the reader's question."""
+    owners: tuple[str, ...] = ("CronJob/sweep-1", "Deployment/web-1")
+    zone: str = "zone-1"
+    events: tuple[int, ...] = (3, 3)
+    """Counts."""
 
 
-def granted(documents: list[dict[str, Any]]) -> set[Right]:
-    """Return the rights of the collector's account, by its bindings."""
-    rules = {(each["kind"], each["metadata"]["name"]): each["rules"] for each in documents if "rules" in each}
-    rules |= {("ClusterRole", name): known for name, known in KNOWN_ROLES.items()}
-    found = set()
-    for binding in documents:
-        if COLLECTOR not in binding.get("subjects", ()):
-            continue
-        namespace = binding["metadata"]["namespace"] if binding["kind"] == "RoleBinding" else ""
-        for rule in rules[binding["roleRef"]["kind"], binding["roleRef"]["name"]]:
-            assert set(rule) == {"apiGroups", "resources", "verbs"}
-            found |= {
-                Right(group, resource, verb, namespace)
-                for group in rule["apiGroups"]
-                for resource in rule["resources"]
-                for verb in rule["verbs"]
-            }
-    return found
-
-
-def environment(name: str, kind: str, workload: str) -> dict[str, str]:
-    """Return what the pod's manifest sets."""
-    (container,) = manifests.pod(name, kind, workload)["containers"]
-    return {entry["name"]: entry["value"] for entry in container["env"] if "$(" not in entry.get("value", "$(")}
-
-
-@contextlib.asynccontextmanager
-async def deployed(name: str, folder: Path, api: StandIn) -> AsyncIterator[tuple[Collector, ReportSettings]]:
-    """Run the collector of a rendering; yield it and what its agents are told of it. Only places are other ones here."""
-    settings = load(CollectorSettings, None, environment(name, "Deployment", "pullwhy-collector"))
-    report = load(AgentSettings, None, environment(name, "DaemonSet", "pullwhy-agent")).report
-    server, agent = ServerFiles(folder), Pair(folder)
-    kubernetes = replace(
-        settings.kubernetes, server=api.settings.server, ca=api.settings.ca, token_file=api.settings.token_file
-    )
-    places: dict[str, Any] = {"kubernetes": kubernetes}
-    if settings.tls_certificate:
-        places |= server.settings | {"tls_client_ca": str(agent.authority)}
-    given = {each.name: getattr(settings, each.name) for each in fields(settings)} | places
-    for place in ("grpc_listen", "http_listen", "database"):
-        del given[place]
-    async with collector(folder, **given) as running:
-        report = replace(report, address=running.grpc_address)
-        if report.tls:
-            report = replace(
-                report,
-                server_name="localhost",
-                ca=str(server.ca),
-                certificate=str(agent.certificate),
-                key=str(agent.key),
-            )
-        if report.token_file:
-            # Without a node claim, as before Kubernetes 1.30.
-            given_out = minted.token(audience=(settings.agent_audience,))
-            account = settings.agent_service_account.replace("/", ":")
-            api.token(
-                given_out, f"system:serviceaccount:{account}", settings.agent_audience,
-                pod_name="agent-x", pod_uid="uid-agent-x",
-            )  # fmt: skip
-            (folder / "token").write_text(given_out)
-            report = replace(report, token_file=str(folder / "token"))
-        yield running, report
-
-
-def failing(attempts: int) -> Iterator[Finding]:
-    for number, name in enumerate(("web-1", "sweep-1"), 1):
-        yield finding(number, pods=(FailingPod("shop", name, f"uid-{name}", "main", attempts=attempts),))
-
-
-def written(api: StandIn, attempts: int) -> bool:
-    return [each["count"] for each in api.events()] == [attempts] * 2
-
-
-def ask(address: str, ca: Path | None) -> tuple[int, bytes]:
-    port = int(address.rpartition(":")[2])
-    if ca is None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    else:
-        context = ssl.create_default_context(cafile=ca)
-        connection = http.client.HTTPSConnection("localhost", port, timeout=20, context=context)
-    with contextlib.closing(connection):
-        path = "/api/v1/findings?namespace=shop"
-        connection.request("GET", path, headers={"authorization": f"Bearer {JANE}"})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-
-
-async def lived(name: str, folder: Path, api: StandIn) -> None:
-    """Let an agent report two pods that go on failing, and a reader ask for them."""
+async def lived(name: str, api: Cluster, folder: Path, done: Callable[[Seen], bool]) -> Seen:
+    """Let an agent report two pods that go on failing, until *done* or for ten seconds; a reader asks what came of it."""
     async with deployed(name, folder, api) as (running, report):
         outbox = Outbox(None)
         task = asyncio.create_task(Reporter(outbox, report, node="node-a").run())
-        settings = running._settings
-        for attempts in (2, 3):
+        ca = folder / "ca" if running._settings.http_tls else None
+
+        def fail(attempts: int) -> None:
             for each in failing(attempts):
                 outbox.append(each.id, encode(each), NOW)
-            await until(lambda: not len(outbox))
-            if settings.kubernetes.events:
-                await until(functools.partial(written, api, attempts))
-        if settings.kubernetes.pods:
-            await until(lambda: api.asked("/replicasets/") and api.asked("/jobs/"))
-        if settings.kubernetes.nodes:
-            await until(lambda: api.asked("/nodes/"))
-        ca = folder / "ca" if settings.http_tls else None
-        status, body = await asyncio.to_thread(ask, running.http_address, ca)
-        assert (status, len(json.loads(body)["items"])) == (200, 2)
+
+        async def seen() -> Seen:
+            status, found = await asyncio.to_thread(ask, running.http_address, ca, "/api/v1/findings")
+            _, nodes = await asyncio.to_thread(ask, running.http_address, ca, "/api/v1/nodes")
+            owners = sorted(pod["owner"] for each in found.get("items", ()) for pod in each["pods"])
+            zone = "".join(node["zone"] for node in nodes.get("items", ()))
+            counts = tuple(each["count"] for each in api.events())
+            return Seen(not len(outbox), status, tuple(owners), zone, counts)
+
+        fail(2)
+        with contextlib.suppress(TimeoutError):
+            # An Event must be there before it can change.
+            await until(lambda: len(api.events()) == 2 or api.refused or not running._settings.kubernetes.events, 5.0)
+        now = await seen()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10.0):
+                while not done(now):
+                    if not len(outbox):
+                        fail(3)
+                    await asyncio.sleep(0.1)
+                    now = await seen()
         task.cancel()
         await asyncio.wait([task])
+    return now
 
 
 @pytest.fixture
-def api(tmp_path: Path) -> Iterator[StandIn]:
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
     folder = tmp_path / "api"
     folder.mkdir()
-    running = StandIn(folder)
-    running.token(JANE, "jane")
-    running.allowed.add(("jane", "get", "findings", "shop"))
-    running.pod("pullwhy", "agent-x", "node-a")
-    for name, kind in (("web-1", "ReplicaSet"), ("sweep-1", "Job")):
-        owner = {"kind": kind, "name": f"{name}-above", "controller": True}
-        running.pod("shop", name, "node-a", metadata={"ownerReferences": [owner]})
+    running = Cluster(folder)
     yield running
     running.stop()
+
+
+def used(api: Cluster) -> set[Right]:
+    """Return the rights that calls have used, those that were refused among them."""
+    calls = {Right.of(each.method, each.path) for each in api.seen}
+    return {call if call in api.rights else replace(call, namespace="") for call in calls}
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_every_right_is_used_by_a_call_and_every_call_is_a_right(name: str, tmp_path: Path, cluster: Cluster) -> None:
+    if name == "overlays/postgres":
+        assert not granted(render(name)), "it asks another server, and this one nothing"
+        return
+    cluster.rights = granted(render(name))
+    seen = asyncio.run(lived(name, cluster, tmp_path, lambda seen: seen.admitted and used(cluster) == cluster.rights))
+    assert used(cluster) == cluster.rights
+    assert (seen.admitted, seen.status, cluster.refused) == (True, 200, set())
+
+
+def own_overlay(folder: Path, content: dict[str, Any]) -> str:
+    """Return an overlay of one's own, beside a copy of the manifests."""
+    shutil.copytree(manifests.FOLDER, folder / "daemonset")
+    mine = folder / "daemonset/overlays/mine"
+    mine.mkdir()
+    (mine / "kustomization.yaml").write_text(yaml.safe_dump(content))
+    return str(mine)
+
+
+@pytest.fixture(scope="module")
+def operations(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the overlay that docs/operations.md shows, with Events."""
+    (shown,) = re.findall(r"```yaml\n(.*?)```", OPERATIONS.read_text(), re.DOTALL)
+    content = yaml.safe_load(shown)
+    content["components"].append("../../components/events")
+    return own_overlay(tmp_path_factory.mktemp("own"), content)
+
+
+REVIEWS = Right("authentication.k8s.io", "tokenreviews", "create")
+ACCESS = Right("authorization.k8s.io", "subjectaccessreviews", "create")
+OWN_PODS, PODS = Right("", "pods", "get", "pullwhy"), Right("", "pods", "get")
+REPLICASETS, JOBS = Right("apps", "replicasets", "get"), Right("batch", "jobs", "get")
+NODES = Right("", "nodes", "get")
+CREATE, PATCH = Right("", "events", "create"), Right("", "events", "patch")
+NOT_ANSWERED = Seen(status=503, owners=(), zone="")
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [
+        (set(), Seen()),
+        ({REVIEWS}, replace(NOT_ANSWERED, admitted=False, events=())),
+        ({OWN_PODS, PODS}, Seen(admitted=False, owners=(), zone="", events=())),
+        ({ACCESS}, NOT_ANSWERED),
+        ({PODS}, Seen(owners=("", ""), events=())),
+        ({REPLICASETS}, Seen(owners=("CronJob/sweep-1", "ReplicaSet/web-1"))),
+        ({JOBS}, Seen(owners=("Deployment/web-1", "Job/sweep-1"))),
+        ({NODES}, Seen(zone="")),
+        ({CREATE}, Seen(events=())),
+        ({PATCH}, Seen(events=(2, 2))),
+    ],
+    ids=lambda value: (
+        " ".join(sorted(f"{each.verb}-{each.resource}" for each in value)) if isinstance(value, set) else ""
+    ),
+)
+def test_what_fails_without_a_right(
+    missing: set[Right], expected: Seen, operations: str, tmp_path: Path, cluster: Cluster
+) -> None:
+    rights = granted(render(operations))
+    assert missing <= rights
+    cluster.rights = rights - missing
+    refused = {right.resource for right in missing}
+
+    def done(seen: Seen) -> bool:
+        return seen == expected and {right.resource for right in cluster.refused} == refused
+
+    seen = asyncio.run(lived(operations, cluster, tmp_path, done))
+    assert seen == expected
+    assert {right.resource for right in cluster.refused} == refused
 
 
 def named_in_the_code() -> set[tuple[str, str]]:
@@ -206,15 +178,6 @@ def named_in_the_code() -> set[tuple[str, str]]:
                 right = Right.of("GET", text)
                 found.add((right.group, right.resource))
     return found
-
-
-@pytest.mark.parametrize("name", [name for name in RENDERED if name != "overlays/postgres"])
-def test_every_right_is_used_by_a_call_and_every_call_is_a_right(name: str, tmp_path: Path, api: StandIn) -> None:
-    asyncio.run(lived(name, tmp_path, api))
-    calls = {Right.of(each.method, each.path) for each in api.seen}
-    rights = granted(render(name))
-    used = {call if call in rights else replace(call, namespace="") for call in calls}
-    assert used == rights
 
 
 def test_no_call_is_left_out_of_that() -> None:
@@ -257,7 +220,7 @@ def test_roles_for_people_grant_what_the_collector_asks_about() -> None:
 
 
 def test_every_permission_is_told_with_its_reason() -> None:
-    page = (REPOSITORY / "docs/operations.md").read_text()
+    page = OPERATIONS.read_text()
     section = page.partition("## Every permission in the Kubernetes API")[2].partition("\n## ")[0]
     rows = [line.split("|")[1:6] for line in section.splitlines() if line.startswith("| `")]
     told = {

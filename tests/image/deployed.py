@@ -1,0 +1,168 @@
+"""A rendering's collector and its agents against the stand-in for the API server, which grants just the rendering's rights."""
+
+import contextlib
+import http.client
+import json
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+from collector import minted
+from collector.kubernetes.standin import StandIn, refusal
+from collector.minted import Pair, ServerFiles
+from collector.samples import collector, finding
+
+from image import manifests
+from pullwhy.collector.service import Collector
+from pullwhy.collector.settings import CollectorSettings
+from pullwhy.config import AgentSettings, ReportSettings, load
+from pullwhy.model import FailingPod, Finding
+
+VERBS: Final = {"POST": "create", "PATCH": "patch", "GET": "get"}
+"""Each of an object that the path names, or of a collection for POST (kubernetes.io: Authorization Overview)."""
+KNOWN_ROLES: Final = {
+    "system:auth-delegator": [
+        {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+        {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
+    ]
+}
+"""What clusters have by themselves (kubernetes 1.34: plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go)."""
+COLLECTOR: Final = {"kind": "ServiceAccount", "name": "pullwhy-collector", "namespace": "pullwhy"}
+JANE: Final = "token-of-jane-0001"
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Right:
+    """A verb on a resource, in a namespace or ("") in all."""
+
+    group: str
+    resource: str
+    verb: str
+    namespace: str = ""
+
+    @classmethod
+    def of(cls, method: str, path: str) -> Self:
+        """Return what a call takes."""
+        parts = path.strip("/").split("/")
+        group = "" if parts[0] == "api" else parts[1]
+        rest = parts[2:] if parts[0] == "api" else parts[3:]
+        namespace = ""
+        if rest[0] == "namespaces" and len(rest) > 2:
+            namespace, rest = rest[1], rest[2:]
+        return cls(group, rest[0], VERBS[method], namespace)
+
+
+def granted(documents: list[dict[str, Any]]) -> set[Right]:
+    """Return the rights of the collector's account, by its bindings."""
+    rules = {(each["kind"], each["metadata"]["name"]): each["rules"] for each in documents if "rules" in each}
+    rules |= {("ClusterRole", name): known for name, known in KNOWN_ROLES.items()}
+    found = set()
+    for binding in documents:
+        if COLLECTOR not in binding.get("subjects", ()):
+            continue
+        namespace = binding["metadata"]["namespace"] if binding["kind"] == "RoleBinding" else ""
+        for rule in rules[binding["roleRef"]["kind"], binding["roleRef"]["name"]]:
+            assert set(rule) == {"apiGroups", "resources", "verbs"}
+            found |= {
+                Right(group, resource, verb, namespace)
+                for group in rule["apiGroups"]
+                for resource in rule["resources"]
+                for verb in rule["verbs"]
+            }
+    return found
+
+
+def environment(name: str, kind: str, workload: str) -> dict[str, str]:
+    """Return what the pod's manifest sets."""
+    (container,) = manifests.pod(name, kind, workload)["containers"]
+    return {entry["name"]: entry["value"] for entry in container["env"] if "$(" not in entry.get("value", "$(")}
+
+
+@contextlib.asynccontextmanager
+async def deployed(name: str, folder: Path, api: StandIn) -> AsyncIterator[tuple[Collector, ReportSettings]]:
+    """Run the collector of a rendering; yield it and what its agents are told of it. Only places are other ones here."""
+    settings = load(CollectorSettings, None, environment(name, "Deployment", "pullwhy-collector"))
+    report = load(AgentSettings, None, environment(name, "DaemonSet", "pullwhy-agent")).report
+    server, agent = ServerFiles(folder), Pair(folder)
+    kubernetes = replace(
+        settings.kubernetes, server=api.settings.server, ca=api.settings.ca, token_file=api.settings.token_file
+    )
+    places: dict[str, Any] = {"kubernetes": kubernetes}
+    if settings.tls_certificate:
+        places |= server.settings | {"tls_client_ca": str(agent.authority)}
+    given = {each.name: getattr(settings, each.name) for each in fields(settings)} | places
+    for place in ("grpc_listen", "http_listen", "database"):
+        del given[place]
+    async with collector(folder, **given) as running:
+        report = replace(report, address=running.grpc_address)
+        if report.tls:
+            report = replace(
+                report,
+                server_name="localhost",
+                ca=str(server.ca),
+                certificate=str(agent.certificate),
+                key=str(agent.key),
+            )
+        if report.token_file:
+            # Without a node claim, as before Kubernetes 1.30.
+            given_out = minted.token(audience=(settings.agent_audience,))
+            account = settings.agent_service_account.replace("/", ":")
+            api.token(
+                given_out, f"system:serviceaccount:{account}", settings.agent_audience,
+                pod_name="agent-x", pod_uid="uid-agent-x",
+            )  # fmt: skip
+            (folder / "token").write_text(given_out)
+            report = replace(report, token_file=str(folder / "token"))
+        yield running, report
+
+
+class Cluster(StandIn):
+    """Two failing pods of node-a with what made them, the agent's own pod, and Jane, who may see everything."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rights: set[Right] = set()
+        """Those of the collector's account."""
+        self.refused: set[Right] = set()
+        super().__init__(folder)
+        self.token(JANE, "jane")
+        self.allowed.add(("jane", "get", "findings", ""))
+        self.pod("pullwhy", "agent-x", "node-a")
+        self.objects["/api/v1/nodes/node-a"] = {"metadata": {"labels": {"topology.kubernetes.io/zone": "zone-1"}}}
+        above = (("web-1", "apps", "ReplicaSet", "Deployment"), ("sweep-1", "batch", "Job", "CronJob"))
+        for name, group, parent, workload in above:
+            self.pod("shop", name, "node-a", metadata=owned(parent, name))
+            path = f"/apis/{group}/v1/namespaces/shop/{parent.lower()}s/{name}"
+            self.objects[path] = {"metadata": owned(workload, name)}
+
+    def answer(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
+        """Refuse what no role grants."""
+        right = Right.of(method, path)
+        if not {right, replace(right, namespace="")} & self.rights:
+            self.refused.add(right)
+            return refusal(403, "Forbidden", f"{right.resource} is forbidden: cannot {right.verb}")
+        return super().answer(method, path, body)
+
+
+def owned(kind: str, name: str) -> dict[str, Any]:
+    return {"ownerReferences": [{"kind": kind, "name": name, "controller": True}]}
+
+
+def failing(attempts: int) -> Iterator[Finding]:
+    for number, name in enumerate(("web-1", "sweep-1"), 1):
+        yield finding(number, pods=(FailingPod("shop", name, f"uid-{name}", "main", attempts=attempts),))
+
+
+def ask(address: str, ca: Path | None, path: str) -> tuple[int, Any]:
+    """Ask as Jane; return status and decoded answer. Blocks: call it in a thread."""
+    port = int(address.rpartition(":")[2])
+    if ca is None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    else:
+        context = ssl.create_default_context(cafile=ca)
+        connection = http.client.HTTPSConnection("localhost", port, timeout=20, context=context)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers={"authorization": f"Bearer {JANE}"})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
