@@ -34,7 +34,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"trace"}),
     frozenset({"plan", "config"}),
     frozenset({"watch", "runtime", "probe", "diagnose"}),
-    frozenset({"protocol"}),
+    frozenset({"protocol", "kubernetes"}),
     frozenset({"node", "collector"}),
     frozenset({"cli", "__main__"}),
 )

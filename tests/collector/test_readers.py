@@ -192,7 +192,7 @@ def test_while_the_api_is_away_who_was_known_still_reads(
         async with filled(tmp_path, reader_auth="kubernetes", kubernetes=api.settings) as running:
             assert (await ask(running, "/api/v1/findings?namespace=shop"))[0] == 200
             api.misbehave("reviews", *[Fault(500)] * 100)
-            monkeypatch.setattr("pullwhy.collector.kubernetes.client.FIRST_PAUSE_SECONDS", 0.0)
+            monkeypatch.setattr("pullwhy.kubernetes.client.FIRST_PAUSE_SECONDS", 0.0)
             assert (await ask(running, "/api/v1/findings?namespace=shop"))[0] == 200
             status, answer = await ask(running, "/api/v1/findings?namespace=shop", ADMIN)
             assert (status, "does not say whose token" in answer["error"]) == (503, True)

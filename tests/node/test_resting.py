@@ -38,6 +38,6 @@ def test_a_resting_agent_does_without_what_others_ask_for(module: str, loaded: s
 
 
 def test_a_resting_agent_has_no_room_but_its_own(loaded: set[str]) -> None:
-    others = {"pullwhy.probe.", "pullwhy.collector.", "pullwhy.cli."}
+    others = {"pullwhy.probe.", "pullwhy.kubernetes.", "pullwhy.collector.", "pullwhy.cli."}
     found = {name for name in loaded if name.startswith(tuple(others))}
     assert found == {"pullwhy.cli.main", "pullwhy.cli.agent"}

@@ -14,10 +14,10 @@ from typing import Final, Protocol
 import msgspec
 
 from pullwhy.collector.denials import CannotTell, Denial, Denied
-from pullwhy.collector.kubernetes.client import APIError, Client
 from pullwhy.collector.kubernetes.directory import Directory
 from pullwhy.collector.kubernetes.reviews import NODE_NAME, POD_NAME, POD_UID, User, who
 from pullwhy.collector.remembered import Remembered
+from pullwhy.kubernetes.client import APIError, Client
 from pullwhy.secret import Secret
 from pullwhy.text import printable
 

@@ -11,14 +11,14 @@ from pullwhy.collector.agents import CertificateGate, Gate, OpenGate, TokenGate
 from pullwhy.collector.api.asker import Who, by_token, everybody
 from pullwhy.collector.certificates import Certificates, Files, UnusableCertificate
 from pullwhy.collector.denials import CannotTell, Denials
-from pullwhy.collector.kubernetes import access
 from pullwhy.collector.kubernetes.attendant import Attendant
-from pullwhy.collector.kubernetes.client import Client
 from pullwhy.collector.kubernetes.directory import Directory
 from pullwhy.collector.kubernetes.nodelabels import NodeLabels, Note
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.readers import FileReaders, KubernetesReaders
 from pullwhy.collector.settings import CollectorSettings
+from pullwhy.kubernetes import access
+from pullwhy.kubernetes.client import Client
 
 logger = logging.getLogger(__name__)
 

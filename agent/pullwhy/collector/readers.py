@@ -14,9 +14,9 @@ from typing import Annotated, Final, Literal, Protocol
 import msgspec
 
 from pullwhy.collector.denials import CannotTell, Denial, Denied
-from pullwhy.collector.kubernetes.client import APIError, Client
 from pullwhy.collector.kubernetes.reviews import Action, User, may, who
 from pullwhy.collector.remembered import Remembered
+from pullwhy.kubernetes.client import APIError, Client
 from pullwhy.secret import Secret
 from pullwhy.text import printable
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from collector.kubernetes.standin import OWN_TOKEN, Fault, StandIn
 
-from pullwhy.collector.kubernetes.access import NoAccess, find
-from pullwhy.collector.kubernetes.client import ATTEMPTS, MAX_ANSWER, APIError, Client
 from pullwhy.collector.kubernetes.reviews import TOKEN_REVIEWS, Action, may, who
 from pullwhy.collector.settings import KubernetesSettings
+from pullwhy.kubernetes.access import NoAccess, find
+from pullwhy.kubernetes.client import ATTEMPTS, MAX_ANSWER, APIError, Client
 from pullwhy.secret import Secret
 
 Pod = dict[str, Any]

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from pullwhy.collector.denials import Denial, Denials
 from pullwhy.collector.ingest import API_SOURCE
 from pullwhy.collector.kubernetes import event
-from pullwhy.collector.kubernetes.access import find
 from pullwhy.collector.kubernetes.attendant import Attendant
-from pullwhy.collector.kubernetes.client import Client
 from pullwhy.collector.kubernetes.directory import Directory, Pod
 from pullwhy.config import ReportSettings
 from pullwhy.diagnose.document import encode
+from pullwhy.kubernetes.access import find
+from pullwhy.kubernetes.client import Client
 from pullwhy.model import FailingPod, Finding, RemedyRef
 from pullwhy.node.outbox import Outbox
 from pullwhy.node.reporter import Reporter

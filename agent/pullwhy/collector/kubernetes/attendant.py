@@ -11,10 +11,10 @@ from typing import Any, Final
 from pullwhy.collector.denials import Denial, Denials, Denied
 from pullwhy.collector.ingest import KnownPod
 from pullwhy.collector.kubernetes import event
-from pullwhy.collector.kubernetes.client import APIError, Client
 from pullwhy.collector.kubernetes.directory import FORBIDDEN_SECONDS, Directory
 from pullwhy.collector.pace import Pace
 from pullwhy.collector.remembered import Remembered
+from pullwhy.kubernetes.client import APIError, Client
 from pullwhy.model import FailingPod, Finding, State
 
 logger = logging.getLogger(__name__)

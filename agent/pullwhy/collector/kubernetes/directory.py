@@ -10,8 +10,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from pullwhy.collector.kubernetes.client import APIError, Client
 from pullwhy.collector.remembered import Remembered
+from pullwhy.kubernetes.client import APIError, Client
 from pullwhy.text import printable
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from pullwhy.collector.kubernetes.client import APIError, Client
+from pullwhy.kubernetes.client import APIError, Client
 from pullwhy.secret import Secret
 
 TOKEN_REVIEWS: Final = "/apis/authentication.k8s.io/v1/tokenreviews"  # noqa: S105 - a path

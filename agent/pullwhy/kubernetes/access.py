@@ -1,4 +1,4 @@
-"""Where the Kubernetes API is and how to be let in: a pod's own service account, or what the settings name."""
+"""Where the Kubernetes API is and how to be let in: a pod's own service account, or what settings name."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-from pullwhy.collector.settings import KubernetesSettings
 from pullwhy.secret import Secret
 from pullwhy.text import printable
 
@@ -19,8 +18,27 @@ MAX_TOKEN: Final = 16_384
 """Bytes of a token file; a projected token has about 1,200."""
 
 
+_MOUNTED: Final = "the pod's service account is mounted there where automountServiceAccountToken is true"
+
+
 class NoAccess(Exception):
     """The API cannot be asked; the text names the setting or the file and the mend."""
+
+
+class Settings(Protocol):
+    """What settings may name; empty texts: the cluster in which this process is a pod, and the pod's own files."""
+
+    @property
+    def server(self) -> str:
+        """`https://HOST:PORT`."""
+
+    @property
+    def ca(self) -> str:
+        """File of the cluster's CA."""
+
+    @property
+    def token_file(self) -> str:
+        """File of the token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +49,9 @@ class Access:
     port: int
     ca: Path
     token_file: Path
+    ca_mend: str = "`kubernetes.ca` names the cluster's CA"
+    """What to do where that file does not serve."""
+    entry_mend: str = "`kubernetes.token_file` names a file with one token on one line"
 
     def context(self) -> ssl.SSLContext:
         """Return a TLS context that trusts the cluster's CA alone; raises NoAccess."""
@@ -40,40 +61,53 @@ class Access:
             context.load_verify_locations(self.ca)
         except OSError as error:
             told = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
-            raise NoAccess(f"{self.ca}: {told}: `kubernetes.ca` names the cluster's CA") from error
+            raise NoAccess(f"{self.ca}: {told}: {self.ca_mend}") from error
         return context
 
     def token(self) -> Secret:
         """Return the token as the file holds it now: the kubelet renews it; raises NoAccess."""
-        return read_token(self.token_file, "kubernetes.token_file")
+        return read_token(self.token_file, self.entry_mend)
 
 
-def find(settings: KubernetesSettings, environment: Mapping[str, str]) -> Access:
+def in_cluster(environment: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> Access:
+    """Return the API of the cluster in which this process is a pod; raises NoAccess."""
+    host, port = _service(environment)
+    return Access(host, port, folder / "ca.crt", folder / "token", _MOUNTED, _MOUNTED)
+
+
+def find(settings: Settings, environment: Mapping[str, str]) -> Access:
     """Return the API that the settings name, or that of the cluster in which this process is a pod; raises NoAccess."""
     ca = Path(settings.ca) if settings.ca else SERVICE_ACCOUNT / "ca.crt"
     token_file = Path(settings.token_file) if settings.token_file else SERVICE_ACCOUNT / "token"
     if settings.server:
         host, port = _parts(settings.server)
         return Access(host, port, ca, token_file)
-    host, number = environment.get("KUBERNETES_SERVICE_HOST", ""), environment.get("KUBERNETES_SERVICE_PORT", "443")
-    if not host or not number.isascii() or not number.isdigit():
-        raise NoAccess(
-            "no Kubernetes API is known: this is no pod (KUBERNETES_SERVICE_HOST is not set); name one in `kubernetes.server`"
-        )
-    return Access(host, int(number), ca, token_file)
+    try:
+        host, port = _service(environment)
+    except NoAccess as error:
+        raise NoAccess(f"{error}; name one in `kubernetes.server`") from None
+    return Access(host, port, ca, token_file)
 
 
-def read_token(path: Path, key: str) -> Secret:
+def read_token(path: Path, mend: str) -> Secret:
     """Return the token in a file; raises NoAccess, whose text never holds what was read."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_TOKEN + 1)
     except OSError as error:
-        raise NoAccess(f"{path}: {error.strerror}: `{key}` names a file with a token") from error
+        raise NoAccess(f"{path}: {error.strerror}: {mend}") from error
     text = content.decode("ascii", "replace").strip()
     if not text or len(content) > MAX_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
-        raise NoAccess(f"{path}: holds no token: `{key}` names a file with one token on one line")
+        raise NoAccess(f"{path}: holds no token: {mend}")
     return Secret(text)
+
+
+def _service(environment: Mapping[str, str]) -> tuple[str, int]:
+    """Return where pods are told that the API is."""
+    host, number = environment.get("KUBERNETES_SERVICE_HOST", ""), environment.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host or not number.isascii() or not number.isdigit():
+        raise NoAccess("no Kubernetes API is known: this is no pod (KUBERNETES_SERVICE_HOST is not set)")
+    return host, int(number)
 
 
 def _parts(server: str) -> tuple[str, int]:

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from pullwhy import __version__
-from pullwhy.collector.kubernetes.access import Access, NoAccess
+from pullwhy.kubernetes.access import Access, NoAccess
 from pullwhy.probe.http import Answered, Connection, HTTPFailed, Request
 from pullwhy.probe.network import StreamReset, StreamTimedOut
 from pullwhy.redact import redact
