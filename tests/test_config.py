@@ -87,6 +87,32 @@ def test_a_pattern_or_an_address_is_no_registry(registry: str, tmp_path: Path) -
         load(AgentSettings, file, {})
 
 
+def test_pull_secrets_come_as_a_list_or_as_one_variable(tmp_path: Path) -> None:
+    file = written(tmp_path, 'pull_secrets = ["shop/regcred"]')
+    assert load(AgentSettings, file, {}).pull_secrets == ("shop/regcred",)
+    given = {"PULLWHY_PULL_SECRETS": "shop/regcred, other/my.pull-secret"}
+    assert load(AgentSettings, file, given).pull_secrets == ("shop/regcred", "other/my.pull-secret")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["regcred"]',
+        '["shop/"]',
+        '["shop/a/b"]',
+        '["shop/.."]',
+        '["Shop/regcred"]',
+        '["shop/regcred\\n"]',
+        '["*/regcred"]',
+        '"shop/regcred"',
+        str([f"shop/s{number}" for number in range(17)]),
+    ],
+)
+def test_what_names_no_pull_secret_is_refused_with_its_form(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"pull_secrets: expected at most 16 names of Secrets, .*NAMESPACE/NAME, not"):
+        load(AgentSettings, written(tmp_path, f"pull_secrets = {text}"), {})
+
+
 def test_a_truth_value_in_the_environment() -> None:
     assert load(AgentSettings, None, {"PULLWHY_REPORT_TLS": "true"}).report.tls
 

@@ -41,6 +41,8 @@ class CredentialFacts:
     near_misses: tuple[str, ...] = ()
     """Keys that look meant for this image and do not match, each with the reason."""
     providers: Providers = Providers()
+    pull_secrets: tuple[str, ...] = ()
+    """What came of the Secrets that the agent was told to try for this pod, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,18 @@ RegistryHost = Annotated[
         pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?$", max_length=253, description="HOST or HOST:PORT"
     ),
 ]
+PullSecretName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z",
+        max_length=317,
+        description="NAMESPACE/NAME",
+    ),
+]
+PullSecretNames = Annotated[
+    tuple[PullSecretName, ...],
+    msgspec.Meta(max_length=16, description='at most 16 names of Secrets, such as ["shop/regcred"]: NAMESPACE/NAME'),
+]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
 Labels = Annotated[
     dict[Label, Annotated[str, msgspec.Meta(max_length=253)]],
@@ -124,6 +136,8 @@ class AgentSettings:
     """Health and metrics; empty: none."""
     walks: Annotated[int, msgspec.Meta(ge=1, le=16)] = 2
     """Walks at a time."""
+    pull_secrets: PullSecretNames = ()
+    """Secrets that are read from the Kubernetes API for walks on behalf of pods of their own namespaces."""
     watch: WatchSettings = field(default_factory=WatchSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
     walk_requests: WalkRequestSettings = field(default_factory=WalkRequestSettings)
@@ -189,7 +203,7 @@ def _section(
 
 
 def _from_text(hint: Any, text: str, where: str) -> Any:
-    if typing.get_origin(hint) is tuple:
+    if hint is PullSecretNames or typing.get_origin(hint) is tuple:
         return _convert(hint, _parts(text), where, strict=False)
     if hint is Labels:
         pairs = [part.partition("=") for part in _parts(text)]

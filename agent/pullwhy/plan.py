@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -146,12 +146,12 @@ class Proxies:
 class Credential:
     """One credential that the kubelet's rules would match for this image."""
 
-    username: str
+    username: str = field(repr=False)
     password: Secret
     source: str
-    """File and key, for people."""
+    """File and key, or the Secret, for people."""
     supplied: bool = False
-    """Given by the caller of `diagnose`, not the node's own."""
+    """Given by the caller of `diagnose`, or of a pull secret; not the node's own."""
     kind: str = ""
     """What it is, where its user name or form tells: a token of some service."""
     expires: datetime | None = None

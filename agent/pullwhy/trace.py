@@ -16,7 +16,7 @@ class Identity(enum.StrEnum):
     NONE = ""
     ANONYMOUS = "anonymous"
     NODE = "node"  # the node's own credentials (the kubelet's config.json)
-    SUPPLIED = "supplied"  # credentials that the caller of `diagnose` gave
+    SUPPLIED = "supplied"  # credentials that the caller of `diagnose` gave, or of a pull secret
 
 
 class DNSResult(enum.StrEnum):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from node.fakes import IMAGE, WEB, FakeClock, FakeInvestigator, FakeObserver, at, pods, runtime_line, sync_error, until
 
-from pullwhy.model import CauseId, Confidence, Finding, PullFailure, Reason, State
+from pullwhy.model import CauseId, Confidence, Finding, PodRef, PullFailure, Reason, State
 from pullwhy.node.engine import IDLE, Engine
 from pullwhy.node.findings import Identity
 from pullwhy.node.incidents import Sight
@@ -27,7 +27,12 @@ DENIED = (
 class Bench:
     """An engine with stand-ins around it."""
 
-    def __init__(self, kept: Kept = Kept(), seconds: float = 0) -> None:  # noqa: B008 - it is frozen
+    def __init__(
+        self,
+        kept: Kept = Kept(),  # noqa: B008 - it is frozen
+        seconds: float = 0,
+        apart: frozenset[str] = frozenset(),
+    ) -> None:
         self.clock = FakeClock()
         self.observer = FakeObserver(WEB, *pods("a", "b", "c"))
         self.investigator = FakeInvestigator(self.clock, seconds)
@@ -42,6 +47,7 @@ class Bench:
             metrics=self.metrics,
             chance=random.Random(1),
             remarks=self.remarks,
+            apart=apart,
             hang_after=timedelta(seconds=300),
         )
         self.engine = Engine(Identity("node-a"), parts, kept)
@@ -157,6 +163,20 @@ def test_two_texts_about_one_image_at_once_share_a_walk() -> None:
         await bench.settle()
 
     assert run(scenario, Bench(seconds=0.05)).investigator.walked == [IMAGE]
+
+
+@pytest.mark.parametrize(("apart", "walks"), [(frozenset({"shop"}), 2), (frozenset[str](), 1)])
+def test_pods_of_a_namespace_with_pull_secrets_share_no_walk_with_others(apart: frozenset[str], walks: int) -> None:
+    other = PodRef("other", "web", "uid-of-other")
+
+    async def scenario(bench: Bench) -> None:
+        bench.observer.shown = Sight({pod.uid: (pod, at(-60)) for pod in (WEB, other)}, {})
+        bench.engine.take([sync_error(0, DENIED, WEB), sync_error(0, DENIED, other)])
+        await bench.settle()
+
+    walked = run(scenario, Bench(seconds=0.05, apart=apart)).investigator.failures
+    assert len(walked) == walks
+    assert len({each.pod.namespace for each in walked if each.pod}) == walks
 
 
 def test_one_registry_is_walked_once_at_a_time() -> None:

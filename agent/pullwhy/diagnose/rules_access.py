@@ -144,6 +144,8 @@ def access_evidence(case: Case, found: Verdict) -> Iterator[Evidence]:
         yield Evidence(Stage.AUTH, miss, "node files")
     for source in facts.sources[:_SHOWN]:
         yield Evidence(Stage.AUTH, f"the kubelet has credentials for this image: {source}", "node files")
+    for line in facts.pull_secrets:
+        yield Evidence(Stage.AUTH, line, "kubernetes")
     if facts.providers.config or service_of(case.image.registry if case.image is not None else "").provider:
         yield Evidence(Stage.AUTH, provider_state(facts.providers), facts.providers.config or "node files")
 

@@ -33,6 +33,7 @@ from pullwhy.node.outbox import InUse, Outbox
 from pullwhy.node.parts import Parts
 from pullwhy.node.permits import Permits
 from pullwhy.node.plan import Sources
+from pullwhy.node.pullsecrets import PullSecrets
 from pullwhy.node.registries import NodeRegistries
 from pullwhy.node.remarks import Remarks
 from pullwhy.node.reporter import Reporter
@@ -82,6 +83,7 @@ class Agent:
         state = Path(settings.state_directory)
         self._outbox = outbox
         self._remarks = Remarks()
+        self._secrets = PullSecrets(settings.pull_secrets, os.environ, self.impairments.set)
         self._investigator = self._make_investigator()
         self._engine = Engine(self._identity(), self._parts(), load(state))
         self._requests: WalkRequests | None = None
@@ -174,6 +176,7 @@ class Agent:
             reproducer=Reproducer(client, self._clock) if client else None,
             policy=Policy(self._settings.reproduce),
             remarks=self._remarks,
+            secrets=self._secrets,
         )
 
     def _parts(self) -> Parts:
@@ -188,6 +191,7 @@ class Agent:
             walks=settings.walks,
             permits=Permits(self._ask_permit, self._node, self.metrics),
             remarks=self._remarks,
+            apart=self._secrets.namespaces,
             hang_after=timedelta(seconds=settings.watch.hang_seconds),
             hang_after_blind=timedelta(seconds=settings.watch.hang_unseen_seconds),
         )

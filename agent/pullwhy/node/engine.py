@@ -51,7 +51,7 @@ class Engine:
         self.positions: Positions = kept.positions
         """Of the sources: moved by them once their lines are taken."""
         self._recogniser = Recogniser()
-        self._tracker = Tracker(topic, kept.incidents)
+        self._tracker = Tracker(topic, kept.incidents, parts.apart)
         under_way = {pull.image: pull for pull in kept.pulls}
         self._hangs = Hangs(parts.hang_after, parts.hang_after_blind, under_way)
         parts.remarks.lines_lost = self._suppressed_lately
@@ -65,6 +65,7 @@ class Engine:
             Quiet(parts.chance),
             walks=parts.walks,
             permits=parts.permits,
+            apart=parts.apart,
             told={subject for subject, each in self._schedule.walked.items() if not each.deferred},
         )
         self._closing: tuple[Incident, ...] = ()

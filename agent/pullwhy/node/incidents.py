@@ -111,8 +111,14 @@ class Closed:
 class Tracker:
     """Holds the open incidents; pure: time comes in with every call."""
 
-    def __init__(self, topic: Callable[[str], Topic], incidents: Iterable[Incident] = ()) -> None:
-        self._topic = topic
+    def __init__(
+        self,
+        topic: Callable[[str], Topic],
+        incidents: Iterable[Incident] = (),
+        apart: frozenset[str] = frozenset(),
+    ) -> None:
+        """Pods of the namespaces `apart` share their topics with no other's."""
+        self._topic, self._apart = topic, apart
         self._open: dict[Key, Incident] = {}
         self._by_pod: dict[str, set[Key]] = defaultdict(set)
         for incident in incidents:
@@ -215,6 +221,9 @@ class Tracker:
         hints = failure.hints if real or known is None else known.hints
         if topic:  # the same words have another cause where the kubelet could not get the credentials
             topic = "/".join((topic, *sorted({hint.kind for hint in hints})))
+        told = bool(topic)
+        if failure.pod is not None and failure.pod.namespace in self._apart:
+            topic = f"{topic}/in {failure.pod.namespace}"
         if known is None:
             known = Incident(
                 image,
@@ -231,7 +240,7 @@ class Tracker:
             )
         elif failure.when == known.last_seen and failure.reason is known.reason and known.image:
             return None
-        if real or topic:  # a back-off line of a kubelet up to 1.31 holds no cause
+        if real or told:  # a back-off line of a kubelet up to 1.31 holds no cause
             known = replace(known, message=failure.message, topic=topic)
         if real:
             hang = failure.reason is Reason.PULL_HANGS

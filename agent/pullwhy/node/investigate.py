@@ -36,6 +36,7 @@ from pullwhy.node.view import node_view
 from pullwhy.plan import Timeouts, WalkPlan
 from pullwhy.redact import redact
 from pullwhy.runtime.contentstore import damaged
+from pullwhy.runtime.credentials import PullSecret
 from pullwhy.runtime.cri import CRIClient, CRIError
 from pullwhy.runtime.pullrecords import pull_record
 from pullwhy.trace import StageResult, Trace
@@ -48,6 +49,13 @@ _REASONS: Final = {
 """Reasons that the kubelet gives for one cause only."""
 
 OWN_RETRY: Final = "the kubelet's own next try failed in the same way"
+
+
+class ReadsPullSecrets(Protocol):
+    """Reads the pull secrets of a namespace; node.pullsecrets.PullSecrets is the real one."""
+
+    async def of(self, namespace: str) -> tuple[PullSecret, ...]:
+        """Return them, each with its fault where it cannot be read; raises nothing."""
 
 
 class Walks(Protocol):
@@ -92,6 +100,8 @@ class Investigator:
     policy: Policy = Policy.SAFE
     remarks: Remarks = field(default_factory=Remarks)
     """What the runtime's log and CRI told beside the failures; whoever reads the log fills it."""
+    secrets: ReadsPullSecrets | None = None
+    """For walks on behalf of pods that fail here, and of no others."""
 
     def by_text(self, failure: PullFailure, why: str = "") -> Investigation:
         """Judge a failure by its text alone; `why` there was no walk."""
@@ -118,7 +128,8 @@ class Investigator:
         sight = await survey(self.sources, client)
         usual = Timeouts()
         timeouts = usual if within is None else replace(usual, overall=min(usual.overall, within))
-        prepared = make_plan(image, sight, self.sources, timeouts=timeouts)
+        secrets = await self._pull_secrets(failure)
+        prepared = make_plan(image, sight, self.sources, timeouts=timeouts, secrets=secrets)
         trace = await self.walks.walk(reach.widen(prepared.plan)) if prepared.plan else Trace()
         held = await asyncio.to_thread(_damaged, case, trace, sight)
         present = await _present(client, image) if prepared.image else None
@@ -158,6 +169,14 @@ class Investigator:
         if why_not or reproducer is None:
             return with_reproduction(found, Reproduction("Skipped", why_not))
         return with_reproduction(found, await reproducer.pull(image))
+
+    async def _pull_secrets(self, failure: PullFailure | None) -> tuple[PullSecret, ...]:
+        """Return the pull secrets of the namespace of the pod that fails; the runtime pulls the sandbox image without any."""
+        if self.secrets is None or failure is None or failure.pod is None:
+            return ()
+        if failure.reason is Reason.CREATE_POD_SANDBOX_ERROR:
+            return ()
+        return await self.secrets.of(failure.pod.namespace)
 
     def _case(self, image: str, failure: PullFailure | None) -> Case:
         try:

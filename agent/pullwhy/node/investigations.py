@@ -89,12 +89,14 @@ class Investigations:
     quiet: Quiet
     walks: int = 2
     permits: AsksWhen | None = None
+    apart: frozenset[str] = frozenset()
+    """Namespaces with pull secrets of their own: no other's pods are served by the same walk."""
     first_word: float = FIRST_WORD
     found: dict[Subject, Investigation] = field(default_factory=dict)
     """What is not proved and may be judged again."""
     told: set[Subject] = field(default_factory=set)
     """What was walked and published."""
-    _walked: dict[str, Investigation] = field(default_factory=dict)
+    _walked: dict[tuple[str, str], Investigation] = field(default_factory=dict)
     _slots: asyncio.Semaphore = field(init=False)
     _registries: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _looking: int = 0
@@ -111,7 +113,7 @@ class Investigations:
         subject = (incident.image, incident.topic)
         first_word = asyncio.create_task(self._first_word(subject, failure))
         try:
-            if ask and self._earlier(incident.image, failure) is None:
+            if ask and self._earlier(incident, failure) is None:
                 await self._wait_for_turn(incident.image, failure)
             found = await self._look(incident, failure)
         except Postponed as why:
@@ -207,22 +209,27 @@ class Investigations:
         if held is not None:
             raise HeldBack(held)
 
-    def _earlier(self, image: str, failure: PullFailure) -> Investigation | None:
-        """Return a walk that serves this failure too: it was made after it."""
-        walked = self._walked.get(image)
+    def _earlier(self, incident: Incident, failure: PullFailure) -> Investigation | None:
+        """Return a walk that serves this failure too: it was made after it, with the same credentials."""
+        walked = self._walked.get(self._shared(incident))
         return walked if walked is not None and walked.case.now >= failure.when and not walked.our_fault else None
+
+    def _shared(self, incident: Incident) -> tuple[str, str]:
+        """Return what a walk serves: an image, of one namespace where that has pull secrets of its own."""
+        namespace = incident.pod.namespace if incident.pod else ""
+        return incident.image, namespace if namespace in self.apart else ""
 
     async def _look(self, incident: Incident, failure: PullFailure) -> Investigation:
         if not incident.image:
             return self.investigator.by_text(failure)
         # The part before the first slash will do: it only keeps walks of one host apart in time.
         async with self._registries[incident.image.partition("/")[0]]:
-            walked = self._earlier(incident.image, failure)
+            walked = self._earlier(incident, failure)
             if walked is not None:
                 return with_failure(walked, failure)  # one walk serves all pods that failed before it
             self._leave_alone(incident.image)
             found = await self._walk(incident.image, failure)
-            self._walked[incident.image] = found
+            self._walked[self._shared(incident)] = found
             while len(self._walked) > MAX_WALKED:
                 self._walked.pop(next(iter(self._walked)))
             return found

@@ -53,5 +53,7 @@ class Parts:
     """Says when to walk; None where nobody does."""
     remarks: Remarks = field(default_factory=Remarks)
     """Filled here with what the runtime's log tells beside failures."""
+    apart: frozenset[str] = frozenset()
+    """Namespaces with pull secrets of their own: what is found for their pods is not said of others."""
     hang_after: timedelta = timedelta(seconds=300)
     hang_after_blind: timedelta = timedelta(seconds=1800)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from pullwhy import __version__
-from pullwhy.access import CredentialFacts
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import Outcome, Stage
+from pullwhy.node.credentials import match
 from pullwhy.node.kubeletversion import kubelet_version
-from pullwhy.plan import CURRENT, Credential, Endpoint, Timeouts, WalkPlan
+from pullwhy.plan import CURRENT, Endpoint, Timeouts, WalkPlan
 from pullwhy.runtime.containerd import read_config, with_status
 from pullwhy.runtime.contentstore import CONTENT_STORE
-from pullwhy.runtime.credentials import InvalidCredentials, Match, node_credentials, supplied_credentials
+from pullwhy.runtime.credentials import InvalidCredentials, PullSecret
 from pullwhy.runtime.cri import CRIClient, CRIError
 from pullwhy.runtime.distributions import by_socket
 from pullwhy.runtime.effective import CONTAINERD, Effective, RuntimeView, effective, reference_result
@@ -26,7 +26,6 @@ from pullwhy.runtime.kubelet import Kubelet, api_servers, detect_endpoint, find_
 from pullwhy.runtime.platform import node_platform
 from pullwhy.runtime.process import RuntimeProcess, find_process
 from pullwhy.runtime.processes import Processes, UnreadableProcess
-from pullwhy.runtime.providers import providers
 from pullwhy.runtime.resolver import RESOLV_CONF, ResolverView, read_resolver
 from pullwhy.runtime.storage import Place, check
 from pullwhy.runtime.trust import TrustStore, read_trust
@@ -120,8 +119,9 @@ def make_plan(
     sources: Sources,
     *,
     timeouts: Timeouts | None = None,
+    secrets: Sequence[PullSecret] = (),
 ) -> Prepared:
-    """Return the plan for the image `text` on this node.
+    """Return the plan for the image `text` on this node; `secrets` are tried after the node's own credentials.
 
     Raises InvalidCredentials for a file of `sources.credentials` that cannot be used; everything else is in the results.
     """
@@ -133,23 +133,15 @@ def make_plan(
     found = effective(image, view)
     named, image = image, found.image or image
     resolver = node_resolver(sources, view.fs, view.process)
-    matched = _credentials(named, sources, sight)
-    if image.registry != named.registry and matched.credentials:
-        matched = _withheld(matched, named, image)
+    matched = match(named, image, view.fs, sight.kubelet, sources.credentials, secrets)
     held = tuple(dict.fromkeys((*found.credentials_held, *_held(found, sight.credentials_for))))
     found = replace(found, credentials_held=held)
-    access = CredentialFacts(
-        tuple(each.source for each in matched.credentials),
-        matched.near_misses,
-        providers(named, sight.kubelet, view.fs),
-    )
     trust = read_trust(view.fs, *_trust_variables(view.process))
     results = (
         reference_result(named),
         *found.results,
         *resolver.results,
         *matched.results,
-        *_access_results(access),
         *_stale(view, trust),
         *sight.storage,
     )
@@ -251,35 +243,6 @@ def _view(sources: Sources, fs: HostFS, socket: str, process: RuntimeProcess | N
     if process is not None:
         config = replace(config, root=process.root or config.root, state=process.state or config.state)
     return replace(view, config=config)
-
-
-def _credentials(image: ImageReference, sources: Sources, sight: NodeSight) -> Match:
-    own = node_credentials(image, sight.view.fs, sight.kubelet)
-    if not sources.credentials:
-        return own
-    try:
-        data = HostFS().read(str(Path(sources.credentials).absolute()))
-    except UnreadableFile as error:
-        raise InvalidCredentials(sources.credentials, error.why) from None
-    supplied = supplied_credentials(image, data, sources.credentials)
-    both: tuple[Credential, ...] = (*own.credentials, *supplied.credentials)
-    return Match(both, (*own.near_misses, *supplied.near_misses), own.results)
-
-
-def _access_results(access: CredentialFacts) -> Iterator[StageResult]:
-    """Tell what the kubelet's files offer: first as a whole, then what looks meant for the image and is not."""
-    parts = [f"credentials of {source}" for source in access.sources]
-    parts += [f"the exec credential provider {each.name}" for each in access.providers.serving]
-    detail = f"the kubelet has {', '.join(parts)}" if parts else "the node has no credentials for this image"
-    yield StageResult(Stage.AUTH, "credentials", Outcome.SKIPPED, detail=detail, access=access)
-    for miss in access.near_misses:
-        yield StageResult(Stage.AUTH, "credentials", Outcome.SKIPPED, detail=miss)
-
-
-def _withheld(matched: Match, named: ImageReference, image: ImageReference) -> Match:
-    """Keep credentials from a registry that they are not for: a short name matches those of Docker Hub alone."""
-    miss = f"the credentials for {named.registry} are not shown to {image.registry}, which the short name leads to"
-    return Match((), (*matched.near_misses, miss), matched.results)
 
 
 def _held(found: Effective, hosts: Iterable[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import binascii
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pullwhy.image import ImageReference
@@ -20,7 +20,7 @@ from pullwhy.runtime import registrykeys, urls
 from pullwhy.runtime.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.kubelet import Kubelet
 from pullwhy.runtime.lifetime import lifetime
-from pullwhy.runtime.pullsecrets import auth_tables
+from pullwhy.runtime.pullsecrets import auth_tables, tables_of_secret
 from pullwhy.secret import Secret
 from pullwhy.trace import StageResult
 
@@ -54,10 +54,24 @@ class Match:
 class _Entry:
     written: str
     key: str
-    username: str
+    username: str = field(repr=False)
     password: Secret
     unread: str = ""
     """Why the kubelet takes nothing from it, in a clause."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullSecret:
+    """A Secret of the Kubernetes API, or why there is nothing to be had of it."""
+
+    name: str
+    """NAMESPACE/NAME."""
+    fault: str = ""
+    """In a clause that follows the name; without anything of its contents."""
+    entries: tuple[_Entry, ...] = field(default=(), repr=False)
+
+    def __str__(self) -> str:
+        return f"Secret {self.name}"
 
 
 def node_credentials(image: ImageReference, fs: HostFS, kubelet: Kubelet) -> Match:
@@ -94,6 +108,30 @@ def supplied_credentials(image: ImageReference, data: bytes, path: str) -> Match
         raise InvalidCredentials(path, f"it {error}") from None
     entries = tuple(entry for table in tables for entry in _entries(table, path))
     return _match(image, entries, path, supplied=True)
+
+
+def read_pull_secret(name: str, document: Mapping[str, Any]) -> PullSecret:
+    """Return the Secret `document` as the kubelet reads it; what is wrong with it is its fault, told without its contents."""
+    if document.get("kind") != "Secret":
+        return PullSecret(name, "is not answered as a Secret")
+    try:
+        tables = list(tables_of_secret(document))
+    except ValueError as error:
+        return PullSecret(name, str(error))
+    try:
+        return PullSecret(name, entries=tuple(entry for table in tables for entry in _entries(table, name)))
+    except InvalidCredentials:  # its text quotes a key
+        return PullSecret(name, f"has an entry whose `auth` is not base64 of user:password, or more than {MAX_ENTRIES}")
+
+
+def pull_secret_credentials(image: ImageReference, secret: PullSecret) -> Match:
+    """Return what of a Secret the kubelet would match, named by the Secret alone."""
+    found = _match(image, secret.entries, str(secret), supplied=True).credentials
+    if found or secret.fault:
+        return Match(tuple(replace(each, source=str(secret)) for each in found))
+    whys = (registrykeys.why_not(image, entry.written) or entry.unread for entry in secret.entries)
+    near = (f"{secret}: a key of it looks meant for {image.name} and does not match: {why}" for why in whys if why)
+    return Match(near_misses=tuple(itertools.islice(near, MAX_NEAR_MISSES)))
 
 
 def _unseen(paths: Mapping[str, Sequence[str]]) -> Iterator[StageResult]:

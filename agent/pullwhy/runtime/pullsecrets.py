@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pullwhy.runtime.documents import decode
@@ -31,14 +32,15 @@ def auth_tables(text: str) -> Iterator[dict[str, Any]]:
         if not own:
             raise ValueError(f"is a list without a Secret of the type {' or '.join(_KEYS)}")
         for item in own:
-            yield from _of_secret(item)
+            yield from tables_of_secret(item)
     elif isinstance(document, dict) and document.get("kind") == "Secret":
-        yield from _of_secret(document)
+        yield from tables_of_secret(document)
     else:
         yield _table(document)
 
 
-def _of_secret(secret: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def tables_of_secret(secret: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the table of one Secret; raises ValueError in a clause that follows "it"."""
     kind = secret.get("type")
     key = _KEYS.get(kind) if isinstance(kind, str) else None
     if key is None:
@@ -48,9 +50,17 @@ def _of_secret(secret: dict[str, Any]) -> Iterator[dict[str, Any]]:
         holder = secret.get(field)
         value = holder.get(key) if isinstance(holder, dict) else None
         if isinstance(value, str):
-            yield _table(decode(value if field == "stringData" else _plain(value, key)))
+            yield _table(_json(value if field == "stringData" else _plain(value, key), key))
             return
     raise ValueError(f"is a Secret without the key {key}")
+
+
+def _json(text: str, key: str) -> Any:
+    """Return what the kubelet's reader of JSON would; it takes no YAML."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError(f"is a Secret whose {key} is no JSON") from None
 
 
 def _plain(value: str, key: str) -> str:
