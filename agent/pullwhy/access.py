@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+API_SOURCE: Final = "Kubernetes API"
+"""Source of evidence that the API told: whoever may not see the namespace that it begins with is not shown it."""
 
 
 @dataclass(frozen=True, slots=True)

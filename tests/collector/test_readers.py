@@ -14,9 +14,9 @@ from collector.kubernetes.standin import Fault, StandIn
 from collector.minted import ServerFiles
 from collector.samples import NOW, collector, finding, get, until
 
+from pullwhy.access import API_SOURCE
 from pullwhy.collector import readers
 from pullwhy.collector.api.sight import HIDDEN
-from pullwhy.collector.ingest import API_SOURCE
 from pullwhy.collector.service import Collector, StartError
 from pullwhy.config import ReportSettings
 from pullwhy.diagnose.document import encode
@@ -31,6 +31,8 @@ FACTS = (
     ),
     Evidence(Stage.KUBELET, "pod bank/vault-7d9c: imagePullSecrets bankcred", API_SOURCE),
     Evidence(Stage.KUBELET, "pod shop/web-1: imagePullSecrets shopcred", API_SOURCE),
+    Evidence(Stage.AUTH, "Secret bank/bankcred has no key that matches registry.example/shop/web", API_SOURCE),
+    Evidence(Stage.AUTH, "Secret shop/shopcred has no key that matches registry.example/shop/web", API_SOURCE),
     Evidence(Stage.MANIFEST, "HTTP 404 for vault:1.4 at /v2/bank/vault-7d9c/manifests", "walk"),
 )
 SHARED = finding(
@@ -108,6 +110,7 @@ async def check(running: Collector) -> None:
         answer["items"][0]["evidence"][0]["fact"] == f"pod {HIDDEN} uses secret {HIDDEN}, {HIDDEN}({HIDDEN}), {HIDDEN}"
     )
     assert "pod shop/web-1: imagePullSecrets shopcred" in json.dumps(answer)
+    assert "Secret shop/shopcred has no key" in json.dumps(answer)
     status, answer = await ask(running, f"/api/v1/findings/{SHARED.id}")
     assert (status, [pod["name"] for pod in answer["pods"]]) == (200, ["web-1"])
     assert_hidden(answer)

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from pullwhy.access import API_SOURCE
 from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import Walk, WalkState
 from pullwhy.collector.imagecolumns import image_columns
@@ -111,7 +112,6 @@ class KnownPod:
 
 Attend = Callable[[Finding], Mapping[int, KnownPod]]
 """Tells what is known of a finding's pods, by their place."""
-API_SOURCE: Final = "Kubernetes API"
 MAX_FACTS: Final = 3
 """Pods whose way to pull is among a finding's evidence; those of one workload are alike."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pullwhy.access import CredentialFacts, Providers, PullRecord
+from pullwhy.access import API_SOURCE, CredentialFacts, Providers, PullRecord
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.causes import ACCESS
 from pullwhy.diagnose.identity import credentials_sent, is_sandbox
@@ -145,7 +145,7 @@ def access_evidence(case: Case, found: Verdict) -> Iterator[Evidence]:
     for source in facts.sources[:_SHOWN]:
         yield Evidence(Stage.AUTH, f"the kubelet has credentials for this image: {source}", "node files")
     for line in facts.pull_secrets:
-        yield Evidence(Stage.AUTH, line, "kubernetes")
+        yield Evidence(Stage.AUTH, line, API_SOURCE)
     if facts.providers.config or service_of(case.image.registry if case.image is not None else "").provider:
         yield Evidence(Stage.AUTH, provider_state(facts.providers), facts.providers.config or "node files")
 

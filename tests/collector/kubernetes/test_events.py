@@ -14,8 +14,8 @@ from collector.samples import NOW, collector, finding, get, recovered, until
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pullwhy.access import API_SOURCE
 from pullwhy.collector.denials import Denial, Denials
-from pullwhy.collector.ingest import API_SOURCE
 from pullwhy.collector.kubernetes import event
 from pullwhy.collector.kubernetes.attendant import Attendant
 from pullwhy.collector.kubernetes.directory import Directory, Pod

@@ -8,13 +8,13 @@ from typing import Any, Final, cast
 
 from starlette.exceptions import HTTPException
 
+from pullwhy.access import API_SOURCE
 from pullwhy.collector.api.asker import Asker
 from pullwhy.collector.api.contract import FindingPage, FleetFinding, Problem, ProblemPage
 from pullwhy.collector.api.findings import documents
 from pullwhy.collector.api.operation import Backend, Operation
 from pullwhy.collector.api.problems import MOST_OWNERS
 from pullwhy.collector.denials import Denial, Denied
-from pullwhy.collector.ingest import API_SOURCE
 from pullwhy.collector.readers import Right, Sight
 from pullwhy.collector.records import Query
 from pullwhy.text import printable
@@ -112,8 +112,8 @@ _OURS: Final = frozenset({"id", "node", "image", "registry", "pods", "kubelet"})
 
 
 def _is_of(fact: str, seen: frozenset[str]) -> bool:
-    """Return whether what the Kubernetes API told is of a pod in one of these namespaces: it names secrets without theirs."""
-    return fact.startswith(tuple(f"pod {namespace}/" for namespace in seen))
+    """Return whether what the Kubernetes API told is of a pod or Secret in one of these namespaces: it names secrets without theirs."""
+    return fact.startswith(tuple(f"{kind} {namespace}/" for namespace in seen for kind in ("pod", "Secret")))
 
 
 def _hider(others: Sequence[tuple[str, str, str]]) -> Callable[[Any], Any]:
