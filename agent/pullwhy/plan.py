@@ -151,11 +151,13 @@ class Credential:
     source: str
     """File and key, or the Secret, for people."""
     supplied: bool = False
-    """Given by the caller of `diagnose`, or of a pull secret; not the node's own."""
+    """Given by the caller of `diagnose`, not the node's own."""
     kind: str = ""
     """What it is, where its user name or form tells: a token of some service."""
     expires: datetime | None = None
     """Its own word on when it ends; None where it says nothing."""
+    pull_secret: bool = False
+    """Of a Secret that the agent's settings name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ class Identity(enum.StrEnum):
     NONE = ""
     ANONYMOUS = "anonymous"
     NODE = "node"  # the node's own credentials (the kubelet's config.json)
-    SUPPLIED = "supplied"  # credentials that the caller of `diagnose` gave, or of a pull secret
+    SUPPLIED = "supplied"  # credentials that the caller of `diagnose` gave
+    POD = "pull secret"  # a Secret that the agent's settings name; whether the pod names it is not known
 
 
 class DNSResult(enum.StrEnum):

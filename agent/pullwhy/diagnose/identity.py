@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from pullwhy.access import API_SOURCE
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.causes import ACCESS
 from pullwhy.diagnose.reading import ORDER
 from pullwhy.diagnose.rules_registry import HTTP_UNAUTHORIZED
 from pullwhy.diagnose.verdict import STRONG, Verdict, status
-from pullwhy.model import CauseId, Hypothesis, Reason, Stage, Via
+from pullwhy.model import CauseId, Evidence, Hypothesis, Outcome, Reason, Stage, Via
+from pullwhy.trace import Identity, StageResult
 
 _SENT = ("fetch oauth token", "invalid username/password", "authorization token has expired")
 _NOT_SENT = ("fetch anonymous token", "no basic auth credentials")
@@ -28,6 +32,45 @@ def credentials_sent(case: Case) -> bool | None:
         return case.failure.credentials_sent
     rejected = case.hypothesis is not None and case.hypothesis.cause is CauseId.CREDENTIALS_REJECTED
     return True if rejected else None
+
+
+def as_the_kubelet_asked(case: Case) -> Case:
+    """Return the case without what a pull secret showed, where the kubelet's own pull seems to have gone without it.
+
+    Whether the pod names the Secret is not known. A pull that was refused although the Secret opens the image was made without it, or
+    before it was mended: that the walk gets in with it does not make the refusal good.
+    """
+    if case.trace is None or not _unsent(case, _by_pull_secret(case)):
+        return case
+    results = tuple(each for each in case.trace.results if each.identity is not Identity.POD)
+    return replace(case, trace=replace(case.trace, results=results))
+
+
+def opened_by_pull_secret(case: Case) -> tuple[Evidence, ...]:
+    """Return as evidence that a pull secret opens an image that was refused to the kubelet."""
+    tried = _by_pull_secret(case)
+    if not _passes(tried) or case.hypothesis is None or case.hypothesis.cause not in ACCESS:
+        return ()
+    names = dict.fromkeys(
+        each.auth.credentials_source for each in tried if each.auth and each.outcome is Outcome.PASSED
+    )
+    why = "the pod does not name it among its imagePullSecrets, or it was mended since"
+    return tuple(Evidence(Stage.AUTH, f"{name} opens this image to the walk: {why}", API_SOURCE) for name in names)
+
+
+def _by_pull_secret(case: Case) -> tuple[StageResult, ...]:
+    results = case.trace.results if case.trace is not None else ()
+    return tuple(each for each in results if each.identity is Identity.POD)
+
+
+def _passes(tried: tuple[StageResult, ...]) -> bool:
+    return any(each.stage is Stage.MANIFEST and each.outcome is Outcome.PASSED for each in tried)
+
+
+def _unsent(case: Case, tried: tuple[StageResult, ...]) -> bool:
+    sent = credentials_sent(case)
+    refused = case.hypothesis is not None and case.hypothesis.cause in ACCESS
+    return sent is False or (sent is None and refused and _passes(tried))
 
 
 def is_sandbox(case: Case) -> bool:

@@ -9,7 +9,7 @@ from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.causes import CATALOGUE
 from pullwhy.diagnose.evidence import evidence
 from pullwhy.diagnose.factors import factors
-from pullwhy.diagnose.identity import is_sandbox
+from pullwhy.diagnose.identity import as_the_kubelet_asked, is_sandbox, opened_by_pull_secret
 from pullwhy.diagnose.reading import read
 from pullwhy.diagnose.registries import service_of
 from pullwhy.diagnose.verdict import Verdict
@@ -28,6 +28,8 @@ _HINTS: dict[Factor, str] = {
 
 def judge(case: Case) -> Diagnosis:
     """Return the diagnosis of `case`; total and deterministic, it raises nothing."""
+    opened = opened_by_pull_secret(case)
+    case = as_the_kubelet_asked(case)
     reading = read(case)
     decision = decide(case, reading)
     found = _at_sandbox(case, decision.verdict)
@@ -42,13 +44,14 @@ def judge(case: Case) -> Diagnosis:
         summary=summarise(cause.summary, values) + "".join(_HINTS.get(factor, "") for factor in held),
         remedy=RemedyRef(_remedy(found, values), values | _factor_values(held)),
         via=found.via,
-        evidence=evidence(case, found, reading, _notes(decision), held),
+        evidence=(*evidence(case, found, reading, _notes(decision), held), *opened),
         factors=held,
     )
 
 
 def passes(case: Case) -> bool:
     """Whether the walk of `case` shows that the pull would work, and nothing local says otherwise."""
+    case = as_the_kubelet_asked(case)
     reading = read(case)
     return reading.passed and decide(case, reading).verdict.cause in {CauseId.UNDETERMINED, CauseId.TRANSIENT}
 

@@ -11,7 +11,7 @@ from pullwhy.diagnose.causes import CATALOGUE
 from pullwhy.model import CauseId, Stage, Via
 from pullwhy.trace import HTTPFacts, HTTPFault, Identity, StageResult
 
-STRONG: frozenset[Identity] = frozenset({Identity.NODE, Identity.SUPPLIED})
+STRONG: frozenset[Identity] = frozenset({Identity.NODE, Identity.SUPPLIED, Identity.POD})
 """Identities that send credentials."""
 
 

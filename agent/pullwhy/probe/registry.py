@@ -241,6 +241,8 @@ class Registry:
 def _identity(credential: Credential | None) -> Identity:
     if credential is None:
         return Identity.ANONYMOUS
+    if credential.pull_secret:
+        return Identity.POD
     return Identity.SUPPLIED if credential.supplied else Identity.NODE
 
 

@@ -126,9 +126,9 @@ def read_pull_secret(name: str, document: Mapping[str, Any]) -> PullSecret:
 
 def pull_secret_credentials(image: ImageReference, secret: PullSecret) -> Match:
     """Return what of a Secret the kubelet would match, named by the Secret alone."""
-    found = _match(image, secret.entries, str(secret), supplied=True).credentials
+    found = _match(image, secret.entries, str(secret), supplied=False).credentials
     if found or secret.fault:
-        return Match(tuple(replace(each, source=str(secret)) for each in found))
+        return Match(tuple(replace(each, source=str(secret), pull_secret=True) for each in found))
     whys = (registrykeys.why_not(image, entry.written) or entry.unread for entry in secret.entries)
     near = (f"{secret}: a key of it looks meant for {image.name} and does not match: {why}" for why in whys if why)
     return Match(near_misses=tuple(itertools.islice(near, MAX_NEAR_MISSES)))

@@ -141,7 +141,7 @@ class Bench:
                 if callable(options.get("prepare")):
                     options["prepare"](server.port)
                 told = PullFailure(
-                    START, "kubelet.service", options.get("reason", Reason.ERR_IMAGE_PULL), f'failed to pull "{name}": 401 Unauthorized',
+                    START, "kubelet.service", options.get("reason", Reason.ERR_IMAGE_PULL), f'failed to pull and unpack image "{name}": {options.get("text", "401 Unauthorized")}',
                     pod, "app", name,
                 )  # fmt: skip
                 failure = told if options.get("failure", True) else None
@@ -179,12 +179,39 @@ def test_what_the_key_matches_is_tried_after_nobodys_try(api: StandIn, tmp_path:
     assert set(shown(requests)) == {f"Basic {VALUES[2]}"}
     assert found.case.trace is not None
     passed = [each for each in found.case.trace.results if each.stage is Stage.MANIFEST]
-    assert next((each.identity, each.outcome) for each in passed) == (Identity.SUPPLIED, Outcome.PASSED)
+    assert next((each.identity, each.outcome) for each in passed) == (Identity.POD, Outcome.PASSED)
     granted = [each.auth.credentials_source for each in found.case.trace.results if each.auth is not None]
     assert granted[-1] == "Secret shop/regcred"
     assert ["has credentials for" in each for each in details(found)] == [True]
     assert bench.said == {"pull secret shop/regcred": ""}
     assert len(api.asked("/secrets/")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "confidence"),
+    [
+        (
+            "failed to authorize: failed to fetch anonymous token: 401 Unauthorized",
+            CauseId.CREDENTIALS_MISSING,
+            "Proved",
+        ),
+        ("401 Unauthorized", CauseId.CREDENTIALS_MISSING, "Likely"),
+        ("failed to fetch oauth token: unexpected status: 401 Unauthorized", CauseId.CREDENTIALS_REJECTED, "Likely"),
+    ],
+)
+def test_that_it_opens_the_image_does_not_make_the_kubelets_refusal_good(
+    api: StandIn, tmp_path: Path, text: str, cause: CauseId, confidence: str
+) -> None:
+    found, _ = Bench(api, tmp_path).look(private().respond, prepare=keyed(api), text=text)
+    assert (found.diagnosis.cause, found.diagnosis.confidence) == (cause, confidence)
+    assert "Secret shop/regcred opens this image to the walk" in evidence(found)
+    assert not found.passes
+
+
+def test_what_only_it_can_see_is_proof(api: StandIn, tmp_path: Path) -> None:
+    text = 'failed to resolve reference "x": x: not found'
+    found, _ = Bench(api, tmp_path).look(private().respond, image="team/app:2", prepare=keyed(api), text=text)
+    assert (found.diagnosis.cause, found.diagnosis.confidence) == (CauseId.TAG_NOT_FOUND, "Proved")
 
 
 def test_the_nodes_own_credentials_come_first(api: StandIn, tmp_path: Path) -> None:
