@@ -114,31 +114,28 @@ def test_the_collector_would_pass_the_restricted_standard(name: str) -> None:
 
 
 WITH_TOKENS = ("overlays/cert-manager", "overlays/own-certificates")
-REVIEWS = [("Role", ["pods"], ["get"]), ("ClusterRole", ["tokenreviews"], ["create"])]
-EVENTS = [
-    *(("ClusterRole", [kind], ["get"]) for kind in ("pods", "replicasets", "jobs")),
-    ("ClusterRole", ["events"], ["create", "patch"]),
-]
-RIGHTS = {"overlays/events": EVENTS} | dict.fromkeys(WITH_TOKENS, REVIEWS)
-"""What the collector may, by overlay; the base and the others give it nothing."""
+
+
 PULL_SECRETS = "overlays/pull-secrets"
 """The only one in which agents may ask the API server."""
 
 
-@pytest.mark.parametrize("name", sorted({*RENDERED} - {PULL_SECRETS}))
-def test_only_the_collector_may_ask_the_api_server_and_only_what_it_needs(name: str) -> None:
-    rules = [
-        (each["kind"], rule["resources"], rule["verbs"])
-        for each in render(name)
-        if each["kind"] in {"Role", "ClusterRole"}
-        for rule in each["rules"]
-    ]
-    assert sorted(rules) == sorted(RIGHTS.get(name, []))
-    bound = {subject["name"] for each in render(name) for subject in each.get("subjects", ())}
-    assert bound == ({"pullwhy-collector"} if name in RIGHTS else set())
-    assert manifests.pod(name)["automountServiceAccountToken"] is False
-    collector = manifests.pod(name, "Deployment", "pullwhy-collector")
-    assert collector["automountServiceAccountToken"] is (name in RIGHTS)
+@pytest.mark.parametrize("name", RENDERED)
+def test_the_kubelet_asks_the_collector_as_it_answers(name: str) -> None:
+    (container,) = manifests.pod(name, "Deployment", "pullwhy-collector")["containers"]
+    over_tls = {"name": "PULLWHY_HTTP_TLS", "value": "true"} in container["env"]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"].get("scheme", "HTTP") == ("HTTPS" if over_tls else "HTTP")
+
+
+@pytest.mark.parametrize("name", WITH_TOKENS)
+def test_tokens_of_agents_and_readers_go_over_tls_only(name: str) -> None:
+    agent, collector = (
+        {entry["name"]: entry.get("value") for entry in manifests.pod(name, kind, workload)["containers"][0]["env"]}
+        for kind, workload, _ in WORKLOADS
+    )
+    assert (collector["PULLWHY_AGENT_AUTH"], collector["PULLWHY_READER_AUTH"]) == ("kubernetes", "kubernetes")
+    assert (agent["PULLWHY_REPORT_TLS"], collector["PULLWHY_HTTP_TLS"]) == ("true", "true")
 
 
 def test_agents_may_read_the_pull_secrets_that_their_settings_name_and_nothing_else() -> None:
