@@ -64,7 +64,7 @@ class Fleet:
             await fill(store, [*MISSING, *ELSEWHERE], WALKS)
             await until(lambda: judged(store))
             scope = Scope(ScopeVerdict.IMAGE_WIDE, 3, 0, 1, ("zone: z1",))
-            await store.set_scope(PROBLEM, scope, datetime.now(UTC))
+            await store.set_scope(PROBLEM, scope, datetime.now(UTC), 1)
             self.url = f"http://{running.http_address}"
             self._ready.set()
             await self._end.wait()

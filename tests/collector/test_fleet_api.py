@@ -60,7 +60,7 @@ def test_one_fault_on_three_nodes_is_one_problem(tmp_path: Path) -> None:
         async with asking(tmp_path, *MISSING, *ELSEWHERE) as (ask, store):
             key = problem_key(MISSING[0])
             scope = Scope(ScopeVerdict.IMAGE_WIDE, 3, 0, 1, ("zone z1",))
-            await store.set_scope(key, scope, datetime.now(UTC))
+            await store.set_scope(key, scope, datetime.now(UTC), 1)
             await store.set_canary(key, Canary("node-1", datetime.now(UTC), WalkState.FAILS))
             status, answer, _ = await ask(f"{PROBLEMS}?active=true")
             assert (status, answer["next"]) == (200, None)

@@ -180,7 +180,7 @@ def test_a_findings_scope_is_that_of_its_problem(database: str) -> None:
         key = await only(store)
         assert {each.scope for each in await store.findings(Query(problem=key.id))} == {Scope()}
         scope = Scope(ScopeVerdict.IMAGE_WIDE, 2, 0, 1, ("zone=a",))
-        await store.set_scope(key, scope, clock.now)
+        await store.set_scope(key, scope, clock.now, 1)
         assert [each.scope for each in await store.findings(Query(problem=key.id))] == [scope, scope]
         ((one, _), *_) = await store.finding(finding(1).id, "")
         assert (one.scope, one.problem) == (scope, key.id)
@@ -195,26 +195,58 @@ def test_a_problem_is_judged_again_when_its_findings_changed_or_the_judgement_is
         async def unscoped() -> int:
             return len(await store.unscoped(clock.now - MINUTE, 10))
 
+        async def judge() -> None:
+            (read,) = await store.problems(ProblemQuery())
+            await store.set_scope(key, Scope(), clock.now, read.revision)
+
         await report(store, finding(1))
         key = await only(store)
         assert await unscoped() == 1
-        await store.set_scope(key, Scope(), clock.now)
+        await judge()
         assert await unscoped() == 0
         clock.now += SECOND
         await report(store, finding(1, count=7), sequence=2)  # fails on as before
         assert await unscoped() == 0
         await report(store, finding(1, node="node-b"), sequence=3)
         assert await unscoped() == 1
-        await store.set_scope(key, Scope(), clock.now)
+        await judge()
         assert await unscoped() == 0
         clock.now += SECOND
         await report(store, replace(finding(1, node="node-b"), state=State.RECOVERED), sequence=4)
         assert await unscoped() == 1
-        await store.set_scope(key, Scope(), clock.now)
+        await judge()
         clock.now += 2 * MINUTE
         assert await unscoped() == 1
         await report(store, replace(finding(1), state=State.GONE), sequence=5)
         assert await unscoped() == 0
+
+    run(database, scenario)
+
+
+def test_a_finding_that_is_committed_while_a_problem_is_judged_has_it_judged_again(database: str) -> None:
+    async def scenario(store: SQLStore, clock: Clock) -> None:
+        await report(store, finding(1))
+        (read,) = await store.unscoped(clock.now - MINUTE, 10)
+        came = clock.now
+        clock.now += SECOND
+        judged_at = clock.now
+        failing = await store.failing(read.key)
+        clock.now = came  # it came before, and is committed only now
+        await report(store, finding(1, node="node-b"), sequence=2)
+        clock.now = judged_at
+        await store.set_scope(read.key, Scope(failing=len(failing)), judged_at, read.revision)
+        (again,) = await store.unscoped(clock.now - MINUTE, 10)
+        await store.set_scope(again.key, Scope(failing=2), judged_at, again.revision)
+        assert await store.unscoped(clock.now - MINUTE, 10) == []
+
+    run(database, scenario)
+
+
+def test_what_was_judged_of_a_forgotten_problem_says_nothing_of_its_successor(database: str) -> None:
+    async def scenario(store: SQLStore, clock: Clock) -> None:
+        await report(store, finding(1))
+        await store.set_scope(await only(store), Scope(), clock.now, 57)
+        assert len(await store.unscoped(clock.now - MINUTE, 10)) == 1
 
     run(database, scenario)
 
@@ -351,7 +383,7 @@ def test_changes_of_a_moment_are_told_together(database: str) -> None:
         await store.note_seen([("", "node-a")])
         await asyncio.sleep(0.1)
         assert len(told) == 1
-        await store.set_scope(await only(store), Scope(), NOW)
+        await store.set_scope(await only(store), Scope(), NOW, 1)
         await until(lambda: len(told) == 2)
         assert told[1] == Change.PROBLEMS
 

@@ -91,7 +91,7 @@ def adopted(folder: Path, found: Finding, asked: pb.PermitRequest, scope: Scope 
     async def scenario(store: SQLStore, permits: Permits, _: Clock) -> None:
         await stored(store, found)
         if scope:
-            await store.set_scope(problem_key(found), scope, NOW)
+            await store.set_scope(problem_key(found), scope, NOW, 1)
         for i in range(FIRST + 2):
             permit = await permits.decide(node(i), asked)
         told.append(bool(permit.document))

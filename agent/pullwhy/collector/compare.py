@@ -173,7 +173,7 @@ class Compare:
             example = decode(problem.example)
         except InvalidDocument:
             odd = Scope(failing=len(failing), in_common=("its findings were written by another version of pullwhy",))
-            await self._store.set_scope(problem.key, odd, at)
+            await self._store.set_scope(problem.key, odd, at, problem.revision)
             return None
         fleet = await self._census.fleet(problem.key.cluster, sorted(failing))
         return _Case(problem, canonical(example.image), example.registry, failing, fleet, at)
@@ -237,7 +237,7 @@ class Compare:
                     scope = judge(comparison)
                     if scope.verdict not in (told, ScopeVerdict.UNKNOWN):
                         told = scope.verdict
-                        await self._store.set_scope(case.problem.key, scope, case.at)
+                        await self._store.set_scope(case.problem.key, scope, case.at, case.problem.revision)
                 await _either(answered, min(left, UNTOLD_SECONDS))
         finally:
             self._answered.discard(answered)
@@ -277,7 +277,7 @@ class Compare:
 
     async def _keep(self, case: _Case, comparison: Comparison) -> None:
         scope: Scope = judge(comparison)
-        await self._store.set_scope(case.problem.key, scope, case.at)
+        await self._store.set_scope(case.problem.key, scope, case.at, case.problem.revision)
         self._metrics.scopes.labels(scope.verdict).inc()
 
 

@@ -114,6 +114,8 @@ class StoredProblem:
     canary: Canary | None = None
     example: bytes = b""
     """The document of its finding that was seen last."""
+    revision: int = 0
+    """Grows with everything that is reported of its findings."""
     position: tuple[int, str] = (0, "")
 
 
@@ -193,8 +195,11 @@ class FleetStore(Protocol):
     async def unscoped(self, before: datetime, limit: int) -> list[StoredProblem]:
         """Return active problems whose findings changed after their scope was judged, or that were judged before `before`."""
 
-    async def set_scope(self, problem: ProblemKey, scope: Scope, at: datetime) -> None:
-        """Keep what the comparison came to."""
+    async def set_scope(self, problem: ProblemKey, scope: Scope, at: datetime, revision: int) -> None:
+        """Keep what the comparison came to.
+
+        `revision` is that of the problem as it was read before its findings were: whatever is committed later counts as a change.
+        """
 
     async def set_canary(self, problem: ProblemKey, canary: Canary) -> None:
         """Keep the last look whether the fault is over."""

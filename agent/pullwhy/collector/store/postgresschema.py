@@ -102,7 +102,14 @@ CREATE TABLE buckets (
 );
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST,)
+# A moment tells when a finding came, not when it could be read: what was judged is told by the revision instead.
+_SECOND: Final = """
+ALTER TABLE problems RENAME COLUMN changed_us TO changed_revision;
+ALTER TABLE problems ADD COLUMN scope_revision bigint NOT NULL DEFAULT 0;
+UPDATE problems SET changed_revision = revision;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _SECOND)
 """The script at index n brings the schema from version n to n + 1 (`schema_version`)."""
 
 

@@ -45,9 +45,10 @@ class Problems(Part):
         """Return active problems whose findings came, went or took another state after their scope was judged, or that were judged before `before`."""
         return await self._stored(await self._database.read(problemsql.UNSCOPED, (microseconds(before), limit)))
 
-    async def set_scope(self, problem: ProblemKey, scope: Scope, at: datetime) -> None:
+    async def set_scope(self, problem: ProblemKey, scope: Scope, at: datetime, revision: int) -> None:
         """Keep what the comparison came to."""
-        await self._set(problemsql.SET_SCOPE, msgspec.json.encode(scope), microseconds(at), problem.id)
+        judged = (microseconds(at), revision, revision)
+        await self._set(problemsql.SET_SCOPE, msgspec.json.encode(scope), *judged, problem.id)
 
     async def set_canary(self, problem: ProblemKey, canary: Canary) -> None:
         """Keep the last look whether the fault is over."""

@@ -17,15 +17,15 @@ from pullwhy.collector.store.transaction import Connection, FindingState, Transa
 from pullwhy.model import CauseId
 
 NOTE_PROBLEM: Final = """
-INSERT INTO problems (id, cluster, cause, via, kind, subject, first_us, last_us, changed_us, revision, active)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)
+INSERT INTO problems (id, cluster, cause, via, kind, subject, first_us, last_us, changed_revision, revision, active)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, 1, 1)
 ON CONFLICT (id) DO UPDATE SET
     first_us = CASE WHEN excluded.first_us < problems.first_us THEN excluded.first_us ELSE problems.first_us END,
     last_us = CASE WHEN excluded.last_us > problems.last_us THEN excluded.last_us ELSE problems.last_us END,
-    changed_us = CASE WHEN ? THEN excluded.changed_us ELSE problems.changed_us END,
+    changed_revision = CASE WHEN ? THEN problems.revision + 1 ELSE problems.changed_revision END,
     revision = problems.revision + 1
 """
-_NOTE_LEFT: Final = "UPDATE problems SET changed_us = ?, revision = revision + 1 WHERE id = ?"
+_NOTE_LEFT: Final = "UPDATE problems SET changed_revision = revision + 1, revision = revision + 1 WHERE id = ?"
 _REFRESH_ACTIVE: Final = """
 UPDATE problems SET active = CASE
     WHEN EXISTS (SELECT 1 FROM findings WHERE problem = problems.id AND state = 'Active') THEN 1 ELSE 0 END
@@ -41,7 +41,10 @@ _FORGET_FACTS: Final = (
     "DELETE FROM problem_facts WHERE problem = ? AND NOT EXISTS (SELECT 1 FROM problems WHERE id = ?)"
 )
 
-SET_SCOPE: Final = "UPDATE problems SET scope = ?, scope_us = ? WHERE id = ?"
+# A revision that the problem has not reached is of one of the same id that was forgotten meanwhile: judge again.
+SET_SCOPE: Final = """
+UPDATE problems SET scope = ?, scope_us = ?, scope_revision = CASE WHEN ? > revision THEN 0 ELSE ? END WHERE id = ?
+"""
 SET_CANARY: Final = "UPDATE problems SET canary = ? WHERE id = ?"
 SET_SILENCE: Final = "UPDATE problems SET silence = ?, silence_until_us = ? WHERE id = ?"
 FAILING: Final = "SELECT DISTINCT node FROM findings WHERE problem = ? AND state = 'Active' ORDER BY node LIMIT 20000"
@@ -56,7 +59,7 @@ _LAST_FIRST: Final = "ORDER BY p.last_us DESC, p.id DESC"
 PROBLEM: Final = f"{_SELECT.format('problems')} WHERE p.id = ? AND (? = '' OR p.cluster = ?)"
 _JUDGED_FIRST: Final = "ORDER BY coalesce(p.scope_us, 0), p.id"
 _UNSCOPED: Final = f"""(
-    SELECT * FROM problems AS p WHERE p.active = 1 AND (p.scope_us IS NULL OR p.changed_us > p.scope_us OR p.scope_us < ?)
+    SELECT * FROM problems AS p WHERE p.active = 1 AND (p.scope_us IS NULL OR p.changed_revision > p.scope_revision OR p.scope_us < ?)
     {_JUDGED_FIRST} LIMIT ?
 )"""  # noqa: S608 - constants
 UNSCOPED: Final = _SELECT.format(_UNSCOPED) + _JUDGED_FIRST
@@ -124,7 +127,7 @@ class Touched:
 def note(transaction: Transaction, touched: Touched, now: int) -> None:
     """Bring the problems of stored findings up to date: one row each, however many findings there are."""
     connection, problems = transaction.connection, sorted(touched.problems.items())
-    rows = [_row(problem_id, touch, now) for problem_id, touch in problems]
+    rows = [_row(problem_id, touch) for problem_id, touch in problems]
     connection.executemany(NOTE_PROBLEM, rows)
     connection.executemany(_REFRESH_ACTIVE, [(problem_id,) for problem_id, touch in problems if touch.changed])
     facts = [(kind, value, problem_id) for problem_id, touch in problems for kind, value in touch.facts()]
@@ -138,7 +141,7 @@ def findings_left(transaction: Transaction, problems: Iterable[str], now: int) -
     """Bring problems up to date that findings were of before; one without any is forgotten, unless it is silenced."""
     connection = transaction.connection
     for problem_id in sorted(problems):
-        connection.execute(_NOTE_LEFT, (now, problem_id))
+        connection.execute(_NOTE_LEFT, (problem_id,))
         connection.execute(_REFRESH_ACTIVE, (problem_id,))
         if connection.execute(_FORGET_EMPTY, (problem_id, now)).rowcount:
             connection.execute(_FORGET_FACTS, (problem_id, problem_id))
@@ -241,6 +244,7 @@ def stored_problem(row: Sequence[Any], counted: Counts, now: int) -> StoredProbl
         silence=_SILENCE.decode(row[11]) if row[11] and row[12] > now else None,
         canary=_CANARY.decode(row[13]) if row[13] else None,
         example=row[14] or b"",
+        revision=row[6],
         position=(row[8], row[5]),
     )
 
@@ -254,10 +258,10 @@ def _moment(us: int | None) -> datetime | None:
     return None if us is None else moment(us)
 
 
-def _row(problem_id: str, touch: Touch, now: int) -> tuple[Any, ...]:
+def _row(problem_id: str, touch: Touch) -> tuple[Any, ...]:
     key = touch.key
     return (
-        problem_id, key.cluster, key.cause, key.via, key.kind, key.subject, touch.first_us, touch.last_us, now, touch.changed,
+        problem_id, key.cluster, key.cause, key.via, key.kind, key.subject, touch.first_us, touch.last_us, touch.changed,
     )  # fmt: skip
 
 

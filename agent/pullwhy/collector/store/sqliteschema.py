@@ -145,6 +145,13 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('probes', 'probes_deadline', '10000 1');
 """
 
+_THIRD: Final = """
+-- A moment tells when a finding came, not when it could be read: what was judged is told by the revision instead.
+ALTER TABLE problems RENAME COLUMN changed_us TO changed_revision;
+ALTER TABLE problems ADD COLUMN scope_revision INTEGER NOT NULL DEFAULT 0;
+UPDATE problems SET changed_revision = revision;
+"""
+
 
 def _find_problems(connection: sqlite3.Connection) -> None:
     """Say of which problem each stored finding is; one that cannot be read is of none until its agent reports it again."""
@@ -188,7 +195,8 @@ def _state(row: tuple[Any, ...]) -> FindingState:
 
 MIGRATIONS: Final[tuple[tuple[str, Callable[[sqlite3.Connection], None] | None], ...]] = (
     (_FIRST, None),
-    (_SECOND, _find_problems),
+    (_SECOND, None),
+    (_THIRD, _find_problems),
 )
 """The script, and then the step, at index n bring a file from version n to n + 1 (`PRAGMA user_version`)."""
 
