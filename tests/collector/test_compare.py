@@ -1,6 +1,7 @@
 """Within seconds of the first finding the collector knows how far a fault reaches; few nodes are asked, and none twice."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -196,17 +197,22 @@ def test_two_problems_of_one_image_share_what_was_said(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
-def test_a_registry_that_serves_another_image_is_not_called_down(tmp_path: Path) -> None:
-    def refuses_one(agent: Agent, asked: pb.WalkRequest) -> Iterable[pb.WalkAnswer]:
-        script = fails(CauseId.CREDENTIALS_REJECTED) if asked.image == IMAGE else passes
-        return script(agent, asked)
+def refuses_one(agent: Agent, asked: pb.WalkRequest) -> Iterable[pb.WalkAnswer]:
+    script = fails(CauseId.CREDENTIALS_REJECTED) if asked.image == IMAGE else passes
+    return script(agent, asked)
 
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_registry_that_serves_another_image_is_not_called_down(tmp_path: Path, *, readable: bool) -> None:
     async def scenario(made: World) -> None:
         bad, worse, *_ = await made.nodes("bad", "worse", *"abcd", script=refuses_one)
         await bad.report(failure("bad", CauseId.CREDENTIALS_REJECTED))
         await until(lambda: verdicts(made, {"RegistryWide"}))
         await bad.report(failure("bad", UNTRUSTED, f"{HOST}/other:1"))
         await until(lambda: verdicts(made, {"RegistryWide", "NodeSpecific"}))
+        if not readable:
+            with sqlite3.connect(tmp_path / "collector.db") as database:
+                database.execute("UPDATE findings SET document = 'of a newer version' WHERE image = ?", (IMAGE,))
         await worse.report(failure("worse", CauseId.CREDENTIALS_REJECTED))
         await until(lambda: verdicts(made, {"ImageWide", "NodeSpecific"}))
 

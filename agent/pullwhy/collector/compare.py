@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import random
@@ -254,7 +255,8 @@ class Compare:
         if elsewhere:
             query = Query(cluster=cluster, problem=problem.key.id, state=State.ACTIVE, limit=MOST_IMAGES)
             for stored in await self._store.findings(query):
-                images.add(canonical(decode(stored.document).image))
+                with contextlib.suppress(InvalidDocument):  # of another version of pullwhy
+                    images.add(canonical(decode(stored.document).image))
             # Where several images fail, one more that passes does not make it the fault of one image.
             elsewhere = elsewhere if len(images) == 1 else 0
         return self._comparison(case, said, "", elsewhere)
