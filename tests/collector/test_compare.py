@@ -10,8 +10,9 @@ import pytest
 from collector.fleetsim import HOST, IMAGE, Agent, World, fails, failure, passes, silent, world
 from collector.samples import until
 
+from pullwhy.collector.problem import problem_key
 from pullwhy.diagnose.document import encode
-from pullwhy.model import CauseId
+from pullwhy.model import CauseId, Finding
 from pullwhy.pb.v1 import report_pb2 as pb
 
 UNTRUSTED = CauseId.CERTIFICATE_UNTRUSTED
@@ -215,6 +216,28 @@ def test_a_registry_that_serves_another_image_is_not_called_down(tmp_path: Path,
                 database.execute("UPDATE findings SET document = 'of a newer version' WHERE image = ?", (IMAGE,))
         await worse.report(failure("worse", CauseId.CREDENTIALS_REJECTED))
         await until(lambda: verdicts(made, {"ImageWide", "NodeSpecific"}))
+
+    run(tmp_path, scenario)
+
+
+def test_problems_of_one_registry_that_wait_do_not_keep_another_registrys_from_being_judged(tmp_path: Path) -> None:
+    def behind(number: int) -> Finding:
+        found = failure("bad", CauseId.TAG_NOT_FOUND, f"other.example/shop/web:{number}")
+        return found if problem_key(found).id > "f" else behind(number + 1)
+
+    async def scenario(made: World) -> None:
+        bad = await made.node("bad")
+        await made.nodes("a", "b", registries=[HOST, "other.example"])
+        waiting = [failure("bad", CauseId.TAG_NOT_FOUND, f"{HOST}/shop/web:{number}") for number in range(300)]
+        for begin in range(0, 300, 50):
+            await bad.report(*waiting[begin : begin + 50])
+        await asyncio.sleep(1.0)
+        other = behind(0)
+        await bad.report(other)
+        await until(lambda: is_judged(made, other.image))
+
+    async def is_judged(made: World, image: str) -> bool:
+        return any(each["subject"]["name"] == image and each["scope"]["healthy"] for each in await made.problems())
 
     run(tmp_path, scenario)
 

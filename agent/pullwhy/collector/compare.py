@@ -43,7 +43,7 @@ IDLE_SECONDS: Final = 15.0
 AT_ONCE: Final = 32
 """Problems that are judged at a time."""
 LOOKED_AT: Final = 200
-"""Problems that are taken at a time."""
+"""Problems that are taken at a time: of more, the next look takes the next ones, so that none keeps others from being seen."""
 SHORTEST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 10.0
 """Seconds between two judgements of a problem whose findings go on changing: the longer, the more nodes it has."""
@@ -64,6 +64,14 @@ class _Case:
     fleet: Fleet
     at: datetime
     """When it was seen that these fail."""
+
+
+class _NotYet(Exception):
+    """Other problems of the registry have their nodes asked first."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 class Compare:
@@ -92,6 +100,8 @@ class Compare:
         """By the loop's clock: when a problem may be judged again."""
         self._found = asyncio.Event()
         self._gather = GATHER_SECONDS
+        self._last: StoredProblem | None = None
+        """The last one that was looked at, where there are more."""
         self._answered: set[asyncio.Event] = set()
         """Of the rounds under way."""
         store.listen(self._on_change)
@@ -130,8 +140,12 @@ class Compare:
     async def _look(self) -> None:
         """Begin with each problem that has to be judged and is neither under way nor put off."""
         now = asyncio.get_running_loop().time()
-        found = await self._store.unscoped(self._clock() - REJUDGE, LOOKED_AT)
-        self._gather = BUSY_SECONDS if found else GATHER_SECONDS
+        after = self._last
+        found = await self._store.unscoped(self._clock() - REJUDGE, LOOKED_AT, after)
+        self._last = found[-1] if len(found) == LOOKED_AT else None
+        if after or self._last:
+            self._found.set()
+        self._gather = BUSY_SECONDS if found and not self._last else GATHER_SECONDS
         for problem in found:
             problem_id = problem.key.id
             if problem_id in self._under_way or self._not_before.get(problem_id, 0.0) > now:
@@ -145,19 +159,21 @@ class Compare:
         del self._under_way[problem_id], task
 
     async def _judge(self, problem: StoredProblem) -> None:
+        pause = min(max(SHORTEST_PAUSE, problem.nodes / _NODES_PER_SECOND), LONGEST_PAUSE)
         async with self._places:
             try:
                 case = await self._case(problem)
                 if case is not None:
                     await self._compare(case)
+            except _NotYet as turn:
+                pause = max(pause, turn.seconds)
             except StoreError as error:
                 logger.warning("problem %s cannot be judged: %s", problem.key.id, error)
             except Exception:
                 logger.exception("problem %s cannot be judged", problem.key.id)
-        self._put_off(problem)
+        self._put_off(problem, pause)
 
-    def _put_off(self, problem: StoredProblem) -> None:
-        pause = min(max(SHORTEST_PAUSE, problem.nodes / _NODES_PER_SECOND), LONGEST_PAUSE)
+    def _put_off(self, problem: StoredProblem, pause: float) -> None:
         self._not_before[problem.key.id] = asyncio.get_running_loop().time() + pause
         self._not_before.move_to_end(problem.key.id)
         asyncio.get_running_loop().call_later(pause, self._found.set)
@@ -189,8 +205,9 @@ class Compare:
             return
         probe = await self._rounds.latest(case.problem, case.image)
         if probe is None or await self._is_stale(probe, case.failing):
-            if self._rounds.must_wait(case.problem.key.cluster, case.registry):
-                return  # judged later: it stays among those that have no verdict of now
+            seconds = self._rounds.turn(case.problem.key.cluster, case.registry)
+            if seconds:
+                raise _NotYet(seconds)  # it stays among those that have no verdict of now
             probe = await self._ask(case)
         if probe is None:
             await self._keep(case, self._comparison(case, Said(), ""))

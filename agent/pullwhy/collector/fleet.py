@@ -192,8 +192,11 @@ class FleetStore(Protocol):
     ) -> list[RegistryFailure]:
         """Return why each of up to `limit` nodes, in the order of cluster and name, fails at a registry."""
 
-    async def unscoped(self, before: datetime, limit: int) -> list[StoredProblem]:
-        """Return active problems whose findings changed after their scope was judged, or that were judged before `before`."""
+    async def unscoped(self, before: datetime, limit: int, after: StoredProblem | None = None) -> list[StoredProblem]:
+        """Return active problems whose findings changed after their scope was judged, or that were judged before `before`.
+
+        Those never judged come first, then those judged longest ago; `after` is the last one of the page before.
+        """
 
     async def set_scope(self, problem: ProblemKey, scope: Scope, at: datetime, revision: int) -> None:
         """Keep what the comparison came to.

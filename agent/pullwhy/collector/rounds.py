@@ -64,6 +64,8 @@ class Rounds:
     _by_problem: OrderedDict[str, Probe] = field(default_factory=OrderedDict)
     _by_image: OrderedDict[str, Probe] = field(default_factory=OrderedDict)
     _paces: OrderedDict[tuple[str, str], Pace] = field(default_factory=OrderedDict)
+    _turns: OrderedDict[tuple[str, str], float] = field(default_factory=OrderedDict)
+    """When the last of those comes again that wait for a round of a registry."""
     _passes: OrderedDict[tuple[str, str], deque[tuple[datetime, str, str]]] = field(default_factory=OrderedDict)
 
     async def latest(self, problem: StoredProblem, image: str) -> Probe | None:
@@ -81,13 +83,19 @@ class Rounds:
                 return found[0]
         return None
 
-    def must_wait(self, cluster: str, registry: str) -> bool:
-        """Spend one round of a registry; whether there is none left for now."""
+    def turn(self, cluster: str, registry: str) -> float:
+        """Spend one round of a registry and return 0; where none is left, return in how many seconds to come again, each at another time."""
         pace = self._paces.get((cluster, registry))
         if pace is None:
             pace = self._paces[cluster, registry] = Pace(REGISTRY_PER_SECOND, REGISTRY_AT_ONCE, time.monotonic)
             _bound(self._paces)
-        return pace.refuse() > 0
+        if not pace.refuse():
+            return 0.0
+        now = time.monotonic()
+        turn = max(self._turns.pop((cluster, registry), now), now) + 1 / REGISTRY_PER_SECOND
+        self._turns[cluster, registry] = min(turn, now + WINDOW.total_seconds())
+        _bound(self._turns)
+        return self._turns[cluster, registry] - now
 
     async def ask(
         self,

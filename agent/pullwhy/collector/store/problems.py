@@ -41,9 +41,11 @@ class Problems(Part):
         """Return the nodes that have an Active finding of this problem, at most 20,000."""
         return [node for (node,) in await self._database.read(problemsql.FAILING, (problem.id,))]
 
-    async def unscoped(self, before: datetime, limit: int) -> list[StoredProblem]:
+    async def unscoped(self, before: datetime, limit: int, after: StoredProblem | None = None) -> list[StoredProblem]:
         """Return active problems whose findings came, went or took another state after their scope was judged, or that were judged before `before`."""
-        return await self._stored(await self._database.read(problemsql.UNSCOPED, (microseconds(before), limit)))
+        position = (microseconds(after.scope_at) if after.scope_at else 0, after.key.id) if after else (-1, "")
+        parameters = (microseconds(before), *position, limit)
+        return await self._stored(await self._database.read(problemsql.UNSCOPED, parameters))
 
     async def set_scope(self, problem: ProblemKey, scope: Scope, at: datetime, revision: int) -> None:
         """Keep what the comparison came to."""

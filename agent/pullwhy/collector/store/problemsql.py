@@ -60,7 +60,7 @@ PROBLEM: Final = f"{_SELECT.format('problems')} WHERE p.id = ? AND (? = '' OR p.
 _JUDGED_FIRST: Final = "ORDER BY coalesce(p.scope_us, 0), p.id"
 _UNSCOPED: Final = f"""(
     SELECT * FROM problems AS p WHERE p.active = 1 AND (p.scope_us IS NULL OR p.changed_revision > p.scope_revision OR p.scope_us < ?)
-    {_JUDGED_FIRST} LIMIT ?
+    AND (coalesce(p.scope_us, 0), p.id) > (?, ?) {_JUDGED_FIRST} LIMIT ?
 )"""  # noqa: S608 - constants
 UNSCOPED: Final = _SELECT.format(_UNSCOPED) + _JUDGED_FIRST
 _COUNTS: Final = """
