@@ -20,7 +20,20 @@ from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, Speaker
 from pullwhy.collector.store import SQLStore, open_store
 from pullwhy.diagnose.document import encode
-from pullwhy.model import CauseId, Confidence, Finding, KubeletState, Scope, ScopeVerdict
+from pullwhy.model import (
+    CauseId,
+    Confidence,
+    Evidence,
+    Finding,
+    KubeletState,
+    Outcome,
+    RemedyRef,
+    Reproduction,
+    Scope,
+    ScopeVerdict,
+    Stage,
+    TraceLine,
+)
 from pullwhy.pb.v1 import report_pb2 as pb
 
 IMAGE = "registry.example/shop/web1:1.4"
@@ -81,6 +94,36 @@ def test_who_waits_is_told_what_another_node_proved_without_its_pods(tmp_path: P
         told = decode(permit.document)
         assert (told.node, told.diagnosis.cause) == ("prover", CauseId.TAG_NOT_FOUND)
         assert (told.pods, told.kubelet.last_message) == ((), "")
+
+    run(tmp_path, scenario)
+
+
+def test_who_waits_is_told_nothing_of_another_nodes_pods_and_secrets(tmp_path: Path) -> None:
+    said = "Failed to pull: secret payroll/regcred of pod payroll/payday-1"
+    told = seen(
+        cause=CauseId.CREDENTIALS_MISSING,
+        reproduction=Reproduction("Failed", message=said),
+        trace=(TraceLine(Stage.AUTH, said, Outcome.FAILED, 0.1, said, ""),),
+    )
+    diagnosis = replace(
+        told.diagnosis,
+        summary=f"no credentials; {said}",
+        remedy=RemedyRef("add-credentials", {"secret": said}),
+        evidence=(
+            Evidence(Stage.AUTH, "authentication: refused", "walk (Anonymous)"),
+            *(
+                Evidence(Stage.AUTH, said, source)
+                for source in ("journal", "cri", "containerd.service", "node files", "fleet")
+            ),
+        ),
+    )
+
+    async def scenario(store: SQLStore, permits: Permits, _: Clock) -> None:
+        await stored(store, replace(told, diagnosis=diagnosis))
+        for i in range(6):
+            document = (await permits.decide(node(i), request(cause="CredentialsMissing"))).document
+        assert b"payroll" not in document
+        assert [each.fact for each in decode(document).diagnosis.evidence] == ["authentication: refused"]
 
     run(tmp_path, scenario)
 

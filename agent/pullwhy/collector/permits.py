@@ -20,9 +20,10 @@ from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.problem import KIND, SubjectKind, problem_key
 from pullwhy.collector.records import Query, Speaker, StoredFinding
 from pullwhy.collector.scope import same_fault
+from pullwhy.diagnose.causes import ACCESS, CATALOGUE
 from pullwhy.diagnose.codec import InvalidDocument, encode
 from pullwhy.image import InvalidReference, parse
-from pullwhy.model import CauseId, Confidence, Finding, KubeletState, ScopeVerdict, State
+from pullwhy.model import CauseId, Confidence, Finding, KubeletState, RemedyRef, ScopeVerdict, State
 from pullwhy.pb.v1 import report_pb2 as pb
 
 FIRST: Final = 3
@@ -42,6 +43,8 @@ _LONGEST_JITTER: Final = 5.0
 _CAUSES: Final = {cause.value: cause for cause in CauseId}
 _ELSEWHERE: Final = (ScopeVerdict.NODE_SPECIFIC, ScopeVerdict.GROUP_SPECIFIC)
 """What is proved of such a fault says nothing about another node."""
+_OF_CREDENTIALS: Final = ACCESS | {CauseId.CREDENTIAL_VERIFICATION_DENIED}
+"""Their summaries may name a pull secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,5 +181,15 @@ def _adoptable(stored: StoredFinding, cluster: str, image: str, cause: CauseId) 
 
 
 def _of_the_fault_alone(finding: Finding) -> bytes:
-    """Return a finding without what concerns its own node's pods only: it goes to another node."""
-    return encode(replace(finding, pods=(), kubelet=KubeletState(), reproduction=None))
+    """Return of a finding what the walk saw: it goes to another node, whose readers may not see this one's pods and secrets.
+
+    What the kubelet and the runtime say names them, and so does what is summed up of credentials.
+    """
+    found = finding.diagnosis
+    diagnosis = replace(
+        found,
+        summary=CATALOGUE[found.cause].title if found.cause in _OF_CREDENTIALS else found.summary,
+        remedy=RemedyRef(found.remedy.id),
+        evidence=tuple(each for each in found.evidence if each.source.startswith("walk")),
+    )
+    return encode(replace(finding, diagnosis=diagnosis, pods=(), kubelet=KubeletState(), reproduction=None, trace=()))
