@@ -357,8 +357,8 @@ def test_the_last_probes_are_told_and_forgotten_after_a_day(database: str) -> No
 
 def test_tokens_are_spent_at_their_rate_and_turns_are_reserved(database: str) -> None:
     async def scenario(store: SQLStore, clock: Clock) -> None:
-        async def take(registry: str = "r") -> float:
-            return await store.take_token("", registry, 2.0, 3.0)
+        async def take(registry: str = "r", longest: float = 60.0) -> float | None:
+            return await store.take_token("", registry, 2.0, 3.0, longest)
 
         assert [await take() for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
         assert await take("other") == 0
@@ -366,6 +366,8 @@ def test_tokens_are_spent_at_their_rate_and_turns_are_reserved(database: str) ->
         assert [await take(), await take()] == [0, 0]
         clock.now += timedelta(hours=1)
         assert [await take() for _ in range(4)] == [0, 0, 0, 0.5]
+        assert [await take(longest=1.5) for _ in range(4)] == [1.0, 1.5, None, None]
+        assert await take() == 2.0  # who was refused a turn took none
 
     run(database, scenario)
 

@@ -15,7 +15,7 @@ from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import Canary, WalkState
 from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.permits import FIRST, Pace, Permits
+from pullwhy.collector.permits import FIRST, MOST_TURNS, Pace, Permits
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, Speaker
 from pullwhy.collector.store import SQLStore, open_store
@@ -82,6 +82,41 @@ def test_the_first_few_walk_at_once_and_the_others_at_the_registrys_pace(tmp_pat
             assert turn * 500 - 1 <= wait <= turn * 600
 
     run(tmp_path, scenario)
+
+
+def test_a_node_that_asks_again_keeps_its_turn_and_takes_no_other(tmp_path: Path) -> None:
+    async def scenario(_: SQLStore, permits: Permits, clock: Clock) -> None:
+        for i in range(FIRST + 1):
+            assert not (await permits.decide(node(i), request())).wait_ms
+        first = (await permits.decide(node(8), request())).wait_ms
+        clock.now += timedelta(seconds=2)
+        assert [(await permits.decide(node(8), request())).wait_ms for _ in range(50)] == [first - 2000] * 50
+        assert (await permits.decide(node(9), request())).wait_ms <= 2 * 12_000
+
+    run(tmp_path, scenario, per_second=0.1, at_once=1.0)
+
+
+def test_one_node_does_not_take_all_turns_of_a_registry(tmp_path: Path) -> None:
+    async def scenario(_: SQLStore, permits: Permits, __: Clock) -> None:
+        many = [request(f"registry.example/shop/web{i}:1", "ConnectionRefused") for i in range(200)]
+        waits = [(await permits.decide(node(1), each)).wait_ms for each in many]
+        assert sum(wait < 540_000 for wait in waits) <= FIRST + 1 + MOST_TURNS
+        assert set(waits[FIRST + 1 + MOST_TURNS :]) == {900_000}
+        assert (await permits.decide(node(2), many[0])).wait_ms <= (MOST_TURNS + 1) * 1200
+
+    run(tmp_path, scenario, per_second=1.0, at_once=1.0)
+
+
+def test_turns_are_reserved_for_some_minutes_and_no_longer(tmp_path: Path) -> None:
+    async def scenario(_: SQLStore, permits: Permits, clock: Clock) -> None:
+        waits = [(await permits.decide(node(i), request())).wait_ms for i in range(FIRST + 1 + 200)]
+        reserved = [wait for wait in waits if wait != 900_000]
+        assert len(reserved) == FIRST + 1 + 54
+        assert max(reserved) < 600_000
+        clock.now += timedelta(minutes=10)
+        assert (await permits.decide(node(300), request())).wait_ms <= 10_000
+
+    run(tmp_path, scenario, per_second=0.1, at_once=1.0)
 
 
 def test_who_waits_is_told_what_another_node_proved_without_its_pods(tmp_path: Path) -> None:

@@ -225,10 +225,13 @@ class FleetStore(Protocol):
     async def probes(self, cluster: str, purpose: Purpose | None, limit: int) -> list[Probe]:
         """Return the last probes, newest first."""
 
-    async def take_token(self, cluster: str, registry: str, per_second: float, at_once: float) -> float:
+    async def take_token(
+        self, cluster: str, registry: str, per_second: float, at_once: float, longest: float
+    ) -> float | None:
         """Spend one token of a registry's bucket; return 0 where there was one, else the seconds until it is this caller's turn.
 
-        The turn is reserved: who waits that long need not ask again.
+        The turn is reserved: who waits that long need not ask again. None, and nothing is reserved, where that would be more than
+        `longest` seconds.
         """
 
 

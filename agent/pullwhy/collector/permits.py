@@ -36,7 +36,14 @@ REMEMBERED: Final = 1.0
 MOST_REMEMBERED: Final = 1024
 MOST_LOOKED_AT: Final = 30
 """Findings among which one that is proved is looked for."""
-LONGEST_WAIT: Final = timedelta(hours=6)
+LONGEST_TURN: Final = timedelta(minutes=9)
+"""Turns are reserved for so long at most: what fails for longer is asked for again, and no debt outlives its fault."""
+COME_AGAIN: Final = timedelta(minutes=15)
+"""The wait of whom no turn was reserved: longer than the ten minutes after which an agent asks again (node.permits.LONGEST_WAIT)."""
+MOST_TURNS: Final = 8
+"""Turns that one node has at one registry at a time: the others' must come too."""
+MOST_WAITING: Final = 16_384
+"""Nodes of which the turns are remembered."""
 JITTER: Final = 0.2
 """Part of a wait that is added by chance."""
 _LONGEST_JITTER: Final = 5.0
@@ -78,6 +85,8 @@ class Permits:
         self._chance = chance or random.Random()  # noqa: S311 - spreads load, hides nothing
         self._known: OrderedDict[tuple[str, str, str], tuple[float, asyncio.Task[list[_Proved]]]] = OrderedDict()
         self._first: OrderedDict[tuple[str, str], tuple[datetime, int]] = OrderedDict()
+        self._turns: OrderedDict[tuple[str, str, str], dict[str, datetime]] = OrderedDict()
+        """Of each node at each registry: when it may walk which image."""
 
     async def decide(self, speaker: Speaker, request: pb.PermitRequest) -> pb.Permit:
         """Return when this node may walk; raises StoreError."""
@@ -92,17 +101,35 @@ class Permits:
         subject = registry if KIND[cause] is SubjectKind.REGISTRY else image
         if not proved and self._is_first(speaker.cluster, subject):
             return self._permit(request, 0.0, b"")
-        wait = await self._store.take_token(speaker.cluster, registry, self._pace.per_second, self._pace.at_once)
+        wait = await self._turn(speaker, registry, image)
         return self._permit(request, wait, proved[0].document if proved and wait else b"")
 
     def _permit(self, request: pb.PermitRequest, wait: float, document: bytes) -> pb.Permit:
         self._metrics.permits.labels("wait" if wait else "now").inc()
         if document:
             self._metrics.adopted.inc()
-        if wait:
-            wait = min(wait, LONGEST_WAIT.total_seconds())
-            wait += self._chance.uniform(0, min(JITTER * wait, _LONGEST_JITTER))
         return pb.Permit(id=request.id, wait_ms=int(wait * 1000), document=document)
+
+    async def _turn(self, speaker: Speaker, registry: str, image: str) -> float:
+        """Return in how many seconds a node may walk an image, or ask again; who asks again before his turn keeps it."""
+        key, now = (speaker.cluster, registry, speaker.node), self._clock()
+        turns = {of: at for of, at in self._turns.pop(key, {}).items() if at > now}
+        self._turns[key] = turns
+        if len(self._turns) > MOST_WAITING:
+            self._turns.popitem(last=False)
+        if image in turns:
+            return (turns[image] - now).total_seconds()
+        wait = await self._take_token(speaker.cluster, registry) if len(turns) < MOST_TURNS else None
+        if wait is None:
+            return COME_AGAIN.total_seconds()
+        if wait:
+            wait += self._chance.uniform(0, min(JITTER * wait, _LONGEST_JITTER))
+            turns[image] = now + timedelta(seconds=wait)
+        return wait
+
+    async def _take_token(self, cluster: str, registry: str) -> float | None:
+        pace, longest = self._pace, LONGEST_TURN.total_seconds()
+        return await self._store.take_token(cluster, registry, pace.per_second, pace.at_once, longest)
 
     def _is_first(self, cluster: str, subject: str) -> bool:
         """Whether fewer than FIRST nodes were let through for this lately."""

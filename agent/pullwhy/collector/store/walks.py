@@ -75,13 +75,20 @@ class Walks(Part):
         rows = await self._database.read(walksql.PROBES, (cluster, cluster, wanted, wanted, limit))
         return list(map(walksql.stored_probe, rows))
 
-    async def take_token(self, cluster: str, registry: str, per_second: float, at_once: float) -> float:
-        """Spend one token of a registry's bucket; return 0 where there was one, else the seconds until it is this caller's turn."""
-        now, each = microseconds(self._clock()), round(_SECOND / per_second)
-        parameters = (cluster, registry, now + each, now, now, each)
+    async def take_token(
+        self, cluster: str, registry: str, per_second: float, at_once: float, longest: float
+    ) -> float | None:
+        """Spend one token of a registry's bucket; return 0 where there was one, else the seconds until it is this caller's turn.
 
-        def work(transaction: Transaction) -> int:
-            return int(transaction.connection.execute(walksql.SPEND, parameters).fetchone()[0])
+        None, and none is spent, where that would be more than `longest` seconds.
+        """
+        now, each = microseconds(self._clock()), round(_SECOND / per_second)
+        at_most = now + int(at_once * each + longest * _SECOND) - each
+        parameters = (cluster, registry, now + each, now, now, each, at_most)
+
+        def work(transaction: Transaction) -> int | None:
+            row = transaction.connection.execute(walksql.SPEND, parameters).fetchone()
+            return int(row[0]) if row else None
 
         full = await self._database.write(work)
-        return max(0.0, (full - now - at_once * each) / _SECOND)
+        return None if full is None else max(0.0, (full - now - at_once * each) / _SECOND)

@@ -41,6 +41,7 @@ SPEND: Final = """
 INSERT INTO buckets (cluster, registry, full_us) VALUES (?, ?, ?)
 ON CONFLICT (cluster, registry) DO UPDATE SET
     full_us = CASE WHEN buckets.full_us > ? THEN buckets.full_us ELSE ? END + ?
+WHERE buckets.full_us <= ?
 RETURNING full_us
 """
 
