@@ -53,6 +53,9 @@ class Agent:
         self.node, self.script = node, script
         self.asked: list[pb.WalkRequest] = []
         self.permits: list[pb.Permit] = []
+        self.asked_at = 0.0
+        self.waited: list[float] = []
+        """Seconds until each permit came."""
         self._status = pb.NodeStatus(**({"abilities": ["walk", "permit"], "registries": [HOST]} | status))
         self._channel = grpc.aio.insecure_channel(address, options=agent_options())
         self._acks: asyncio.Queue[pb.Ack] = asyncio.Queue()
@@ -80,6 +83,7 @@ class Agent:
         assert not ack.refused, ack.refused
 
     async def ask_permit(self, image: str = IMAGE, cause: str = "TagNotFound") -> None:
+        self.asked_at = asyncio.get_running_loop().time()
         await self._stream.write(pb.AgentMessage(permit=pb.PermitRequest(id="r", image=image, cause=cause)))
 
     async def close(self) -> None:
@@ -95,6 +99,7 @@ class Agent:
                 self._acks.put_nowait(message.ack)
             elif kind == "permit":
                 self.permits.append(message.permit)
+                self.waited.append(asyncio.get_running_loop().time() - self.asked_at)
             elif kind == "walk":
                 self.asked.append(message.walk)
                 for answer in self.script(self, message.walk):

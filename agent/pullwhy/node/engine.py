@@ -282,7 +282,7 @@ class Engine:
             self._schedule.cancelled(subject)
             raise
         except Deferred as deferred:
-            self._schedule.deferred(subject, self._parts.clock(), fingerprint, deferred.until)
+            self._schedule.deferred(subject, self._parts.clock(), fingerprint, deferred.until, again=deferred.again)
             self._note()
             return
         except HeldBack as held:

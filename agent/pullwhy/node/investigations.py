@@ -73,9 +73,10 @@ class HeldBack(Postponed):
 class Deferred(Postponed):
     """Other nodes of the fleet that fail alike walk first."""
 
-    def __init__(self, until: datetime, adopted: Adopted | None) -> None:
-        super().__init__(until, f"its turn comes at {until:%H:%M:%S} UTC, after other nodes that fail")
-        self.adopted = adopted
+    def __init__(self, until: datetime, adopted: Adopted | None, *, again: bool = False) -> None:
+        turn = "it asks for its turn again" if again else "its turn comes"
+        super().__init__(until, f"{turn} at {until:%H:%M:%S} UTC, after other nodes that fail")
+        self.adopted, self.again = adopted, again
 
 
 @dataclass(slots=True)
@@ -201,7 +202,7 @@ class Investigations:
         cause = told.cause if told is not None and told.cause is not CauseId.UNDETERMINED else None
         answer = await self.permits.when(reference, cause)
         if answer is not None and answer.wait > 0:
-            raise Deferred(self.clock() + timedelta(seconds=answer.wait), answer.adopted)
+            raise Deferred(self.clock() + timedelta(seconds=answer.wait), answer.adopted, again=answer.again)
 
     def _leave_alone(self, image: str) -> None:
         """Raise HeldBack where the registry said so."""

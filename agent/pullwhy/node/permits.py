@@ -18,10 +18,10 @@ from pullwhy.text import printable
 
 logger = logging.getLogger(__name__)
 
-ANSWER_SECONDS: Final = 0.3
-"""How long an answer is waited for; without one the node walks by its own budgets."""
+ANSWER_SECONDS: Final = 2.0
+"""How long a connected collector's answer is waited for, which has a whole fleet to answer; without one the node walks by its own budgets."""
 LONGEST_WAIT: Final = 600.0
-"""Seconds: whatever the collector says, a node walks by then."""
+"""Seconds: who is told to wait for longer has no turn yet, and asks again by then."""
 MAX_FACTS: Final = 3
 """Observations of another node that are told."""
 MAX_FACT: Final = 300
@@ -35,6 +35,8 @@ class Permission:
     """Seconds until this node's turn; 0 for now."""
     adopted: Adopted | None = None
     """What another node proved meanwhile."""
+    again: bool = False
+    """Whether no turn was given: the question is to be asked again after so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,12 @@ class Permits:
             self.metrics.permits.add(answer="none")
             return None
         wait = permit.wait_ms / 1000
-        if wait > LONGEST_WAIT:  # not all at the same moment, who were told so at the same moment
+        again = wait > LONGEST_WAIT
+        if again:  # not all at the same moment, who were told so at the same moment
             wait = self.chance.uniform(LONGEST_WAIT / 2, LONGEST_WAIT)
         found = read(permit.document, self.node) if wait and permit.document else None
         self.metrics.permits.add(answer="now" if not wait else "adopt" if found else "wait")
-        return Permission(wait, found)
+        return Permission(wait, found, again)
 
 
 def read(document: bytes, node: str) -> Adopted | None:

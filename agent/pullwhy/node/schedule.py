@@ -30,6 +30,8 @@ class Walked:
     again_at: datetime
     deferred: bool = False
     """Whether it was not made, because this node's turn is at `again_at`."""
+    asks: bool = False
+    """Whether no turn was kept for it: a permit is asked for again at `again_at`."""
 
 
 @dataclass(slots=True)
@@ -59,17 +61,19 @@ class Schedule:
         """Whether a walk that is due needs no permit: its turn was kept for it, or this node's configuration changed."""
         walked = self.walked.get(subject)
         return walked is not None and (
-            walked.fingerprint != fingerprint or (walked.deferred and now >= walked.again_at)
+            walked.fingerprint != fingerprint or (walked.deferred and not walked.asks and now >= walked.again_at)
         )
 
     def next_turn(self) -> datetime | None:
         """Return when the first turn comes that is waited for."""
         return min((each.again_at for each in self.walked.values() if each.deferred), default=None)
 
-    def deferred(self, subject: Subject, now: datetime, fingerprint: str, until: datetime) -> None:
-        """Take note that an investigation waits for this node's turn."""
+    def deferred(
+        self, subject: Subject, now: datetime, fingerprint: str, until: datetime, *, again: bool = False
+    ) -> None:
+        """Take note that an investigation waits for this node's turn, or to ask for it `again`."""
         self._running.discard(subject)
-        self.walked[subject] = Walked(*subject, now, fingerprint, until, deferred=True)
+        self.walked[subject] = Walked(*subject, now, fingerprint, until, deferred=True, asks=again)
 
     def ended(
         self, subject: Subject, now: datetime, fingerprint: str, *, our_fault: bool, until: datetime | None = None
