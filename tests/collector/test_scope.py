@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pullwhy.collector.contrast import MOST, Facts, Node, node_facts
 from pullwhy.collector.problem import KIND, ProblemKey, SubjectKind
 from pullwhy.collector.records import NodeFacts
-from pullwhy.collector.scope import Comparison, judge
+from pullwhy.collector.scope import Comparison, judge, may_be_one_fault
+from pullwhy.diagnose.causes import ABSENT, KIN, UNREACHABLE, same_fault
 from pullwhy.model import CauseId, ScopeVerdict
 
 HOST = "registry.example.com"
@@ -258,3 +259,20 @@ def test_a_large_fleet_is_judged_soon(failing: int) -> None:
     told = tuple((f"fact {i}", "x") for i in range(60))
     scope = judge(compare([Node(f"b{i}", told) for i in range(failing)], healthy=[Node("g", told)] * 6))
     assert scope.failing == failing
+
+
+def test_nodes_have_one_fault_where_their_causes_look_alike_and_little_more() -> None:
+    assert all(may_be_one_fault(one, other) for group in KIN for one in group for other in group)
+    more = {
+        cause
+        for one in CauseId
+        for other in CauseId
+        if may_be_one_fault(one, other) and not same_fault(one, other) and not same_fault(other, one)
+        for cause in (one, other)
+    }
+    assert more <= UNREACHABLE | ABSENT | {CauseId.REGISTRY_SERVER_ERROR, CauseId.ACCESS_DENIED_OR_NOT_FOUND}
+    assert may_be_one_fault(CauseId.REGISTRY_SERVER_ERROR, CauseId.CONNECTION_REFUSED)
+    assert may_be_one_fault(CauseId.ACCESS_DENIED_OR_NOT_FOUND, CauseId.REPOSITORY_NOT_FOUND)
+    # A cause and the symptom that it explains on one node are two faults on two nodes.
+    assert same_fault(CauseId.PROXY_FAILED, CauseId.CONNECTION_REFUSED)
+    assert not may_be_one_fault(CauseId.PROXY_FAILED, CauseId.CONNECTION_REFUSED)

@@ -19,7 +19,7 @@ from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.problem import KIND, SubjectKind, problem_key
 from pullwhy.collector.records import Query, Speaker, StoredFinding
-from pullwhy.collector.scope import same_fault
+from pullwhy.collector.scope import may_be_one_fault
 from pullwhy.diagnose.causes import ACCESS, CATALOGUE
 from pullwhy.diagnose.codec import InvalidDocument, encode
 from pullwhy.image import InvalidReference, parse
@@ -202,7 +202,7 @@ def _adoptable(stored: StoredFinding, cluster: str, image: str, cause: CauseId) 
         return None
     if image_columns(finding.image)[0] != image and KIND[other] is not SubjectKind.REGISTRY:
         return None
-    if KIND[other] is SubjectKind.NODE or not (cause is CauseId.UNDETERMINED or same_fault(cause, other)):
+    if KIND[other] is SubjectKind.NODE or not (cause is CauseId.UNDETERMINED or may_be_one_fault(cause, other)):
         return None
     return finding
 

@@ -16,7 +16,7 @@ from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import FleetStore, Probe, Purpose, StoredProblem, Walk, WalkState
 from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.pace import Pace
-from pullwhy.collector.scope import same_fault
+from pullwhy.collector.scope import may_be_one_fault
 from pullwhy.diagnose.codec import InvalidDocument
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import CauseId
@@ -169,7 +169,7 @@ def sort(walks: Sequence[Walk], cause: CauseId, failing: AbstractSet[str]) -> Sa
         if walk.state is WalkState.PASSES:
             passes.append(walk.node)
         elif walk.state is WalkState.FAILS and (other := cause_of(walk)) is not None:
-            if same_fault(cause, other):
+            if may_be_one_fault(cause, other):
                 fails.append(walk.node)
             else:
                 unclear.append((walk.node, f"fails otherwise, {other}"))

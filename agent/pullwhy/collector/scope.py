@@ -10,6 +10,7 @@ from typing import Final
 from pullwhy.collector.contrast import Difference, Node, Separation, differences
 from pullwhy.collector.problem import ProblemKey, SubjectKind
 from pullwhy.collector.relevance import relevance
+from pullwhy.diagnose.causes import ABSENT, UNREACHABLE, akin
 from pullwhy.model import CauseId, Scope, ScopeVerdict
 
 SAMPLE: Final = 500
@@ -21,28 +22,9 @@ _ALL_BUT: Final = 10
 """Where nobody is asked: all but one node in so many fail."""
 _REASONS: Final = 3
 
-_SAME_FAULT: Final[tuple[frozenset[CauseId], ...]] = (
-    frozenset(
-        {
-            CauseId.CONNECTION_REFUSED,
-            CauseId.CONNECTION_TIMED_OUT,
-            CauseId.CONNECTION_RESET,
-            CauseId.NETWORK_UNREACHABLE,
-            CauseId.TLS_HANDSHAKE_TIMED_OUT,
-            CauseId.REGISTRY_SERVER_ERROR,
-        }
-    ),
-    frozenset({CauseId.DNS_NAME_NOT_FOUND, CauseId.DNS_SERVER_FAILURE}),
-    frozenset(
-        {
-            CauseId.TAG_NOT_FOUND,
-            CauseId.DIGEST_NOT_FOUND,
-            CauseId.REPOSITORY_NOT_FOUND,
-            CauseId.ACCESS_DENIED_OR_NOT_FOUND,
-        }
-    ),
-)
-"""Causes as which one fault shows itself, seen from different nodes: a registry that is down refuses some and lets others wait."""
+_ELSEWHERE: Final = (UNREACHABLE | {CauseId.REGISTRY_SERVER_ERROR}, ABSENT | {CauseId.ACCESS_DENIED_OR_NOT_FOUND})
+"""Causes as which one fault shows itself to different nodes besides: where the balancer of a registry that is down refuses some, it answers
+others 502 or 503; and what is absent, a registry tells only those who may read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +49,9 @@ class Comparison:
     """Nodes that, since the problem began, would pull another image of this registry."""
 
 
-def same_fault(cause: CauseId, other: CauseId) -> bool:
+def may_be_one_fault(cause: CauseId, other: CauseId) -> bool:
     """Whether what one node fails by may be the fault that another one fails by."""
-    return cause is other or any(cause in group and other in group for group in _SAME_FAULT)
+    return cause is other or akin(cause, other) or any(cause in group and other in group for group in _ELSEWHERE)
 
 
 def judge(seen: Comparison) -> Scope:

@@ -24,19 +24,25 @@ ACCESS: frozenset[CauseId] = frozenset(
 )
 """Answers that depend on who asks."""
 
+ABSENT: frozenset[CauseId] = frozenset({CauseId.TAG_NOT_FOUND, CauseId.DIGEST_NOT_FOUND, CauseId.REPOSITORY_NOT_FOUND})
+"""What the registry does not have."""
+
+UNREACHABLE: frozenset[CauseId] = frozenset(
+    {
+        CauseId.CONNECTION_REFUSED,
+        CauseId.CONNECTION_TIMED_OUT,
+        CauseId.NETWORK_UNREACHABLE,
+        CauseId.CONNECTION_RESET,
+        CauseId.TLS_HANDSHAKE_TIMED_OUT,
+    }
+)
+"""How a host that cannot be reached shows itself."""
+
 KIN: tuple[frozenset[CauseId], ...] = (
     ACCESS,
-    frozenset({CauseId.TAG_NOT_FOUND, CauseId.DIGEST_NOT_FOUND, CauseId.REPOSITORY_NOT_FOUND}),
+    ABSENT,
     frozenset({CauseId.DNS_NAME_NOT_FOUND, CauseId.DNS_SERVER_FAILURE}),
-    frozenset(
-        {
-            CauseId.CONNECTION_REFUSED,
-            CauseId.CONNECTION_TIMED_OUT,
-            CauseId.NETWORK_UNREACHABLE,
-            CauseId.CONNECTION_RESET,
-            CauseId.TLS_HANDSHAKE_TIMED_OUT,
-        }
-    ),
+    UNREACHABLE,
     frozenset({CauseId.CERTIFICATE_UNTRUSTED, CauseId.CERTIFICATE_CHAIN_INCOMPLETE}),
     frozenset({CauseId.CERTIFICATE_EXPIRED, CauseId.CERTIFICATE_NOT_YET_VALID}),
     frozenset({CauseId.CONNECTION_RESET, CauseId.TLS_HANDSHAKE_FAILED, CauseId.PLAIN_HTTP_REGISTRY}),
@@ -44,6 +50,11 @@ KIN: tuple[frozenset[CauseId], ...] = (
     frozenset({CauseId.MANIFEST_UNSUPPORTED, CauseId.CONTENT_CORRUPT, CauseId.NOT_A_REGISTRY}),
 )
 """Groups whose members look alike from the text: one fault, told by another observer or at another moment."""
+
+
+def akin(cause: CauseId, other: CauseId) -> bool:
+    """Whether these are of one group that looks alike."""
+    return any(cause in group and other in group for group in KIN)
 
 
 def same_fault(observed: CauseId, told: CauseId, alternatives: tuple[CauseId, ...] = ()) -> bool:
@@ -56,4 +67,4 @@ def same_fault(observed: CauseId, told: CauseId, alternatives: tuple[CauseId, ..
         return True
     if told is CauseId.MIRROR_FAILED and alternatives:
         return same_fault(observed, alternatives[0], alternatives[1:])
-    return any(observed in group and told in group for group in KIN)
+    return akin(observed, told)
