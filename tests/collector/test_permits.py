@@ -145,10 +145,18 @@ def test_who_waits_is_told_nothing_of_another_nodes_pods_and_secrets(tmp_path: P
         summary=f"no credentials; {said}",
         remedy=RemedyRef("add-credentials", {"secret": said}),
         evidence=(
-            Evidence(Stage.AUTH, "authentication: refused", "walk (Anonymous)"),
+            Evidence(Stage.AUTH, "authentication: refused", "walk (anonymous)"),
             *(
                 Evidence(Stage.AUTH, said, source)
-                for source in ("journal", "cri", "containerd.service", "node files", "fleet")
+                for source in (
+                    "journal",
+                    "cri",
+                    "containerd.service",
+                    "node files",
+                    "Kubernetes API",
+                    "fleet",
+                    "walk (pull secret)",
+                )
             ),
         ),
     )

@@ -25,6 +25,7 @@ from pullwhy.diagnose.codec import InvalidDocument, encode
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import CauseId, Confidence, Finding, KubeletState, RemedyRef, ScopeVerdict, State
 from pullwhy.pb.v1 import report_pb2 as pb
+from pullwhy.trace import Identity
 
 FIRST: Final = 3
 """Nodes that walk at once what nobody has proved yet."""
@@ -50,6 +51,8 @@ _LONGEST_JITTER: Final = 5.0
 _CAUSES: Final = {cause.value: cause for cause in CauseId}
 _ELSEWHERE: Final = (ScopeVerdict.NODE_SPECIFIC, ScopeVerdict.GROUP_SPECIFIC)
 """What is proved of such a fault says nothing about another node."""
+_OF_THE_WAY: Final = frozenset({"walk", f"walk ({Identity.ANONYMOUS})", f"walk ({Identity.NODE})"})
+"""Sources of evidence that goes to other nodes: what a pod's own credentials show is not for the readers there."""
 _OF_CREDENTIALS: Final = ACCESS | {CauseId.CREDENTIAL_VERIFICATION_DENIED}
 """Their summaries may name a pull secret."""
 
@@ -217,6 +220,6 @@ def _of_the_fault_alone(finding: Finding) -> bytes:
         found,
         summary=CATALOGUE[found.cause].title if found.cause in _OF_CREDENTIALS else found.summary,
         remedy=RemedyRef(found.remedy.id),
-        evidence=tuple(each for each in found.evidence if each.source.startswith("walk")),
+        evidence=tuple(each for each in found.evidence if each.source in _OF_THE_WAY),
     )
     return encode(replace(finding, diagnosis=diagnosis, pods=(), kubelet=KubeletState(), reproduction=None, trace=()))
