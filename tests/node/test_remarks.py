@@ -43,6 +43,29 @@ def test_a_line_is_about_the_repository_it_names_or_the_only_pull_under_way(
 
 
 @pytest.mark.parametrize(
+    ("host", "image", "concerns"),
+    [
+        ("old-registry.example", "new-registry.example/shop/web:1", False),
+        ("old-registry.example", "old-registry.example/shop/web:1", True),
+        ("old-registry.example", "old-registry.example:443/shop/web:1", True),
+        ("old-registry.example:5000", "old-registry.example/shop/web:1", False),
+        ("registry-1.docker.io", "shop/web:1", True),
+        ("old-registry.example", "shop/web:1", False),
+    ],
+)
+@pytest.mark.parametrize("named", [True, False], ids=["host named", "only the URL"])
+def test_a_line_that_names_no_registry_is_about_the_host_that_was_asked(
+    named: bool, host: str, image: str, concerns: bool
+) -> None:
+    remarks = Remarks()
+    error = f'failed to do request: Head "https://{host}/v2/shop/web/manifests/1": dial tcp 192.0.2.1:443: connect: connection refused'
+    remarks.observe(host_failed(error, host if named else ""), (image,))
+    told = remarks.about(image, at(1))
+    assert bool(told) is concerns
+    assert not any(each.is_mirror for each in told)
+
+
+@pytest.mark.parametrize(
     ("event", "cause"),
     [
         (host_failed(refused()), CauseId.CONNECTION_REFUSED),

@@ -11,7 +11,7 @@ from typing import Final
 
 from pullwhy.diagnose.case import Queue, RuntimeRemark
 from pullwhy.diagnose.classify import classify
-from pullwhy.diagnose.request import is_own_host
+from pullwhy.diagnose.request import is_own_host, read_request
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import Reason
 from pullwhy.node.hangs import Hangs
@@ -93,14 +93,22 @@ def queue_behind(hangs: Hangs, incidents: Iterable[Incident], sight: Sight | Non
 
 
 def _concerns(kept: _Kept, reference: ImageReference) -> bool:
-    """Whether a line is about a pull of this image: its URL names the repository, or nothing else was being pulled."""
-    urls = _URL.findall(kept.event.error)
+    """Whether a line is about a pull of this image: its URL names the repository of this registry, or nothing else was being pulled.
+
+    Whatever containerd asks that is not the registry itself carries `ns`, the registry's name (core/remotes/docker/resolver.go:
+    isProxy), so that a URL without it is about the host that was tried, and about no registry that has a repository of that name too.
+    """
+    event = kept.event
+    urls = _URL.findall(event.error)
     if not urls:
         return kept.image == str(reference)
     url: str = urls[0]
-    named = f"/{reference.repository}/manifests/" in url or f"/{reference.repository}/blobs/" in url
+    if f"/{reference.repository}/manifests/" not in url and f"/{reference.repository}/blobs/" not in url:
+        return False
     namespace = _NAMESPACE.search(url)
-    return named and (namespace is None or namespace[1].replace("%3A", ":").lower() == reference.registry)
+    if namespace is None:
+        return is_own_host(reference.registry, event.host or read_request(url).host)
+    return namespace[1].replace("%3A", ":").lower() == reference.registry
 
 
 def _remark(event: RuntimeEvent, reference: ImageReference) -> RuntimeRemark:
