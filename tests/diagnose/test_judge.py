@@ -342,3 +342,15 @@ def test_whether_the_proxy_is_needed_is_said_with_its_fault(seen: ConnectResult,
     found = judge(case(trace([refused, past])))
     assert found.cause is C.PROXY_FAILED
     assert said in render(found.remedy).text
+
+
+@pytest.mark.parametrize(
+    ("hostname", "told"),
+    [("", "hosts"), ("n0", "hosts"), ("regi", "hosts"), ("registry", ""), (HOST, ""), (f"{HOST}.lan", "")],
+)
+def test_the_nodes_own_name_is_not_taken_for_an_entry_that_is_out_of_date(hostname: str, told: str) -> None:
+    looked_up = passing(S.DNS, dns=DNSFacts(HOST, "hosts", ("10.0.0.7",)))
+    seen = trace(looked_up, connect(("10.0.0.7", ConnectResult.REFUSED)))
+    found = judge(replace(case(seen), node=replace(NODE, hostname=hostname)))
+    assert found.cause is C.CONNECTION_REFUSED
+    assert found.remedy.arguments.get("resolved_by", "") == told

@@ -124,3 +124,27 @@ def test_an_entry_of_the_hosts_file_is_taken_out_where_the_address_came_from_it(
     assert [line.startswith("#") for line in file.read_text().splitlines()] == [False, True, False]
     by_dns = render(RemedyRef("restore-service", REGISTRY | NEW | {"resolved_by": "dns"}))
     assert not [command for command in by_dns.commands if "/etc/hosts" in command.run]
+
+
+@pytest.mark.parametrize("remedy", ["restore-service", "allow-egress"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"host": "localhost:5000"},
+        {"host": "LOCALHOST:5000"},
+        {"host": "localhost.localdomain"},
+        {"host": "registry.localhost:5000"},
+        {"host": "ip6-localhost"},
+        {"host": "127.0.0.1:5000"},
+        {"host": "[::1]:5000"},
+        {"address": "127.0.1.1"},
+        {"address": "::1"},
+        {"address": "::ffff:127.0.0.1"},
+    ],
+)
+def test_what_names_the_node_itself_stays_in_the_hosts_file(remedy: str, told: dict[str, str]) -> None:
+    by_hosts = render(RemedyRef(remedy, REGISTRY | NEW | {"resolved_by": "hosts"} | told))
+    assert not [command for command in by_hosts.commands if "/etc/hosts" in command.run]
+    assert "hosts file" not in by_hosts.text
+    elsewhere = render(RemedyRef(remedy, REGISTRY | NEW | {"resolved_by": "hosts", "address": "10.0.0.7"}))
+    assert "hosts file" in elsewhere.text

@@ -7,7 +7,7 @@ import re
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.registries import service_of
 from pullwhy.diagnose.rules_access import access_arguments
-from pullwhy.diagnose.verdict import Verdict
+from pullwhy.diagnose.verdict import Verdict, host_of
 from pullwhy.model import Hypothesis, Via
 
 MAX_VALUE = 400
@@ -101,12 +101,21 @@ def arguments(case: Case, found: Verdict, told: Hypothesis | None) -> dict[str, 
 
 
 def _resolved_by(case: Case, found: Verdict) -> str:
-    """Return where the address of the host that failed comes from (`hosts`, `dns`, `literal`), empty where that was not seen."""
-    if found.result is None or case.trace is None:
+    """Return where the address of the host that failed comes from (`hosts`, `dns`, `literal`).
+
+    Empty where that was not seen, and for the node's own name, whose entry in the hosts file is out of date for no registry.
+    """
+    if found.result is None or case.trace is None or _is_own_name(host_of(found.result), case.node.hostname):
         return ""
     return next(
         (each.dns.source for each in case.trace.results if each.dns and each.endpoint == found.result.endpoint), ""
     )
+
+
+def _is_own_name(host: str, own: str) -> bool:
+    """Whether `host` is the node's name, with its domain or without."""
+    host, own = host.partition(":")[0].lower(), own.lower()
+    return bool(host and own) and (host == own or host.startswith(f"{own}.") or own.startswith(f"{host}."))
 
 
 def _told_host(case: Case, found: Verdict, registry: str) -> str:

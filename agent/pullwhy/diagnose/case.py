@@ -34,6 +34,8 @@ class NodeView:
     """`k3s`, `rke2` or another distribution that generates the runtime's configuration."""
     platform: str = ""
     """`os/architecture[/variant]`."""
+    hostname: str = ""
+    """The node's own name, as uname(2) tells it."""
     kubelet_version: str = ""
     serial_pulls: bool | None = None
     """Whether the kubelet pulls one image after the other (serializeImagePulls); None where its settings were not seen."""

@@ -128,7 +128,20 @@ _HOSTS_FILE = (
 
 
 def _by_hosts_file(values: Values) -> bool:
-    return values.is_one("resolved_by", "hosts")
+    """Whether the address comes from an entry that may go; what names the node itself, others on it live by."""
+    return values.is_one("resolved_by", "hosts") and not _is_loopback(values)
+
+
+def _is_loopback(values: Values) -> bool:
+    """Whether the host is this node to itself, by its name (RFC 6761 section 6.3; Debian's hosts file) or by its address."""
+    name = _host(values).lower().rstrip(".")
+    if name.partition(".")[0] in _LOCAL_NAMES or name.endswith(".localhost"):
+        return True
+    address = values.raw("address", "address", name.lstrip("[").partition("]")[0]).lower().removeprefix("::ffff:")
+    return address.startswith("127.") or address == "::1"
+
+
+_LOCAL_NAMES = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
 
 
 def _hosts_entry(values: Values) -> tuple[Command, ...]:

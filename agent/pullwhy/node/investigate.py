@@ -113,7 +113,7 @@ class Investigator:
         `why` there was no walk.
         """
         sight = await survey(self.sources, self.client())
-        node = node_view(sight, make_plan(failure.image, sight, self.sources))
+        node = node_view(sight, make_plan(failure.image, sight, self.sources), self.sources.hostname)
         return _judged(replace(self._case(failure.image, failure), not_walked=why, adopted=other, node=node))
 
     async def look(
@@ -136,7 +136,7 @@ class Investigator:
         case = replace(
             case,
             failure=_of_whom(failure, prepared.credentials_held) if failure else None,
-            node=node_view(sight, prepared),
+            node=node_view(sight, prepared, self.sources.hostname),
             trace=replace(trace, results=(*prepared.results, *trace.results, *held)),
             image_present=None if present is None else bool(present),
             pull_record=_record(sight, image, present),

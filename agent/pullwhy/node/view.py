@@ -47,8 +47,8 @@ _ROOTS: Final = (
 """Of CRI-O and dockerd: whatever is below them decides."""
 
 
-def node_view(sight: NodeSight, prepared: Prepared | None) -> NodeView:
-    """Return the node's facts that decide how a remedy is worded."""
+def node_view(sight: NodeSight, prepared: Prepared | None, hostname: str = "") -> NodeView:
+    """Return the node's facts that decide how a remedy is worded; `hostname` is its own name."""
     view, process = sight.view, sight.view.process
     directory = prepared.effective.directory if prepared and prepared.effective else ""
     hosts_toml = f"{directory}/hosts.toml" if directory and _holds(view.fs, f"{directory}/hosts.toml") else ""
@@ -62,6 +62,7 @@ def node_view(sight: NodeSight, prepared: Prepared | None) -> NodeView:
         runtime_unit=unit_of(process.pid) if process else "",
         managed_by=view.managed_by,
         platform=prepared.plan.platform if prepared and prepared.plan else "",
+        hostname=hostname,
         kubelet_version=sight.kubelet_version,
         serial_pulls=sight.kubelet.serial_pulls,
         conntrack=sight.limits.conntrack,
