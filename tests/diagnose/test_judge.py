@@ -43,6 +43,7 @@ from pullwhy.trace import (
     ConnectResult,
     DNSFacts,
     DNSResult,
+    HTTPFacts,
     HTTPFault,
     Identity,
     ManifestFacts,
@@ -354,3 +355,13 @@ def test_the_nodes_own_name_is_not_taken_for_an_entry_that_is_out_of_date(hostna
     found = judge(replace(case(seen), node=replace(NODE, hostname=hostname)))
     assert found.cause is C.CONNECTION_REFUSED
     assert found.remedy.arguments.get("resolved_by", "") == told
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("answer", [http(404, html=True), http(fault=HTTPFault.GARBLED)], ids=["web page", "no HTTP"])
+def test_what_answers_is_looked_at_by_the_scheme_that_the_walk_spoke(scheme: str, answer: HTTPFacts) -> None:
+    facts = replace(answer, url=f"{scheme}://{HOST}:5000/v2/shop/web/manifests/1.4")
+    found = judge(case(trace(passing(*UNTIL_AUTH), failed(S.MANIFEST, http=facts))))
+    assert found.cause is C.NOT_A_REGISTRY
+    (look,) = render(found.remedy).commands
+    assert look.run == f"curl --silent --show-error --head {scheme}://{HOST}:5000/v2/"

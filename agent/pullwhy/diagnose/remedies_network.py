@@ -272,10 +272,9 @@ def _reach_the_registry(values: Values) -> Remedy:
         "portal or proxy (NO_PROXY of the runtime, an exception for this node).",
         check(values),
     )
-    registry = values.raw("registry", "host", "REGISTRY")
-    look = Command(
-        f"curl --silent --head {quote(f'https://{registry}/v2/')}", "node", ("the runtime's proxy settings",)
-    )
+    host = values.raw("host", "host", values.raw("registry", "host", "REGISTRY"))
+    url = f"{'http' if values.is_one('scheme', 'http') else 'https'}://{host}/v2/"
+    look = Command(f"curl --silent --show-error --head {quote(url)}", "node", ("the runtime's proxy settings",))
     return Remedy("reach-the-registry", text, (look,))
 
 

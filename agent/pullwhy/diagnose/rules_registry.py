@@ -18,7 +18,7 @@ from pullwhy.diagnose.verdict import (
     verdict,
 )
 from pullwhy.model import CauseId, Outcome, Stage, Via
-from pullwhy.trace import AuthFacts, AuthResult, BlobResult, HTTPFault, Identity, StageResult
+from pullwhy.trace import AuthFacts, AuthResult, BlobResult, HTTPFacts, HTTPFault, Identity, StageResult
 
 _REGISTRY_STAGES = frozenset({Stage.AUTH, Stage.MANIFEST, Stage.PLATFORM, Stage.BLOB})
 
@@ -68,12 +68,18 @@ def not_a_registry(_case: Case, failed: StageResult, _results: Results) -> Verdi
     if failed.http is None or failed.stage not in _REGISTRY_STAGES:
         return None
     if has_fault(failed, HTTPFault.GARBLED):
-        return verdict(CauseId.NOT_A_REGISTRY, failed, nature="its answer is not HTTP")
+        return verdict(CauseId.NOT_A_REGISTRY, failed, nature="its answer is not HTTP", scheme=_scheme(failed.http))
     challenged = failed.auth is not None and failed.auth.scheme != "" and status(failed) == HTTP_UNAUTHORIZED
     no_registry = failed.http.html and not failed.http.registry_api and not challenged
     if no_registry and failed.via is not Via.BLOB_HOST:
-        return verdict(CauseId.NOT_A_REGISTRY, failed, nature=f"a web page ({status_text(failed)})")
+        page = f"a web page ({status_text(failed)})"
+        return verdict(CauseId.NOT_A_REGISTRY, failed, nature=page, scheme=_scheme(failed.http))
     return None
+
+
+def _scheme(facts: HTTPFacts) -> str:
+    """Return the scheme that was spoken, `http` or `https`."""
+    return facts.url.partition("://")[0]
 
 
 def access_refused(case: Case, failed: StageResult, results: Results) -> Verdict | None:
