@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from pullwhy.model import PodRef, PullFailure
 from pullwhy.watch.cursor import FilePosition
+from pullwhy.watch.failures import Recogniser
+from pullwhy.watch.gate import gate
 from pullwhy.watch.logfile import MAX_LINE, FileFollower, LogFile
+from pullwhy.watch.rejoin import Rejoiner
 
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
 
@@ -195,3 +199,49 @@ def test_follows_a_file_on_the_event_loop(logs: Opener, tmp_path: Path) -> None:
     assert lines == ["one", "two"]
     assert position
     assert position.offset == len("one\ntwo\n")
+
+
+FAILED = (
+    'E1126 02:45:42.123456     812 pod_workers.go:1301] "Error syncing pod, skipping" err="failed to \\"StartContainer\\" for \\"web\\" '
+    'with ErrImagePull: \\"rpc error: code = NotFound desc = failed to resolve reference: registry.example/shop/web:1: not found\\"" '
+    'pod="shop/web-0" podUID="9d1f"'
+)
+
+
+@pytest.mark.parametrize(
+    ("header", "unit", "pid"),
+    [
+        ("", "kubelet.log", 0),
+        ("Nov 26 02:45:42 n0 kubelet[812]: ", "kubelet", 812),
+        ("Nov  6 02:45:42 n0 kubelet: ", "kubelet", 0),
+        ("2026-11-26T02:45:42.123456+00:00 n0 kubelet[812]: ", "kubelet", 812),
+    ],
+)
+def test_lines_of_syslog_are_read_without_their_header(
+    logs: Opener, tmp_path: Path, header: str, unit: str, pid: int
+) -> None:
+    path = tmp_path / "syslog"
+    path.touch()
+    file = logs.file(path, gate)
+    file.open(None)
+    append(path, f"{header}{FAILED}\n{header}I1126 02:45:43.000000     812 kubelet.go:1] full of nothing\n")
+    (line,), _ = file.read()
+    assert (line.text, line.unit, line.pid) == (FAILED, unit, pid)
+    (failure,) = Recogniser().feed(line)
+    assert isinstance(failure, PullFailure)
+    assert failure.pod == PodRef("shop", "web-0", "9d1f")
+
+
+OTHERS = "Nov 26 02:45:42 n0 cron[9]: pull\n"
+
+
+def test_a_record_that_syslog_tears_apart_is_joined_again(logs: Opener, tmp_path: Path) -> None:
+    path = tmp_path / "syslog"
+    path.touch()
+    file = logs.file(path, gate)
+    file.open(None)
+    record = 'E1126 02:45:42.1 812 log.go:32] "PullImage from image service failed" err=<\n\trpc error: denied\n > image="a/b:1"'
+    append(path, "".join(f"Nov 26 02:45:42 n0 kubelet[812]: {line}\n{OTHERS}" for line in record.split("\n")))
+    rejoiner = Rejoiner()
+    told = [whole.text for line in file.read()[0] if (whole := rejoiner.feed(line)) and whole.pid == 812]
+    assert told == [record]

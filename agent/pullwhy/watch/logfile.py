@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from pullwhy.watch import syslog
 from pullwhy.watch.cursor import FilePosition
 from pullwhy.watch.lines import LogLine
 from pullwhy.watch.source import Batch
@@ -133,18 +134,22 @@ class LogFile:
             if self._overlong:
                 self._overlong = False
                 continue
-            if self._accept(line):
-                lines.append(self._line(line))
+            lines += self._wanted(line)
         if len(rest) > MAX_LINE:
-            if not self._overlong and self._accept(rest[:MAX_LINE]):
-                lines.append(self._line(rest[:MAX_LINE]))
+            if not self._overlong:
+                lines += self._wanted(rest)
             rest, self._overlong = b"", True
         self._rest = rest
         return lines
 
-    def _line(self, line: bytes) -> LogLine:
-        # The clock, not the line's own time: klog's has no year and no zone.
-        return LogLine(self._clock(), self._unit, line[:MAX_LINE].decode(errors="replace"), stream=str(self.path))
+    def _wanted(self, line: bytes) -> list[LogLine]:
+        """Return the line without a syslog header, whose identifier stands for the unit; nothing where nobody wants it."""
+        writer, pid, message = syslog.split(line[:MAX_LINE])
+        if not self._accept(message):
+            return []
+        # The clock, not the line's own time: neither klog's nor syslog's has a year and a zone.
+        text = message.decode(errors="replace")
+        return [LogLine(self._clock(), writer or self._unit, text, stream=str(self.path), pid=pid)]
 
 
 def _head(file: BinaryIO, length: int) -> str:

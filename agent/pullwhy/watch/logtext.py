@@ -13,6 +13,7 @@ from typing import Final, cast
 from pullwhy.watch.export import DamagedExport, moment, number, read_export
 from pullwhy.watch.jsontext import decode_object
 from pullwhy.watch.lines import LogLine
+from pullwhy.watch.syslog import HEADER
 
 MAX_LINE: Final = 1_048_576
 """Bytes of one line; the rest of a longer one is dropped."""
@@ -23,11 +24,6 @@ _PEEK: Final = 8192
 _LAST_STAMP: Final = 1e14  # milliseconds: far beyond any log
 _MONTH_NAMES: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS: Final = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
-# journalctl -o short, short-precise, short-iso(-precise): time, host, identifier[pid]: message
-_SYSLOG: Final = re.compile(
-    r"(?:([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d:\d\d:\d\d)(?:\.\d{1,9})?|(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d)?)"
-    r" (?:\S{1,255} )?([\w.@/:-]{1,128})(?:\[(\d{1,10})\])?: ?"
-)
 _KLOG_TIME: Final = re.compile(r"(?:[a-z][\w.-]{0,63} )?[IWEF](\d\d)(\d\d) (\d\d:\d\d:\d\d\.\d{6}) ")
 _LOGFMT_TIME: Final = re.compile(r'time="(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)?')
 
@@ -71,7 +67,7 @@ def _read(file: io.BufferedReader, name: str, now: datetime) -> Iterator[LogLine
 def _text_line(text: str, name: str, now: datetime, last: datetime) -> LogLine:
     if text.startswith("{"):
         return _json_line(text, name, last)
-    header = _SYSLOG.match(text)
+    header = HEADER.match(text)
     if header is None:
         return LogLine(_own_time(text, now) or last, name, text)
     if header[1]:
