@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from collector.kubernetes.standin import Fault, StandIn
 from collector.minted import ServerFiles
-from collector.samples import NOW, collector, finding, get, until
+from collector.samples import NOW, collector, fill, finding, get, until
 
 from pullwhy.access import API_SOURCE
 from pullwhy.collector import readers
 from pullwhy.collector.api.sight import HIDDEN
+from pullwhy.collector.fleet import Canary, Probe, Purpose, WalkState
 from pullwhy.collector.service import Collector, StartError
 from pullwhy.config import ReportSettings
 from pullwhy.diagnose.document import encode
@@ -83,9 +84,11 @@ async def filled(folder: Path, **settings: Any) -> AsyncIterator[Collector]:
         await asyncio.wait([task])
 
 
-async def ask(running: Collector, path: str, token: str = TOKEN, method: str = "GET") -> tuple[int, Any]:
+async def ask(
+    running: Collector, path: str, token: str = TOKEN, method: str = "GET", body: Any = None
+) -> tuple[int, Any]:
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    status, answer, _ = await asyncio.to_thread(get, running.http_address, path, headers, method)
+    status, answer, _ = await asyncio.to_thread(get, running.http_address, path, headers, method, body)
     return status, answer
 
 
@@ -169,6 +172,117 @@ def test_readers_of_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     assert "who could read before still can" in caplog.text
     refused = [record.getMessage() for record in caplog.records if record.getMessage().startswith("refused (")]
     assert len(refused) == len({line.split()[1] for line in refused}) == 3, "by kind and party"
+
+
+PROBER = "a-token-of-mary-0003"
+MARY = f"""
+[[readers]]
+name = "mary"
+token = "{PROBER}"
+namespaces = ["shop"]
+may = ["probes", "silences"]
+"""
+
+
+def test_what_may_not_be_seen_is_told_as_what_is_not_there(tmp_path: Path) -> None:
+    file = tmp_path / "readers.toml"
+    file.write_text(FILE + MARY)
+    elsewhere = finding(1, node="node-b", pods=BOTH[1:])
+
+    async def scenario() -> None:
+        async with filled(tmp_path, reader_auth="file", reader_tokens=str(file)) as running:
+            assert running._store is not None
+            await fill(running._store, [elsewhere])
+            problems = (await ask(running, "/api/v1/problems", ADMIN))[1]["items"]
+            theirs, banks = sorted(problems, key=lambda each: each["nodes"], reverse=True)
+            whole = (await ask(running, f"/api/v1/problems/{theirs['id']}", ADMIN))[1]
+            assert whole["failing_nodes"] == ["node-a", "node-b"]
+            seen = (await ask(running, f"/api/v1/problems/{theirs['id']}", PROBER))[1]
+            assert (seen["failing_nodes"], seen["nodes"]) == (["node-a"], 2)
+            for path, hidden in (("findings", BANKS.id), ("problems", banks["id"])):
+                answers = [await ask(running, f"/api/v1/{path}/{each}", PROBER) for each in (hidden, "0" * 16)]
+                assert answers[0] == answers[1]
+                assert answers[0][0] == 404
+            silence = {"reason": "moves tonight", "until": "1h"}
+            answers = [
+                await ask(running, f"/api/v1/problems/{each}/silence", PROBER, method, body)
+                for each in (banks["id"], "0" * 16)
+                for method, body in (("PUT", silence), ("DELETE", None))
+            ]
+            assert len({str(each) for each in answers}) == 1
+            assert answers[0][0] == 404
+            assert (await ask(running, f"/api/v1/problems/{theirs['id']}/silence", PROBER, "PUT", silence))[0] == 200
+
+    asyncio.run(scenario())
+
+
+def test_a_canary_on_a_node_without_a_pod_of_theirs_is_not_named(tmp_path: Path) -> None:
+    file = tmp_path / "readers.toml"
+    file.write_text(FILE + MARY)
+
+    async def scenario() -> None:
+        async with filled(tmp_path, reader_auth="file", reader_tokens=str(file)) as running:
+            store = running._store
+            assert store is not None
+            await fill(store, [finding(1, node="node-b", pods=BOTH[1:])])
+            (problem,) = (await ask(running, "/api/v1/problems?namespace=shop", PROBER))[1]["items"]
+            for node, shown in (("node-a", "node-a"), ("node-b", HIDDEN)):
+                (known,) = await store.problem(problem["id"], "")
+                await store.set_canary(known.key, Canary(node, NOW, WalkState.FAILS))
+                for path in ("/api/v1/problems?namespace=shop", f"/api/v1/problems/{problem['id']}"):
+                    answer = (await ask(running, path, PROBER))[1]
+                    assert answer.get("items", [answer])[0]["canary"]["node"] == shown
+
+    asyncio.run(scenario())
+
+
+def test_who_asked_for_a_probe_reads_and_cancels_it_and_nobody_cancels_the_collectors_rounds(tmp_path: Path) -> None:
+    file = tmp_path / "readers.toml"
+    file.write_text(FILE + MARY)
+    image = "registry.example/shop/web:1"
+    request = {"image": image, "nodes": ["node-a"]}
+
+    async def scenario() -> None:
+        async with filled(tmp_path, reader_auth="file", reader_tokens=str(file)) as running:
+            assert running._store is not None
+            rounds = Probe("so-1", "", image, Purpose.SECOND_OPINION, NOW, NOW, "mary")
+            await running._store.add_probe(rounds, ["node-a"])
+            asked = {
+                token: (await ask(running, "/api/v1/probes", token, "POST", request))[1]["id"]
+                for token in (PROBER, ADMIN)
+            }
+            status, answer = await ask(running, f"/api/v1/probes/{asked[PROBER]}", PROBER)
+            assert (status, answer["walks"][0]["node"]) == (200, "node-a")
+            unknown = {
+                str(await ask(running, f"/api/v1/probes/{each}", PROBER, method))
+                for each in (asked[ADMIN], rounds.id, "nothing")
+                for method in ("GET", "DELETE")
+            }
+            assert unknown == {"(404, {'error': 'no probe of this id is known here that you asked for'})"}
+            assert (await ask(running, f"/api/v1/probes/{asked[PROBER]}", TOKEN))[0] == 404, "jane did not ask"
+            assert (await ask(running, f"/api/v1/probes/{asked[PROBER]}", PROBER, "DELETE"))[0] == 204
+            assert (await ask(running, f"/api/v1/probes/{rounds.id}", ADMIN))[0] == 200
+            assert (await ask(running, f"/api/v1/probes/{rounds.id}", ADMIN, "DELETE"))[0] == 409
+
+    asyncio.run(scenario())
+
+
+def test_their_findings_are_shown_however_many_namespaces_share_a_page(tmp_path: Path, api: StandIn) -> None:
+    others = [FailingPod(f"a-{number:02}", "x", f"uid-{number}", "main") for number in range(40)]
+    shared = [finding(number, node="node-b", pods=(BOTH[0], *others)) for number in (11, 12)]
+
+    async def scenario() -> None:
+        async with filled(tmp_path, reader_auth="kubernetes", kubernetes=api.settings) as running:
+            assert running._store is not None
+            await fill(running._store, shared)
+            for path in ("findings", "problems"):
+                status, answer = await ask(running, f"/api/v1/{path}?namespace=shop")
+                assert (status, len(answer["items"])) == (200, 3)
+                assert "a-00" not in str(answer)
+            status, answer = await ask(running, f"/api/v1/findings/{shared[0].id}")
+            assert (status, "?namespace=NAMESPACE&id=ID" in answer["error"]) == (404, True)
+
+    asyncio.run(scenario())
 
 
 def test_readers_that_the_cluster_knows(tmp_path: Path, api: StandIn, caplog: pytest.LogCaptureFixture) -> None:

@@ -32,7 +32,7 @@ OUTAGE_SECONDS: Final = 300.0
 MOST_REVIEWS: Final = 10_000
 MOST_WAITING: Final = 100
 MOST_NAMESPACES: Final = 32
-"""Of one answer: more of its pods' namespaces are not asked about, and so not shown."""
+"""Of one finding or problem: more of its pods' namespaces are not asked about. Of a list one alone is, that it is asked of."""
 MAX_FILE: Final = 1024 * 1024
 
 Right = Literal["probes", "silences"]

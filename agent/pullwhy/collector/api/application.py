@@ -26,6 +26,7 @@ from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.misses import Found
 from pullwhy.collector.pace import Pace
+from pullwhy.collector.params import BadParameter
 
 CHANGES_PER_SECOND: Final = 5.0
 CHANGES_AT_ONCE: Final = 50.0
@@ -88,10 +89,22 @@ class API:
         headers = {"etag": tag} if operation.tagged else {}
         if operation.tagged and request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        answer = await operation.handler(self._backend, question)
-        if (seen := question.asker.sight) is not None:
-            answer = await sight.restrict(seen, operation, self._backend, question.values.get("namespace", ""), answer)
+        answer = await self._seen(operation, question)
         return answer if isinstance(answer, Response) else errors.as_json(answer, operation.status, headers)
+
+    async def _seen(self, operation: Operation, question: Question) -> object:
+        """Return an operation's answer as who asks may see it."""
+        seen = question.asker.sight
+        if seen is None:
+            return await operation.handler(self._backend, question)
+        await sight.before(question.asker, seen, operation, self._backend, question.path.get("id", ""))
+        try:
+            answer = await operation.handler(self._backend, question)
+        except (HTTPException, BadParameter):
+            if operation.id in sight.SHARED:
+                sight.nothing(operation)  # how something cannot be shown tells that it is there
+            raise
+        return await sight.restrict(seen, operation, self._backend, question.values.get("namespace", ""), answer)
 
     async def _question(self, operation: Operation, request: Request) -> Question:
         if operation.open:

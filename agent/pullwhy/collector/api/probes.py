@@ -91,6 +91,10 @@ async def _one(backend: Backend, question: Question) -> ProbeDetail:
 async def _cancel(backend: Backend, question: Question) -> None:
     pace(backend.changes, "changes")
     probe, walks = await _known(backend, question)
+    if probe.purpose is not Purpose.PROBE:
+        raise HTTPException(
+            409, "this round is the collector's own: only a probe that somebody asked for can be cancelled"
+        )
     answers = [
         StoredWalk(walk.node, WalkState.REFUSED, backend.clock(), CANCELLED) for walk in walks if walk.state in OPEN
     ]
@@ -204,6 +208,6 @@ OPERATIONS = (
         None,
         (of.PATH_ID,),
         status=204,
-        errors=(429,),
+        errors=(409, 429),
     ),
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, cast
+from dataclasses import replace
+from typing import Any, Final, NoReturn, cast
 
 from starlette.exceptions import HTTPException
 
@@ -15,6 +16,7 @@ from pullwhy.collector.api.findings import documents
 from pullwhy.collector.api.operation import Backend, Operation
 from pullwhy.collector.api.problems import MOST_OWNERS
 from pullwhy.collector.denials import Denial, Denied
+from pullwhy.collector.fleet import Purpose
 from pullwhy.collector.readers import Right, Sight
 from pullwhy.collector.records import Query
 from pullwhy.text import printable
@@ -24,7 +26,11 @@ EVERYBODYS: Final = frozenset({"watch"})
 """Operations whose answers name nothing."""
 BY_NAMESPACE: Final = frozenset({"listFindings", "listProblems"})
 """Operations that are asked of one namespace."""
-BY_ID: Final = frozenset({"getFinding", "getProblem"})
+SHARED: Final = frozenset({"getFinding", "getProblem"})
+BY_ID: Final = SHARED | {"getProbe"}
+"""Operations whose answers tell whether they may be seen."""
+_SILENCE: Final = "/api/v1/problems/{id}/silence"
+_PROBE: Final = "/api/v1/probes/{id}"
 MOST_LOOKED_AT: Final = 100
 """Findings of a problem that are looked at for one of theirs."""
 
@@ -56,21 +62,34 @@ async def admit(asker: Asker, operation: Operation, namespace: str) -> None:
         )
 
 
+async def before(asker: Asker, sight: Sight, operation: Operation, backend: Backend, object_id: str) -> None:
+    """Raise HTTPException 404 where this one changes a problem that is not theirs, or asks about or ends somebody else's probe."""
+    if operation.path == _SILENCE:
+        found = await backend.store.problem(object_id, "")
+        if not found or await _theirs(sight, backend, {"id": object_id, "cluster": found[0].key.cluster}, "") is None:
+            nothing(operation)
+    if operation.path == _PROBE:
+        probe = await backend.store.probe(object_id)
+        if not probe or (probe[0].purpose, probe[0].asked_by) != (Purpose.PROBE, asker.name):
+            nothing(operation)
+
+
 async def restrict(sight: Sight, operation: Operation, backend: Backend, namespace: str, answer: Any) -> Any:
     """Return the answer, about a namespace where one was asked for, as this one may see it.
 
     Raises HTTPException 404 where nothing of it may be seen.
     """
     if isinstance(answer, FindingPage):
-        seen = await sight.of(_namespaces(answer.items))
+        # No other: of all that a page's findings name, more than can be asked about, this one may not be among the first.
+        seen = await sight.of([namespace])
         return FindingPage([shown for each in answer.items if (shown := cut(each, seen))], answer.next)
     if isinstance(answer, ProblemPage):
         found = [await _theirs(sight, backend, each, namespace) for each in answer.items]
         return ProblemPage(cast("list[Problem]", [each for each in found if each]), answer.next)
     if operation.id == "getFinding":
-        return cut(answer, await sight.of(_namespaces([answer]))) or _nothing("finding")
+        return cut(answer, await sight.of(_namespaces([answer]))) or nothing(operation)
     if operation.id == "getProblem":
-        return await _theirs(sight, backend, answer, "") or _nothing("problem")
+        return await _theirs(sight, backend, answer, "") or nothing(operation)
     return answer
 
 
@@ -80,12 +99,18 @@ async def _theirs(sight: Sight, backend: Backend, problem: Mapping[str, Any], na
     query = Query(cluster=problem["cluster"], problem=problem["id"], namespace=namespace, limit=limit)
     found = documents(await backend.store.findings(query))
     seen = await sight.of({namespace} if namespace else _namespaces(found))
-    example = next((shown for each in found if (shown := cut(each, seen))), None)
-    if example is None:
+    theirs = [shown for each in found if (shown := cut(each, seen))]
+    if not theirs:
         return None
+    example = theirs[0]
     owners = dict.fromkeys(f"{pod['namespace']}/{pod['owner']}" for pod in example["pods"] if pod["owner"])
     told = {key: example[key] for key in ("stage", "confidence", "summary")}
-    whole = {"finding": example} if "finding" in problem else {}
+    whole = {}
+    nodes = {each["node"] for each in theirs}
+    if "finding" in problem:
+        whole = {"finding": example, "failing_nodes": [node for node in problem["failing_nodes"] if node in nodes]}
+    if (canary := problem.get("canary")) and canary.node not in nodes:
+        whole["canary"] = replace(canary, node=HIDDEN)
     return {**problem, **told, **whole, "example": example["id"], "owners": list(owners)[:MOST_OWNERS]}
 
 
@@ -136,5 +161,13 @@ def _namespaces(findings: Iterable[FleetFinding]) -> set[str]:
     return {pod["namespace"] for each in findings for pod in each["pods"]}
 
 
-def _nothing(what: str) -> Any:
-    raise HTTPException(404, f"no {what} of this id is known here that you may see")
+def nothing(operation: Operation) -> NoReturn:
+    """Raise HTTPException 404, whose text is the same for what is not there and for what may not be seen."""
+    if operation.path == _PROBE:
+        raise HTTPException(404, "no probe of this id is known here that you asked for")
+    kind = "finding" if operation.id == "getFinding" else "problem"
+    raise HTTPException(
+        404,
+        f"no {kind} of this id is known here that you may see; one that many namespaces or several clusters share is in "
+        f"/api/v1/{kind}s?namespace=NAMESPACE&id=ID",
+    )
