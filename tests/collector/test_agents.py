@@ -286,7 +286,8 @@ def test_a_certificate_names_the_node(tmp_path: Path, api: StandIn) -> None:
             stranger = Pair(tmp_path, "pullwhy://node/node-a", number=2)
             assert (await says(running, files, "node-a", pair=stranger))[0] is Code.UNAVAILABLE
             assert (await says(running, files, "node-a"))[0] is Code.UNAVAILABLE
-            assert await denied(running) == {"wrong_node": 2}
+            assert (await says(running, files, "node-a", pair=mine, cluster="west"))[0] is Code.PERMISSION_DENIED
+            assert await denied(running) == {"wrong_node": 3}
 
     asyncio.run(scenario())
 
@@ -294,7 +295,7 @@ def test_a_certificate_names_the_node(tmp_path: Path, api: StandIn) -> None:
 @pytest.mark.parametrize(
     ("uris", "identity"),
     [
-        (["pullwhy://node/node-a"], Identity("node-a", None, agents.CERTIFICATE_SECONDS)),
+        (["pullwhy://node/node-a"], Identity("node-a", "here", agents.CERTIFICATE_SECONDS)),
         (["spiffe://x/y", "pullwhy://node/prod/n.x"], Identity("n.x", "prod", agents.CERTIFICATE_SECONDS)),
         ([], None),
         (["pullwhy://node/a", "pullwhy://node/b"], None),
@@ -308,10 +309,10 @@ def test_only_one_uri_of_the_form_is_an_identity(uris: list[str], identity: Iden
     peer = {"peer_uri": [uri.encode() for uri in uris], "x509_common_name": [b"node-a"]}
     if identity is None:
         with pytest.raises(Denied) as error:
-            asyncio.run(CertificateGate().admit(peer, None))
+            asyncio.run(CertificateGate("here").admit(peer, None))
         assert error.value.denial is Denial.BAD_CERTIFICATE
     else:
-        assert asyncio.run(CertificateGate().admit(peer, Secret("x"))) == identity
+        assert asyncio.run(CertificateGate("here").admit(peer, Secret("x"))) == identity
 
 
 def test_a_cluster_in_the_certificate_binds_too() -> None:
@@ -320,6 +321,22 @@ def test_a_cluster_in_the_certificate_binds_too() -> None:
     Identity("").check("any", "any")
     with pytest.raises(Denied, match="of cluster 'prod', it reports for 'test'"):
         Identity("a", "prod").check("test", "a")
+
+
+def test_a_token_is_of_the_one_cluster_whose_api_reviews_it(tmp_path: Path, api: StandIn) -> None:
+    good = token()
+    api.token(good, ACCOUNT, "pullwhy", node_name="node-a")
+
+    async def scenario() -> None:
+        async with guarded(tmp_path, api, agent_cluster="east") as (running, files):
+            assert (await says(running, files, "node-a", good, cluster="east"))[0] is Code.OK
+            for other in ("", "west"):
+                code, told = await says(running, files, "node-a", good, cluster=other)
+                assert (code, "set the collector's `agent_cluster`" in told) == (Code.PERMISSION_DENIED, True)
+            _, nodes, _ = await asyncio.to_thread(get, running.http_address, "/api/v1/nodes")
+            assert [node["cluster"] for node in nodes["items"]] == ["east"]
+
+    asyncio.run(scenario())
 
 
 def test_too_many_tokens_under_review_are_told_to_come_again(api: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,6 +390,10 @@ def test_an_open_collector_says_so(caplog: pytest.LogCaptureFixture) -> None:
         (
             {"agent_auth": "kubernetes", "tls_certificate": "c", "tls_key": "k", "agent_service_account": "agent"},
             "agent_service_account as NAMESPACE/NAME",
+        ),
+        (
+            {"grpc_listen": "0.0.0.0:0", "kubernetes": KubernetesSettings(pods=True, events=True)},
+            'kubernetes.events with agent_auth = "none" would let whoever reaches 0.0.0.0:0',
         ),
     ],
 )

@@ -46,7 +46,7 @@ class Identity:
     node: str
     """Empty: it may be on any."""
     cluster: str | None = None
-    """None: what was shown names none."""
+    """None: it may be of any."""
     seconds: float | None = None
     """How long it holds; None: for good."""
 
@@ -58,7 +58,8 @@ class Identity:
             raise Denied(Denial.WRONG_NODE, told, shown)
         if self.cluster is not None and self.cluster != cluster:
             told = f"its credentials are of cluster '{self.cluster}', it reports for '{printable(cluster, 253)}'"
-            raise Denied(Denial.WRONG_NODE, told, shown)
+            mend = "set the collector's `agent_cluster` to the agents' `cluster`, or name it in the certificate"
+            raise Denied(Denial.WRONG_NODE, f"{told}: {mend}", shown)
 
 
 class Gate(Protocol):
@@ -86,6 +87,10 @@ class CertificateGate:
     A URI, because no other certificate of the same authority holds such a one by chance, as it may hold a node's DNS name.
     """
 
+    def __init__(self, cluster: str) -> None:
+        """`cluster` is that of certificates which name none."""
+        self._cluster = cluster
+
     async def admit(self, peer: Mapping[str, Iterable[bytes]], token: Secret | None) -> Identity:
         """Return the node that the certificate names; raises Denied."""
         del token
@@ -95,7 +100,7 @@ class CertificateGate:
             names = ", ".join(value.decode("ascii", "replace") for value in peer.get("x509_common_name", ()))
             told = f"its certificate holds {len(found)} URIs of the form pullwhy://node/NAME, it must hold one"
             raise Denied(Denial.BAD_CERTIFICATE, told, printable(names, 100))
-        return Identity(found[0][2], found[0][1], CERTIFICATE_SECONDS)
+        return Identity(found[0][2], found[0][1] or self._cluster, CERTIFICATE_SECONDS)
 
 
 class _Claims(msgspec.Struct):
@@ -113,11 +118,13 @@ class TokenGate:
         audience: str,
         account: tuple[str, str],
         *,
+        cluster: str,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._client, self._directory = client, directory
         self._audience, self._account, self._clock, self._wall = audience, account, clock, wall
+        self._cluster = cluster  # whose API reviews the tokens: another's nodes may have the same names
         self._reviewed: Remembered[bytes, str | Denied] = Remembered(MOST_REVIEWS, clock)
         self._waiting = 0
 
@@ -133,7 +140,7 @@ class TokenGate:
             known = await self._review(key, token, left)
         if isinstance(known, Denied):
             raise Denied(known.denial, str(known), known.who)
-        return Identity(known, seconds=max(left, 1.0))
+        return Identity(known, self._cluster, max(left, 1.0))
 
     async def _review(self, key: bytes, token: Secret, left: float) -> str | Denied:
         if self._waiting >= MOST_WAITING:

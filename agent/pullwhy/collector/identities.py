@@ -58,8 +58,9 @@ class Identities:
         settings = self._settings
         if self.client is not None and self.directory is not None and settings.agent_auth == "kubernetes":
             namespace, _, name = settings.agent_service_account.partition("/")
-            return TokenGate(self.client, self.directory, settings.agent_audience, (namespace, name))
-        return CertificateGate() if settings.agent_auth == "certificate" else OpenGate()
+            audience, cluster = settings.agent_audience, settings.agent_cluster
+            return TokenGate(self.client, self.directory, audience, (namespace, name), cluster=cluster)
+        return CertificateGate(settings.agent_cluster) if settings.agent_auth == "certificate" else OpenGate()
 
     def who(self) -> Who:
         """Return what tells who asks; raises BadSetting."""
@@ -109,6 +110,11 @@ class Identities:
         if settings.kubernetes.events and not settings.kubernetes.pods:
             raise BadSetting(
                 "kubernetes.events needs kubernetes.pods: an Event is only written on a pod that was looked at"
+            )
+        if settings.kubernetes.events and settings.agent_auth == "none" and not _is_loopback(settings.grpc_listen):
+            raise BadSetting(
+                f'kubernetes.events with agent_auth = "none" would let whoever reaches {settings.grpc_listen} write their own '
+                "text as Events on any pod: set agent_auth, or let grpc_listen be a loopback address"
             )
 
     def _check_agents(self) -> None:

@@ -64,6 +64,8 @@ class CollectorSettings:
     """File of the certificates that must have signed an agent's own; empty asks agents for none."""
     agent_auth: AgentAuth = "none"
     """How an agent shows which node it is on: not at all, by its certificate, or by its service account's token."""
+    agent_cluster: str = ""
+    """The cluster that agents must report whose credentials name none, as theirs have it in `cluster`; the Kubernetes API is of it."""
     agent_audience: str = "pullwhy"
     """Audience that agents' tokens must have."""
     agent_service_account: str = "pullwhy/pullwhy-agent"
