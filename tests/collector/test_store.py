@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from collector.samples import NOW, encoded, finding, writing
 
+from pullwhy.collector.documents import decode
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, OddRecord, Query, Session, Speaker, StoreError
 from pullwhy.collector.store import SQLStore, open_store
+from pullwhy.model import FailingPod
 
 WHO = Speaker("blue", "node-a", "box1", "0.1.0")
 
@@ -38,6 +40,25 @@ def run(database: str, scenario: Callable[[SQLStore], Awaitable[None]]) -> None:
 
 def modes_in(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
+def test_a_pod_is_left_out_of_the_last_state_even_of_the_same_commit(database: str) -> None:
+    async def scenario(store: SQLStore) -> None:
+        who = await session(store)
+        both = (FailingPod("shop", "web-1", "uid", "main"), FailingPod("bank", "web-1", "uid", "main"))
+        told = record(pods=(("shop", "web-1"), ("bank", "web-1")), document=encoded(cluster="blue", pods=both))
+        before = store.version
+        await asyncio.gather(
+            store.write(who, [told], 1),
+            store.leave_out(("blue", "node-a", told.id), ("bank", "web-1")),
+            store.leave_out(("blue", "node-a", "unknown"), ("bank", "web-1")),
+        )
+        assert store.version > before
+        assert await store.findings(Query(namespace="bank")) == []
+        (found,) = await store.findings(Query(namespace="shop"))
+        assert [pod.namespace for pod in decode(found.document).pods] == ["shop"]
+
+    run(database, scenario)
 
 
 def test_a_new_database_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:

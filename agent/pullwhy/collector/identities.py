@@ -11,7 +11,7 @@ from pullwhy.collector.agents import CertificateGate, Gate, OpenGate, TokenGate
 from pullwhy.collector.api.asker import Who, by_token, everybody
 from pullwhy.collector.certificates import Certificates, Files, UnusableCertificate
 from pullwhy.collector.denials import CannotTell, Denials
-from pullwhy.collector.kubernetes.attendant import Attendant
+from pullwhy.collector.kubernetes.attendant import Attendant, LeaveOut
 from pullwhy.collector.kubernetes.directory import Directory
 from pullwhy.collector.kubernetes.nodelabels import NodeLabels, Note
 from pullwhy.collector.metrics import Metrics
@@ -74,13 +74,20 @@ class Identities:
                 raise BadSetting(str(error)) from error
         return everybody
 
-    def attendant(self, metrics: Metrics) -> Attendant | None:
+    def attendant(self, metrics: Metrics, leave_out: LeaveOut) -> Attendant | None:
         """Return who looks after failing pods, where the settings ask for it."""
         if self.client is None or self.directory is None or not self._settings.kubernetes.pods:
             return None
-        clock = time.monotonic
-        denials = Denials(metrics.deny, clock)
-        return Attendant(self.client, self.directory, denials, clock, events=self._settings.kubernetes.events)
+        clock, settings = time.monotonic, self._settings
+        return Attendant(
+            self.client,
+            self.directory,
+            Denials(metrics.deny, clock),
+            clock,
+            cluster=settings.agent_cluster,
+            leave_out=leave_out,
+            events=settings.kubernetes.events,
+        )
 
     def node_labels(self, note: Note) -> NodeLabels | None:
         """Return who adds the nodes' labels, where the settings ask for them."""

@@ -157,6 +157,9 @@ class Store(Protocol):
     async def note_facts(self, speaker: Speaker, facts: NodeFacts) -> None:
         """Keep a node's changed status."""
 
+    async def leave_out(self, finding: tuple[str, str, str], pod: tuple[str, str]) -> None:
+        """Take a pod (namespace, name) out of a finding (cluster, node, id), whatever was last stored of it."""
+
     async def note_seen(self, speakers: Sequence[tuple[str, str]]) -> None:
         """Note that these nodes (cluster, name) are there now."""
 

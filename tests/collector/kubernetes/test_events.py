@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from collector.kubernetes.standin import MAX_NOTE, OWN_TOKEN, SUBDOMAIN, Fault, StandIn
@@ -44,7 +45,7 @@ async def attending(api: StandIn, **options: Any) -> AsyncIterator[tuple[Attenda
         Directory(client, time.monotonic),
         Denials(denied.append, time.monotonic),
         time.monotonic,
-        **{"events": True, "at_once": 100.0, **options},
+        **{"events": True, "at_once": 100.0, "cluster": "", "leave_out": AsyncMock(), **options},
     )
     task = asyncio.create_task(made.run())
     try:
@@ -127,9 +128,49 @@ def test_a_pod_of_another_node_or_of_another_uid_gets_no_event(api: StandIn) -> 
             await settled(attendant)
             assert denied == [Denial.WRONG_POD]
             assert not attendant.attend(failing(2))[0].here, "and is taken out of the finding"
+            assert attendant.attend(failing(2, cluster="another")) == {}
 
     asyncio.run(scenario())
     assert api.events() == []
+
+
+@pytest.mark.parametrize("uid", ["uid-web-1", "another"])
+def test_a_pod_of_another_node_is_taken_out_of_what_was_stored_before_that_was_known(
+    tmp_path: Path, api: StandIn, uid: str
+) -> None:
+    api.pod("shop", "web-1", "node-b", metadata={"uid": uid})
+    api.pod("shop", "web-2", "node-a")
+    mine = (*failing(name="web-2").pods, *failing().pods)
+    settings = replace(api.settings, pods=True, events=True)
+
+    async def scenario() -> None:
+        async with collector(tmp_path, kubernetes=settings) as running:
+            outbox = Outbox(None)
+            reporter = Reporter(outbox, ReportSettings(address=running.grpc_address), node="node-a")
+            task = asyncio.create_task(reporter.run())
+
+            async def named() -> list[str]:
+                _, answer, _ = await asyncio.to_thread(get, running.http_address, "/api/v1/findings")
+                return [pod["name"] for each in answer["items"] for pod in each["pods"]]
+
+            outbox.append(failing().id, encode(failing(pods=mine)), NOW)
+            await until(lambda: not len(outbox))
+
+            async def corrected() -> bool:
+                return await named() == ["web-2"]
+
+            await until(corrected)
+            _, answer, _ = await asyncio.to_thread(get, running.http_address, "/api/v1/findings?pod=web-1")
+            assert answer["items"] == []
+            _, answer, _ = await asyncio.to_thread(get, running.http_address, "/api/v1/problems")
+            assert answer["items"][0]["pods"] == 1
+            outbox.append(failing().id, encode(failing(3, pods=mine)), NOW)
+            await until(lambda: not len(outbox))
+            assert await named() == ["web-2"]
+            task.cancel()
+            await asyncio.wait([task])
+
+    asyncio.run(scenario())
 
 
 def test_a_static_pod_is_known_by_the_uid_that_its_kubelet_gave_it(api: StandIn) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from pullwhy.collector.ingest import KnownPod
 from pullwhy.collector.kubernetes import event
 from pullwhy.collector.kubernetes.directory import FORBIDDEN_SECONDS, Directory
 from pullwhy.collector.pace import Pace
+from pullwhy.collector.records import StoreError
 from pullwhy.collector.remembered import Remembered
 from pullwhy.kubernetes.client import APIError, Client
 from pullwhy.model import FailingPod, Finding, State
@@ -32,6 +33,10 @@ LONGEST_PAUSE: Final = 60.0
 _CONFLICT, _NOT_FOUND, _FORBIDDEN = 409, 404, 403
 
 
+LeaveOut = Callable[[tuple[str, str, str], tuple[str, str]], Awaitable[None]]
+"""Of `records.Store`."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Case:
     finding: Finding
@@ -48,10 +53,14 @@ class Attendant:
         denials: Denials,
         clock: Callable[[], float],
         *,
+        cluster: str,
+        leave_out: LeaveOut,
         events: bool,
         at_once: float = EVENTS_PER_SECOND,
     ) -> None:
+        """`cluster` is the one whose API it is; `leave_out` takes a pod out of a stored finding."""
         self._client, self._directory, self._denials, self._events = client, directory, denials, events
+        self._cluster, self._leave_out = cluster, leave_out
         self._waiting: dict[tuple[str, str, str], _Case] = {}
         self._woken = asyncio.Event()
         self._written: Remembered[str, dict[str, Any]] = Remembered(20_000, clock)
@@ -64,11 +73,15 @@ class Attendant:
     def attend(self, finding: Finding) -> Mapping[int, KnownPod]:
         """Note a finding; return what is known of its pods by their place."""
         known: dict[int, KnownPod] = {}
+        if finding.cluster != self._cluster:  # its pods' names are others' here
+            return known
         for place, pod in enumerate(finding.pods):
             facts = self._directory.known(pod.namespace, pod.name, pod.uid)
             if facts is not None:
                 here = facts.node == finding.node
                 known[place] = KnownPod(here, facts.owner, facts.pulls(pod.container))
+            elif self._directory.elsewhere(pod.namespace, pod.name, finding.node):
+                known[place] = KnownPod(here=False)
             wants_event = self._events and finding.state is State.ACTIVE and pod.attempts >= SECOND_FAILURE
             if facts is None or wants_event:
                 self._note(_Case(finding, pod))
@@ -102,13 +115,24 @@ class Attendant:
             await asyncio.sleep(self._looks_pace.wait(1))
         facts = await self._directory.pod(pod.namespace, pod.name, pod.uid)
         if facts is None:
+            if self._directory.elsewhere(pod.namespace, pod.name, case.finding.node):
+                await self._correct(case)
             return
         if facts.node != case.finding.node:
+            await self._correct(case)
             told = f"it reports pod {pod.namespace}/{pod.name}, which is on node '{facts.node}'"
             self._denials.note(Denied(Denial.WRONG_POD, told, f"node '{case.finding.node}'"), ":")
             return
         if self._events and case.finding.state is State.ACTIVE and pod.attempts >= SECOND_FAILURE:
             await self._write(case.finding, pod, event.body(case.finding, pod, facts))
+
+    async def _correct(self, case: _Case) -> None:
+        """Take a pod of another node out of what was stored before that was known."""
+        finding, pod = case.finding, case.pod
+        try:
+            await self._leave_out((finding.cluster, finding.node, finding.id), (pod.namespace, pod.name))
+        except StoreError as error:
+            logger.warning("finding %s still names a pod of another node: %s", finding.id, error)
 
     async def _write(self, finding: Finding, pod: FailingPod, body: dict[str, Any]) -> None:
         name, changed = body["metadata"]["name"], event.changes(finding, pod)

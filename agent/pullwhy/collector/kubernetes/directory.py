@@ -126,6 +126,11 @@ class Directory:
         pod = self._pods.get((namespace, name))
         return pod if isinstance(pod, Pod) and pod.uid == uid else None
 
+    def elsewhere(self, namespace: str, name: str, node: str) -> bool:
+        """Return whether a pod of this name, whatever its uid, was found on another node a while ago; nothing is asked."""
+        pod = self._pods.get((namespace, name))
+        return isinstance(pod, Pod) and bool(pod.node) and pod.node != node
+
     async def pod(self, namespace: str, name: str, uid: str) -> Pod | None:
         """Return the pod; None where there is none of this name and uid. Raises APIError where that cannot be said."""
         if not (_NAME.match(namespace) and _NAME.match(name)):

@@ -52,6 +52,22 @@ class Findings(Part):
 
         await self._database.write(work)
 
+    async def leave_out(self, finding: tuple[str, str, str], pod: tuple[str, str]) -> None:
+        """Take a pod out of a finding, whatever was last stored of it."""
+
+        def work(transaction: Transaction) -> None:
+            self._database.flush(transaction)  # the report that named it may be in the same group
+            transaction.states.clear()
+            row = transaction.connection.execute(findingsql.DOCUMENT, finding).fetchone()
+            if row is None:
+                return
+            document, pods = findingsql.without_pod(row[1], pod)
+            transaction.connection.execute(findingsql.SET_DOCUMENT, (document, pods, row[0]))
+            transaction.connection.execute(findingsql.LEAVE_OUT, (row[0], *pod))
+            transaction.change |= Change.FINDINGS | Change.PROBLEMS
+
+        await self._database.write(work)
+
     async def note_facts(self, speaker: Speaker, facts: NodeFacts) -> None:
         """Keep a node's changed status."""
         row = findingsql.node_row(speaker, facts, microseconds(self._clock()))

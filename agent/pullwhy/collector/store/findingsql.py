@@ -39,6 +39,9 @@ FINDING_COLUMNS: Final = (
 )
 """In the order of `finding_row`."""
 
+DOCUMENT: Final = "SELECT key, document FROM findings WHERE cluster = ? AND node = ? AND id = ?"
+SET_DOCUMENT: Final = "UPDATE findings SET document = ?, pod_count = ? WHERE key = ?"
+LEAVE_OUT: Final = "DELETE FROM pods WHERE finding = ? AND namespace = ? AND name = ?"
 FORGET_FINDINGS: Final = """
 DELETE FROM findings WHERE key IN (SELECT key FROM findings WHERE received_us < ? ORDER BY received_us LIMIT ?) RETURNING problem
 """
@@ -115,6 +118,13 @@ def _conditions(query: Query) -> tuple[list[str], Parameters]:
         conditions.append("(f.last_us, f.key) < (?, ?)")
         parameters += query.after
     return conditions, parameters
+
+
+def without_pod(document: bytes, pod: tuple[str, str]) -> tuple[bytes, int]:
+    """Return a finding's document without a pod (namespace, name), and how many others it has."""
+    told = msgspec.json.decode(document)
+    told["pods"] = [each for each in told["pods"] if (each["namespace"], each["name"]) != pod]
+    return msgspec.json.encode(told), len({(each["namespace"], each["name"]) for each in told["pods"]})
 
 
 def microseconds(when: datetime) -> int:
