@@ -42,6 +42,20 @@ def modes_in(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
 
 
+def test_facts_are_changed_as_they_were_last_told_and_a_node_that_is_not_known_stays_so(database: str) -> None:
+    async def scenario(store: SQLStore) -> None:
+        await store.open_session(WHO, NodeFacts(kubelet_version="v1.30.0"))
+        await asyncio.gather(
+            store.note_facts(WHO, NodeFacts(kubelet_version="v1.31.0")),
+            store.change_facts("blue", "node-a", lambda told: replace(told, zone="z")),
+            store.change_facts("green", "node-a", lambda told: replace(told, zone="z")),
+        )
+        (node,) = await store.nodes("", "", 10, None)
+        assert (node.cluster, node.facts) == ("blue", NodeFacts(kubelet_version="v1.31.0", zone="z"))
+
+    run(database, scenario)
+
+
 def test_a_pod_is_left_out_of_the_last_state_even_of_the_same_commit(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         who = await session(store)

@@ -13,7 +13,7 @@ from pullwhy.collector.certificates import Certificates, Files, UnusableCertific
 from pullwhy.collector.denials import CannotTell, Denials
 from pullwhy.collector.kubernetes.attendant import Attendant, LeaveOut
 from pullwhy.collector.kubernetes.directory import Directory
-from pullwhy.collector.kubernetes.nodelabels import NodeLabels, Note
+from pullwhy.collector.kubernetes.nodelabels import Change, NodeLabels
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.readers import FileReaders, KubernetesReaders
 from pullwhy.collector.settings import CollectorSettings
@@ -89,11 +89,11 @@ class Identities:
             events=settings.kubernetes.events,
         )
 
-    def node_labels(self, note: Note) -> NodeLabels | None:
+    def node_labels(self, change: Change) -> NodeLabels | None:
         """Return who adds the nodes' labels, where the settings ask for them."""
         if self.directory is None or not self._settings.kubernetes.nodes:
             return None
-        return NodeLabels(self.directory, note, time.monotonic)
+        return NodeLabels(self.directory, self._settings.agent_cluster, change, time.monotonic)
 
     def _asks_kubernetes(self) -> bool:
         settings = self._settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -156,6 +156,9 @@ class Store(Protocol):
 
     async def note_facts(self, speaker: Speaker, facts: NodeFacts) -> None:
         """Keep a node's changed status."""
+
+    async def change_facts(self, cluster: str, node: str, change: Callable[[NodeFacts], NodeFacts]) -> None:
+        """Change what is known of a node, as it was last told; nothing where the node is not known."""
 
     async def leave_out(self, finding: tuple[str, str, str], pod: tuple[str, str]) -> None:
         """Take a pod (namespace, name) out of a finding (cluster, node, id), whatever was last stored of it."""

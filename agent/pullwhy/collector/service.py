@@ -91,7 +91,7 @@ class Collector:
         self._closing.push_async_callback(store.close)
         if attendant := self._identities.attendant(self._metrics, store.leave_out):
             self._start_task(attendant.run, "kubernetes")
-        if labels := self._identities.node_labels(store.note_facts):
+        if labels := self._identities.node_labels(store.change_facts):
             self._start_task(labels.run, "node labels")
         streams = Streams()
         orders = Orders(store, streams, self._metrics, self._clock)

@@ -29,22 +29,27 @@ POOLS: Final = (
 OWN: Final = frozenset({"kubernetes.io/hostname"})
 """Labels that every node has for itself: they group nothing."""
 
-Note = Callable[[Speaker, NodeFacts], Awaitable[None]]
+Change = Callable[[str, str, Callable[[NodeFacts], NodeFacts]], Awaitable[None]]
+"""`change_facts` of `records.Store`."""
 
 
 class NodeLabels:
-    """Adds labels to what agents tell of their nodes; `run` does the asking."""
+    """Adds labels to what agents of one cluster tell of their nodes; `run` does the asking."""
 
-    def __init__(self, directory: Directory, note: Note, clock: Callable[[], float]) -> None:
-        """`note` stores what changed."""
-        self._directory, self._note = directory, note
+    def __init__(self, directory: Directory, cluster: str, change: Change, clock: Callable[[], float]) -> None:
+        """`cluster` is the one whose API it is; `change` stores what changed."""
+        self._directory, self._cluster, self._change = directory, cluster, change
         self._pace = Pace(LOOKS_PER_SECOND, LOOKS_PER_SECOND, clock)
         self._known: dict[str, Mapping[str, str]] = {}
         self._waiting: dict[str, tuple[Speaker, NodeFacts]] = {}
         self._woken = asyncio.Event()
+        self._warned = False
 
     def complete(self, speaker: Speaker, facts: NodeFacts) -> NodeFacts:
         """Return what is told of a node with the labels known so far; they are asked for anew, and stored where they changed."""
+        if speaker.cluster != self._cluster:
+            self._warn(speaker)
+            return facts
         if len(self._waiting) < MOST_WAITING or speaker.node in self._waiting:
             self._waiting[speaker.node] = (speaker, facts)
             self._woken.set()
@@ -60,15 +65,27 @@ class NodeLabels:
                 newer = speaker.node in self._waiting  # told meanwhile: stored with what that says
                 if labels and labels != self._known.get(speaker.node) and not newer:
                     self._known[speaker.node] = labels
-                    await self._store(speaker, merged(facts, labels))
+                    await self._store(speaker.node, merged(facts, labels))
             self._woken.clear()
             await self._woken.wait()
 
-    async def _store(self, speaker: Speaker, facts: NodeFacts) -> None:
+    async def _store(self, node: str, told: NodeFacts) -> None:
+        """Store what labels say, and leave the rest as it is: its agent may have told anew while they were asked for."""
         try:
-            await self._note(speaker, facts)
+            await self._change(
+                self._cluster, node, lambda last: replace(last, zone=told.zone, pool=told.pool, labels=told.labels)
+            )
         except StoreError as error:
-            logger.info("labels of node %s were not stored: %s", speaker.node, error)
+            logger.info("labels of node %s were not stored: %s", node, error)
+
+    def _warn(self, speaker: Speaker) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "labels are looked up for nodes of cluster '%s' alone, not for node '%s' of '%s': `agent_cluster` names the "
+                "cluster of the Kubernetes API",
+                self._cluster, printable(speaker.node, 253), printable(speaker.cluster, 253),
+            )  # fmt: skip
 
 
 def merged(facts: NodeFacts, labels: Mapping[str, str]) -> NodeFacts:

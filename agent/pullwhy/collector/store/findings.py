@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from pullwhy.collector.fleet import Change
@@ -75,6 +75,18 @@ class Findings(Part):
         def work(transaction: Transaction) -> None:
             transaction.connection.execute(findingsql.NOTE_NODE, row)
             transaction.change |= Change.NODES
+
+        await self._database.write(work)
+
+    async def change_facts(self, cluster: str, node: str, change: Callable[[NodeFacts], NodeFacts]) -> None:
+        """Change what is known of a node, as it was last told; nothing where the node is not known."""
+
+        def work(transaction: Transaction) -> None:
+            row = transaction.connection.execute(findingsql.FACTS, (cluster, node)).fetchone()
+            if row is not None:
+                changed = findingsql.encode_facts(change(findingsql.facts_of(row[0])))
+                transaction.connection.execute(findingsql.SET_FACTS, (changed, cluster, node))
+                transaction.change |= Change.NODES
 
         await self._database.write(work)
 

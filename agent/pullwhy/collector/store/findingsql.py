@@ -31,6 +31,8 @@ INSERT INTO nodes (cluster, node, first_us, last_us, agent_version, facts) VALUE
 ON CONFLICT (cluster, node) DO UPDATE SET
     last_us = excluded.last_us, agent_version = excluded.agent_version, facts = excluded.facts
 """
+FACTS: Final = "SELECT facts FROM nodes WHERE cluster = ? AND node = ?"
+SET_FACTS: Final = "UPDATE nodes SET facts = ? WHERE cluster = ? AND node = ?"
 NOTE_SEEN: Final = "UPDATE nodes SET last_us = ? WHERE cluster = ? AND node = ?"
 
 FINDING_COLUMNS: Final = (
@@ -163,7 +165,7 @@ def finding_row(state: FindingState) -> Row:
 
 def node_row(speaker: Speaker, facts: NodeFacts, now: int) -> Row:
     """Return the parameters of NOTE_NODE."""
-    return speaker.cluster, speaker.node, now, now, speaker.agent_version, msgspec.json.encode(facts)
+    return speaker.cluster, speaker.node, now, now, speaker.agent_version, encode_facts(facts)
 
 
 def stored_finding(row: tuple[str, bytes, int, int, int, str, bytes | None]) -> StoredFinding:
@@ -173,9 +175,12 @@ def stored_finding(row: tuple[str, bytes, int, int, int, str, bytes | None]) -> 
 
 def stored_node(row: tuple[str, str, int, int, str, bytes, int]) -> StoredNode:
     """Return a row of NODES as a record."""
-    return StoredNode(
-        row[0], row[1], moment(row[2]), moment(row[3]), row[4], row[6], msgspec.json.decode(row[5], type=NodeFacts)
-    )
+    return StoredNode(row[0], row[1], moment(row[2]), moment(row[3]), row[4], row[6], facts_of(row[5]))
+
+
+encode_facts: Final = msgspec.json.Encoder().encode
+facts_of: Final = msgspec.json.Decoder(NodeFacts).decode
+"""A node's facts as they are stored."""
 
 
 @functools.lru_cache(maxsize=256)  # a page's findings are of few problems
