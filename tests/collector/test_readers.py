@@ -17,6 +17,7 @@ from collector.samples import NOW, collector, fill, finding, get, until
 from pullwhy.access import API_SOURCE
 from pullwhy.collector import readers
 from pullwhy.collector.api.sight import HIDDEN
+from pullwhy.collector.denials import Denied
 from pullwhy.collector.fleet import Canary, Probe, Purpose, WalkState
 from pullwhy.collector.service import Collector, StartError
 from pullwhy.config import ReportSettings
@@ -24,6 +25,7 @@ from pullwhy.diagnose.document import encode
 from pullwhy.model import Evidence, FailingPod, KubeletState, Stage
 from pullwhy.node.outbox import Outbox
 from pullwhy.node.reporter import Reporter
+from pullwhy.secret import Secret
 
 BOTH = (FailingPod("shop", "web-1", "uid-shop", "main"), FailingPod("bank", "vault-7d9c", "uid-bank", "main"))
 FACTS = (
@@ -172,6 +174,35 @@ def test_readers_of_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     assert "who could read before still can" in caplog.text
     refused = [record.getMessage() for record in caplog.records if record.getMessage().startswith("refused (")]
     assert len(refused) == len({line.split()[1] for line in refused}) == 3, "by kind and party"
+
+
+def test_a_broken_file_is_told_again_while_it_is_broken_and_read_when_it_is_mended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, now = tmp_path / "readers.toml", 0.0
+    file.write_text(FILE)
+    known = readers.FileReaders(file, lambda: now)
+
+    def jane_reads() -> bool:
+        try:
+            return asyncio.run(known.reader(Secret(TOKEN))).name == "jane"
+        except Denied:
+            return False
+
+    file.write_text("[[readers]")
+    told = []
+    for seconds in (1.0, 0.5, 28.5, 31.0, 1.0, 59.0):
+        now += seconds
+        assert jane_reads()
+        told.append(caplog.text.count("who could read before still can"))
+    assert told == [1, 1, 1, 2, 2, 3]
+    file.write_text(FILE.replace(TOKEN, "a-newer-token-of-jane"))
+    now = 122.0
+    assert not jane_reads()
+    file.unlink()
+    now = 123.0
+    jane_reads()
+    assert caplog.text.count("who could read before still can") == 4, "a new fault is told at once"
 
 
 PROBER = "a-token-of-mary-0003"

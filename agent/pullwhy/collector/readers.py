@@ -34,6 +34,9 @@ MOST_WAITING: Final = 100
 MOST_NAMESPACES: Final = 32
 """Of one finding or problem: more of its pods' namespaces are not asked about. Of a list one alone is, that it is asked of."""
 MAX_FILE: Final = 1024 * 1024
+LOOK_AGAIN_SECONDS: Final = 1.0
+"""A file that could not be used is read again at most so often, however many ask."""
+COMPLAINT_SECONDS: Final = 60.0
 
 Right = Literal["probes", "silences"]
 
@@ -90,10 +93,11 @@ class _Named:
 class FileReaders:
     """Readers from a TOML file of `[[readers]]`: `name`, `token`, `namespaces` (none named: all), `may` (probes, silences)."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         """Read the file; raises CannotTell."""
-        self._path = path
+        self._path, self._clock = path, clock
         self._stamp: tuple[int, int, int] | None = None
+        self._look_at = self._complain_at = clock()
         self._known: dict[bytes, Reader] = {}
         self._take()
 
@@ -101,14 +105,25 @@ class FileReaders:
         """Return the reader whose token it is; raises Denied."""
         if token is None:
             raise Denied(Denial.NO_CREDENTIALS, _SEND)
-        try:
-            self._take()
-        except CannotTell as error:
-            logger.warning("%s; who could read before still can", error)
+        self._look()
         known = self._known.get(_digest(token))
         if known is None:
             raise Denied(Denial.BAD_TOKEN, "this token is not known here")
         return known
+
+    def _look(self) -> None:
+        """Read the file where it changed; what is wrong with it is said again while it lasts."""
+        now = self._clock()
+        if now < self._look_at:
+            return
+        try:
+            self._take()
+        except CannotTell as error:
+            self._look_at = now + LOOK_AGAIN_SECONDS
+            if now >= self._complain_at:
+                self._complain_at = now + COMPLAINT_SECONDS
+                # Whom the edit was to shut out still reads.
+                logger.warning("%s; who could read before still can", error)
 
     def _take(self) -> None:
         try:
@@ -116,7 +131,6 @@ class FileReaders:
             stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if stamp == self._stamp:
                 return
-            self._stamp = stamp
             with self._path.open("rb") as file:
                 content = file.read(MAX_FILE + 1)
             if len(content) > MAX_FILE:
@@ -130,6 +144,7 @@ class FileReaders:
         except msgspec.ValidationError as error:
             raise CannotTell(f"{self._path}: {printable(str(error), 300)}") from None
         self._known = {_digest(Secret(row.token)): _reader(row) for row in rows}
+        self._stamp, self._complain_at = stamp, self._clock()
 
 
 def _reader(row: _Row) -> Reader:
