@@ -166,11 +166,30 @@ def test_a_pod_of_another_node_is_taken_out_of_what_was_stored_before_that_was_k
             assert answer["items"][0]["pods"] == 1
             outbox.append(failing().id, encode(failing(3, pods=mine)), NOW)
             await until(lambda: not len(outbox))
-            assert await named() == ["web-2"]
+            await until(corrected)
             task.cancel()
             await asyncio.wait([task])
 
     asyncio.run(scenario())
+
+
+def test_a_pod_that_moved_here_under_a_new_uid_is_not_taken_for_its_forerunner(api: StandIn) -> None:
+    api.pod("shop", "web-1", "node-b", metadata={"uid": "before"})
+    before = failing(node="node-b", pods=(FailingPod("shop", "web-1", "before", "main"),))
+    leave_out = AsyncMock()
+
+    async def scenario() -> None:
+        async with attending(api, leave_out=leave_out) as (attendant, denied):
+            attendant.attend(before)
+            await settled(attendant)
+            api.pod("shop", "web-1", "node-a")
+            assert attendant.attend(failing()) == {}
+            await settled(attendant)
+            assert attendant.attend(failing())[0].here
+            assert denied == []
+
+    asyncio.run(scenario())
+    leave_out.assert_not_awaited()
 
 
 def test_a_static_pod_is_known_by_the_uid_that_its_kubelet_gave_it(api: StandIn) -> None:

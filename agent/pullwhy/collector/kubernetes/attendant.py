@@ -11,7 +11,7 @@ from typing import Any, Final
 from pullwhy.collector.denials import Denial, Denials, Denied
 from pullwhy.collector.ingest import KnownPod
 from pullwhy.collector.kubernetes import event
-from pullwhy.collector.kubernetes.directory import FORBIDDEN_SECONDS, Directory
+from pullwhy.collector.kubernetes.directory import FORBIDDEN_SECONDS, Directory, Pod
 from pullwhy.collector.pace import Pace
 from pullwhy.collector.records import StoreError
 from pullwhy.collector.remembered import Remembered
@@ -80,8 +80,9 @@ class Attendant:
             if facts is not None:
                 here = facts.node == finding.node
                 known[place] = KnownPod(here, facts.owner, facts.pulls(pod.container))
-            elif self._directory.elsewhere(pod.namespace, pod.name, finding.node):
-                known[place] = KnownPod(here=False)
+                if not here:
+                    self._deny(finding, facts)
+                    continue
             wants_event = self._events and finding.state is State.ACTIVE and pod.attempts >= SECOND_FAILURE
             if facts is None or wants_event:
                 self._note(_Case(finding, pod))
@@ -115,16 +116,20 @@ class Attendant:
             await asyncio.sleep(self._looks_pace.wait(1))
         facts = await self._directory.pod(pod.namespace, pod.name, pod.uid)
         if facts is None:
+            # Just looked up, as every pod of another uid is: no pod that moved since.
             if self._directory.elsewhere(pod.namespace, pod.name, case.finding.node):
                 await self._correct(case)
             return
         if facts.node != case.finding.node:
             await self._correct(case)
-            told = f"it reports pod {pod.namespace}/{pod.name}, which is on node '{facts.node}'"
-            self._denials.note(Denied(Denial.WRONG_POD, told, f"node '{case.finding.node}'"), ":")
+            self._deny(case.finding, facts)
             return
         if self._events and case.finding.state is State.ACTIVE and pod.attempts >= SECOND_FAILURE:
             await self._write(case.finding, pod, event.body(case.finding, pod, facts))
+
+    def _deny(self, finding: Finding, facts: Pod) -> None:
+        told = f"it reports pod {facts.namespace}/{facts.name}, which is on node '{facts.node}'"
+        self._denials.note(Denied(Denial.WRONG_POD, told, f"node '{finding.node}'"), ":")
 
     async def _correct(self, case: _Case) -> None:
         """Take a pod of another node out of what was stored before that was known."""
