@@ -173,6 +173,23 @@ def test_a_pod_of_another_node_is_taken_out_of_what_was_stored_before_that_was_k
     asyncio.run(scenario())
 
 
+def test_a_made_up_uid_or_id_hides_no_pod_from_the_look_up(api: StandIn) -> None:
+    pods = tuple(FailingPod("shop", f"web-{number}", "uid-x", "main") for number in (1, 2))
+    for pod in pods:
+        api.pod(pod.namespace, pod.name, "node-c")
+    leave_out = AsyncMock()
+
+    async def scenario() -> None:
+        async with attending(api, leave_out=leave_out) as (attendant, _):
+            for node in ("node-a", "node-b"):
+                attendant.attend(failing(node=node, pods=pods))
+            await settled(attendant)
+
+    asyncio.run(scenario())
+    taken = {(call.args[0][1], call.args[1][1]) for call in leave_out.await_args_list}
+    assert taken == {(node, pod.name) for node in ("node-a", "node-b") for pod in pods}
+
+
 def test_a_pod_that_moved_here_under_a_new_uid_is_not_taken_for_its_forerunner(api: StandIn) -> None:
     api.pod("shop", "web-1", "node-b", metadata={"uid": "before"})
     before = failing(node="node-b", pods=(FailingPod("shop", "web-1", "before", "main"),))

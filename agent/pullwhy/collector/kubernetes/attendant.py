@@ -61,7 +61,7 @@ class Attendant:
         """`cluster` is the one whose API it is; `leave_out` takes a pod out of a stored finding."""
         self._client, self._directory, self._denials, self._events = client, directory, denials, events
         self._cluster, self._leave_out = cluster, leave_out
-        self._waiting: dict[tuple[str, str, str], _Case] = {}
+        self._waiting: dict[tuple[str, ...], _Case] = {}
         self._woken = asyncio.Event()
         self._written: Remembered[str, dict[str, Any]] = Remembered(20_000, clock)
         self._may_write_at, self._clock = 0.0, clock
@@ -103,7 +103,9 @@ class Attendant:
             await self._woken.wait()
 
     def _note(self, case: _Case) -> None:
-        key = (case.finding.id, case.pod.uid, case.pod.container)
+        finding, pod = case.finding, case.pod
+        # All of it: an id or a uid that an agent made up must not take the place of another's.
+        key = (finding.node, finding.id, pod.namespace, pod.name, pod.uid, pod.container)
         if key not in self._waiting and len(self._waiting) >= MOST_WAITING:
             self.dropped += 1
             return
