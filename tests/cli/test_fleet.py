@@ -199,15 +199,23 @@ def passes(fleet: Fleet, *nodes: str) -> None:
     fleet.do(work)
 
 
-def test_a_probe_prints_a_line_for_each_answer(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_probe_prints_node_by_stage_in_the_order_of_the_pull_path(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
     thread = threading.Thread(target=passes, args=(fleet, "node-2", "node-1"))
     thread.start()
     assert ask(fleet, "probe", IMAGE, "--node", "node-1", "--node", "node-2", "--deadline", "20s") == 0
     thread.join()
     captured = capsys.readouterr()
-    lines = captured.out.splitlines()
-    assert {line.split()[0]: line.split()[1] for line in lines} == {"node-1": "Fails", "node-2": "Passes"}
-    assert "TagNotFound" in captured.out
+    header, *rows = captured.out.splitlines()
+    titles = header.split()
+    assert titles[:2] + titles[-2:] == ["NODE", "STATE", "CAUSE", "WHY"]
+    path = [stage.upper() for stage in Stage]
+    assert titles[2:-2]
+    assert titles[2:-2] == sorted(titles[2:-2], key=path.index)
+    assert [row.split()[:2] for row in rows] == [["node-1", "Fails"], ["node-2", "Passes"]]
+    assert [row[header.index("MANIFEST") :].split()[0] for row in rows] == ["FAIL", "-"]
+    assert rows[0][header.index("CAUSE") :].startswith("TagNotFound ")
     assert "1 Fails, 1 Passes" in captured.err
 
 

@@ -16,7 +16,9 @@ _DEADLINE: Final = re.compile(r"([0-9]{1,4})(s|m|)\Z")
 
 _DESCRIPTION: Final = (
     "Asks the agents of some nodes, or of all, to walk the pull path of an image. None pulls it. Each agent keeps its own budgets and "
-    "destinations, and may refuse: that is shown with its reason. Ctrl-C waits for no more answers."
+    "destinations, and may refuse: that is shown with its reason. Prints a table of node by stage, in the order of the pull path: on a "
+    "terminal as answers come, elsewhere at the end. Ctrl-C waits for no more answers. "
+    "Exit code: 0 the answers are shown, whatever they are; 1 not possible, 64 usage error, 130 cancelled."
 )
 
 

@@ -1,4 +1,4 @@
-"""A probe while it runs: asked for again whenever an answer came, drawn as a table on a terminal, as lines elsewhere."""
+"""A probe while it runs: asked for again whenever an answer came, drawn as a table: anew on a terminal, once elsewhere."""
 
 from __future__ import annotations
 
@@ -96,12 +96,17 @@ def _ended(document: Document) -> bool:
 
 
 class _Table:
-    """Draws the table anew in its place; one that is higher than the terminal only as a count, until its end."""
+    """Draws the table anew in its place; one that is higher than the terminal only as a count, until its end.
+
+    Where the output is no terminal, it draws nothing but the end: what is printed there cannot be aligned later.
+    """
 
     def __init__(self, screen: Screen, form: str) -> None:
         self._screen, self._form, self._drawn = screen, form, 0
 
     def draw(self, document: Document) -> None:
+        if self._screen.width is None:
+            return
         lines = self._text(document).splitlines(keepends=True)
         if len(lines) >= _height(self._screen):
             lines = [_counted(document) + "\n"]
@@ -122,24 +127,6 @@ class _Table:
         return buffer.getvalue()
 
 
-class _Lines:
-    """Prints a line for each node once its answer is there."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-        self._told: set[str] = set()
-
-    def draw(self, document: Document) -> None:
-        fresh = [walk for walk in _rows(document) if walk["node"] not in self._told and walk.get("state") not in OPEN]
-        for walk in fresh:
-            self._told.add(walk["node"])
-            output.write(self._screen.out, f"{_line(walk, self._screen)}\n")
-
-    def end(self, document: Document) -> None:
-        self.draw(document)
-        say(_counted(document))
-
-
 class _Document:
     """Prints the probe for programs, at its end."""
 
@@ -154,11 +141,9 @@ class _Document:
         output.write(self._screen.out, text)
 
 
-def _view(form: str) -> _Table | _Lines | _Document:
+def _view(form: str) -> _Table | _Document:
     screen = output.screen()
-    if form in ("json", "yaml"):
-        return _Document(screen, form)
-    return _Table(screen, form) if screen.width is not None else _Lines(screen)
+    return _Document(screen, form) if form in ("json", "yaml") else _Table(screen, form)
 
 
 def _height(screen: Screen) -> int:
@@ -172,12 +157,6 @@ def _rows(document: Document) -> Sequence[Record]:
     walks = [walk for walk in document.get("walks", ()) if isinstance(walk, Mapping)]
     rank = {state: number for number, state in enumerate(_ORDER)}
     return sorted(walks, key=lambda walk: (rank.get(str(walk.get("state")), len(rank)), str(walk.get("node"))))
-
-
-def _line(walk: Record, screen: Screen) -> str:
-    stages = " ".join(f"{stage}:{_MARKS.get(str(how), how)}" for stage, how in (walk.get("stages") or {}).items())
-    parts = [str(walk.get("node")), str(walk.get("state")), cause_of(walk, screen), _why(walk, screen), stages]
-    return printable(output.GAP.join(part for part in parts if part), output.CELL_LIMIT)
 
 
 def _counted(document: Document) -> str:
