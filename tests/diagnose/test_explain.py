@@ -1,5 +1,6 @@
 """The long text of a finding."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,8 +9,11 @@ from diagnose.findings import FINDING
 
 from pullwhy.diagnose.document import document
 from pullwhy.diagnose.explain import explain
+from pullwhy.diagnose.explainproblem import explain_problem
+from pullwhy.model import Scope, ScopeVerdict
 
 DOCUMENT = document(FINDING)
+UNASKED = "Unknown (1 node fails, 0 do not; no other node could be asked)"
 
 
 def test_it_tells_what_why_who_when_and_what_to_do() -> None:
@@ -33,6 +37,28 @@ def test_it_tells_what_why_who_when_and_what_to_do() -> None:
     places = [text.find(part) for part in order]
     assert -1 not in places, order[places.index(-1)]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("scope", "at", "told"),
+    [
+        (Scope(), None, "not known yet"),
+        (Scope(failing=1, in_common=("no other node could be asked",)), "2026-11-22T10:00:00Z", UNASKED),
+        (Scope(ScopeVerdict.IMAGE_WIDE, 3, 1), "2026-11-22T10:00:00Z", "ImageWide (3 nodes fail, 1 does not)"),
+    ],
+)
+def test_a_problem_tells_how_far_it_reaches_or_why_that_is_unknown(scope: Scope, at: str | None, told: str) -> None:
+    finding = document(replace(FINDING, scope=scope))
+    problem = {"id": "0" * 16, "scope": finding["scope"], "scope_at": at, "nodes": 1, "pods": 2, "findings": 1}
+    lines = [line.strip() for line in explain_problem(problem, 200).splitlines()]
+    assert next(line for line in lines if line.startswith("scope")).split(maxsplit=1)[1] == told
+    assert next(line for line in lines if line.startswith("affects")).endswith(" 1 node, 2 pods, 1 finding")
+
+
+def test_a_finding_tells_of_its_scope_only_what_was_compared() -> None:
+    assert "scope" not in explain(document(replace(FINDING, scope=Scope())), 200).split("What shows it")[0].split()
+    unasked = Scope(failing=1, in_common=("no other node could be asked",))
+    assert UNASKED in explain(document(replace(FINDING, scope=unasked)), 200)
 
 
 @pytest.mark.parametrize("width", [40, 60, 100, 200])

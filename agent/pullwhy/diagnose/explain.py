@@ -78,13 +78,20 @@ def _state(document: Mapping[str, Any]) -> str:
 
 
 def scope_text(scope: Mapping[str, Any]) -> str:
-    """Return how far a fault reaches, empty where that is not known."""
+    """Return how far a fault reaches, or why that cannot be told; empty where nothing was compared."""
     verdict = text_of(scope, "verdict")
-    if verdict in {"", "Unknown"}:
-        return ""
     common = ", ".join(printable(str(item), 120) for item in list_of(scope, "in_common"))
-    counts = f"{text_of(scope, 'failing', '0')} nodes fail, {text_of(scope, 'healthy', '0')} do not"
-    return f"{verdict} ({counts}{'; in common: ' + common if common else ''})"
+    failing, healthy = text_of(scope, "failing", "0"), text_of(scope, "healthy", "0")
+    if not verdict or (verdict == "Unknown" and failing == "0" and not common):
+        return ""
+    counts = f"{counted(failing, 'node')} fail{'s' if failing == '1' else ''}, {healthy} do{'es' if healthy == '1' else ''} not"
+    lead = "" if verdict == "Unknown" else "in common: "
+    return f"{verdict} ({counts}{f'; {lead}{common}' if common else ''})"
+
+
+def counted(number: str, noun: str) -> str:
+    """Return a number of things, such as `1 node` or `3 nodes`."""
+    return f"{number} {noun}{'' if number == '1' else 's'}"
 
 
 def _proof(page: Page, document: Mapping[str, Any]) -> None:

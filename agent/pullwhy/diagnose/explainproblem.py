@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from pullwhy.diagnose.explain import explain, scope_text
+from pullwhy.diagnose.explain import counted, explain, scope_text
 from pullwhy.diagnose.textpage import DEFAULT_WIDTH, NARROWEST, Page, list_of, mapping_of, text_of
 from pullwhy.text import printable
 
@@ -22,11 +22,11 @@ def explain_problem(document: Mapping[str, Any], width: int = DEFAULT_WIDTH, now
     about = text_of(subject, "name", "the nodes themselves")
     page.paragraph(f"Problem {text_of(document, 'id')}: {text_of(document, 'cause')}{via}, {about}", "", "  ")
     page.verbatim("")
-    counts = (f"{text_of(document, name, '0')} {name}" for name in ("nodes", "pods", "findings"))
+    counts = (counted(text_of(document, f"{noun}s", "0"), noun) for noun in ("node", "pod", "finding"))
     page.rows(
         (
             ("cluster", text_of(document, "cluster")),
-            ("scope", scope_text(mapping_of(document, "scope")) or "not known yet"),
+            ("scope", _scope(document)),
             ("affects", ", ".join(counts)),
             ("nodes", _some(list_of(document, "failing_nodes"), NODES_SHOWN)),
             ("owners", _some(list_of(document, "owners"), OWNERS_SHOWN)),
@@ -40,6 +40,12 @@ def explain_problem(document: Mapping[str, Any], width: int = DEFAULT_WIDTH, now
         return page.text()
     page.title("The finding that was seen last")
     return f"{page.text()}\n{explain(finding, width, now)}"
+
+
+def _scope(document: Mapping[str, Any]) -> str:
+    if document.get("scope_at") is None:
+        return "not known yet"
+    return scope_text(mapping_of(document, "scope")) or "Unknown"
 
 
 def _some(names: Sequence[Any], most: int) -> str:
