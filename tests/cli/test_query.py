@@ -104,6 +104,42 @@ def test_no_finding_says_what_was_looked_for_and_where_more_may_be(
     assert captured.err == expected
 
 
+class Nobody:
+    """Stands in for the client of a collector that nothing was reported to."""
+
+    tag = ""
+
+    def one(self, _path: str, _parameters: dict[str, str]) -> dict[str, Any]:
+        return {"items": []}
+
+    def items(self, _path: str, _parameters: dict[str, str], _tag: str = "") -> list[Any]:
+        return []
+
+    def all(self, _path: str, _parameters: dict[str, str], _limit: int, _tag: str = "") -> tuple[list[Any], bool]:
+        return [], False
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["findings"], "No findings at URL with state Active. Resolved ones: --state all."),
+        (["problems"], "No problems at URL with state Active. Resolved ones: --state all."),
+        (
+            ["problems", "--state", "resolved", "--silenced", "yes"],
+            "No problems at URL with state Resolved, silenced yes.",
+        ),
+        (["registries"], "No registry fails, says URL."),
+    ],
+)
+def test_an_empty_answer_of_a_collector_without_agents_does_not_read_as_all_is_well(
+    capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    options = build_parser().parse_args([*words, "--server", "URL"])
+    options.connect = lambda _: Nobody()
+    assert options.run(options) == 0
+    assert capsys.readouterr().err == f"{told} No agent has reported yet, see: pullwhy nodes.\n"
+
+
 def test_a_limit_that_cuts_says_so(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask(served, "findings", "--limit", "1") == 0
     assert "there are more than 1: narrow the question, or raise --limit" in capsys.readouterr().err

@@ -60,7 +60,7 @@ def test_the_token_comes_from_the_environment_or_a_file(tmp_path: Path, monkeypa
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     with collector() as server:
         monkeypatch.setenv("PULLWHY_TOKEN", TOKEN)
-        assert main(["findings", "--server", server.url]) == 0
+        assert main(["findings", "--server", server.url, "-o", "json"]) == 0
         monkeypatch.setenv("PULLWHY_TOKEN", "of-somebody-else")
         assert main(["nodes", "--server", server.url, "--token-file", str(tmp_path / "token")]) == 0
     assert server.seen == [f"Bearer {TOKEN}"] * 2

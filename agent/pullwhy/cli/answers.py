@@ -8,6 +8,7 @@ from typing import Final
 from pullwhy.cli import watching
 from pullwhy.cli.client import Client
 from pullwhy.cli.columns import NODE_COLUMNS, PROBLEM_COLUMNS, REGISTRY_COLUMNS
+from pullwhy.cli.main import CommandError
 from pullwhy.cli.output import Screen, print_findings, print_records
 from pullwhy.cli.query import ANY, RESOLVED
 from pullwhy.cli.watching import Documents, Sleep, say
@@ -34,7 +35,7 @@ def findings(options: argparse.Namespace, sleep: Sleep | None = None) -> int:
         return found
 
     def show(documents: Documents, screen: Screen) -> None:
-        empty = _nothing(options, asked)
+        empty = "" if documents else _nothing(client, options, "findings", asked)
         print_findings(documents, options.output, screen, empty, states=bool(options.state))
 
     return watching.show(client, ask, show, "findings,problems" if options.watch else "", sleep)
@@ -44,6 +45,7 @@ def problems(options: argparse.Namespace, sleep: Sleep | None = None) -> int:
     """List problems."""
     client: Client = options.connect(options)
     asked = asked_of(options)
+    looked_for = asked | {"silenced": options.silenced}
     active = {str(State.ACTIVE): "true", RESOLVED: "false"}.get(asked.pop("state"), "")
     silenced = {"yes": "true", "no": "false"}.get(options.silenced, "")
 
@@ -54,8 +56,7 @@ def problems(options: argparse.Namespace, sleep: Sleep | None = None) -> int:
         return found
 
     def show(documents: Documents, screen: Screen) -> None:
-        wider = "" if options.state else f" Resolved ones: --state {ANY}."
-        empty = f"No problems at {options.server}{said_of(asked)}.{wider}"
+        empty = "" if documents else _nothing(client, options, "problems", looked_for)
         print_records(documents, options.output, PROBLEM_COLUMNS, screen, empty)
 
     return watching.show(client, ask, show, "problems" if options.watch else "", sleep)
@@ -72,7 +73,8 @@ def registries(options: argparse.Namespace, sleep: Sleep | None = None) -> int:
     def show(documents: Documents, screen: Screen) -> None:
         if options.output in ("table", "wide"):
             documents = [{**each, **cause} for each in documents for cause in each.get("causes") or ()]
-        empty = f"No registry fails, says {options.server}{said_of(asked)}."
+        nobody = "" if documents else _nobody(client, options)
+        empty = f"No registry fails, says {options.server}{said_of(asked)}.{nobody}"
         print_records(documents, options.output, REGISTRY_COLUMNS, screen, empty)
 
     return watching.show(client, ask, show, "problems" if options.watch else "", sleep)
@@ -101,10 +103,22 @@ def asked_of(options: argparse.Namespace) -> dict[str, str]:
     return asked
 
 
-def _nothing(options: argparse.Namespace, asked: dict[str, str]) -> str:
-    """Return the sentence for an empty table: what was looked for, and where more may be."""
+def _nothing(client: Client, options: argparse.Namespace, what: str, asked: dict[str, str]) -> str:
+    """Return the sentences for an empty table: what was looked for, where more may be, and whether anybody looks."""
     wider = "" if options.state else f" Resolved ones: --state {ANY}."
-    return f"No findings at {options.server}{said_of(asked)}.{wider}"
+    return f"No {what} at {options.server}{said_of(asked)}.{wider}{_nobody(client, options)}"
+
+
+def _nobody(client: Client, options: argparse.Namespace) -> str:
+    """Return a sentence where no agent reports: an empty table then does not mean that all is well."""
+    if options.output not in ("table", "wide"):
+        return ""
+    try:
+        return (
+            "" if client.one(NODES, {"limit": "1"}).get("items") else " No agent has reported yet, see: pullwhy nodes."
+        )
+    except CommandError:  # above all, who may see some namespaces only is not shown the nodes
+        return ""
 
 
 def said_of(asked: dict[str, str]) -> str:
