@@ -43,7 +43,10 @@ def test_a_closed_error_stream_is_borne() -> None:
         (["findings", "a", "b"], "pullwhy findings: unrecognized arguments: a b; see pullwhy findings --help"),
         (["--nonsense", "scan"], "pullwhy: unrecognized arguments: --nonsense; see pullwhy --help"),
         ([], "pullwhy: the following arguments are required: COMMAND; see pullwhy --help"),
-        (["scan", "evil\x1b[2J\n"], "pullwhy scan: unrecognized arguments: evil\\x1b[2J\\n; see pullwhy scan --help"),
+        (
+            ["scan", "-", "evil\x1b[2J\n"],
+            "pullwhy scan: unrecognized arguments: evil\\x1b[2J\\n; see pullwhy scan --help",
+        ),
         (
             ["explain", "-n", "a", "-A", "x"],
             "pullwhy explain: argument --all-namespaces/-A: not allowed with argument --namespace/-n; see pullwhy explain --help",

@@ -32,6 +32,18 @@ def test_table_is_for_people() -> None:
     assert done.stdout.splitlines()[0].split()[:2] == [b"IMAGE", b"CAUSE"]
 
 
+def test_a_path_alone_is_a_log_or_a_directory_of_journals(tmp_path: Path) -> None:
+    assert scan(str(EXPORT)).stdout == scan("--file", str(EXPORT)).stdout
+    assert f"no journal files in {tmp_path}".encode() in scan(str(tmp_path)).stderr
+    assert scan(str(EXPORT), "--file", str(EXPORT)).returncode == 64
+
+
+def test_messages_that_are_no_log_are_for_classify(tmp_path: Path) -> None:
+    messages = tmp_path / "messages.txt"
+    messages.write_text('Back-off pulling image "nginx:1.99"\n')
+    assert f"for messages alone: pullwhy classify < {messages}\n".encode() in scan(str(messages)).stderr
+
+
 @pytest.mark.parametrize("pack", [bytes, gzip.decompress], ids=["gzip", "plain"])
 def test_standard_input(pack: type[bytes]) -> None:
     done = scan("--file", "-", "-o", "json", data=pack(EXPORT.read_bytes()))

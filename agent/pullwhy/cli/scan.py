@@ -29,7 +29,7 @@ _EXPORT: Final = "export a journal with: journalctl -o export -u kubelet -u cont
 
 _DESCRIPTION: Final = (
     "Finds every failed image pull in a stored journal or log and says which cause its text tells of. Nothing is probed, so "
-    "findings are Likely at best. Without --journal or --file it reads the journal of this machine."
+    "findings are Likely at best. Without PATH, --journal or --file it reads the journal of this machine."
 )
 
 
@@ -39,6 +39,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "scan", help="find failed pulls in a stored journal or log", description=_DESCRIPTION
     )
     source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "path",
+        nargs="?",
+        metavar="PATH",
+        help="a log as for --file; a directory, or a file *.journal, as for --journal",
+    )
     source.add_argument("--journal", metavar="DIR", help="a directory, or a file, of journals")
     source.add_argument(
         "--file",
@@ -59,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     from pullwhy.watch.logtext import UnreadableLog  # noqa: PLC0415
     from pullwhy.watch.survey import Survey  # noqa: PLC0415
 
-    source = _File(options.file) if options.file else _Journals(options.journal, options.since)
+    source = _source(options)
     scan, survey, damage = Scan(), Survey(source.name), source.damage
     try:
         scan.take(survey.over(source.lines(), options.since))
@@ -82,6 +88,14 @@ def _since(text: str) -> datetime:
         return params.since(text, datetime.now(UTC))
     except params.BadParameter as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _source(options: argparse.Namespace) -> _File | _Journals:
+    path = options.path
+    journal = path and (path.endswith(".journal") or Path(path).is_dir())
+    if file := options.file or (not journal and path):
+        return _File(file)
+    return _Journals(options.journal or path, options.since)
 
 
 class _File:
@@ -116,7 +130,9 @@ class _File:
             if survey.lines
             else "it is empty"
         )
-        raise CommandError(f"{self.name}: {what}; {_EXPORT}")
+        file = "FILE" if self._path == "-" else self.name
+        messages = f"; for messages alone: pullwhy classify < {file}" if survey.lines else ""
+        raise CommandError(f"{self.name}: {what}; {_EXPORT}{messages}")
 
     def scanned(self, survey: Survey, kept: int, since: datetime | None) -> str:
         """Return where nothing was found."""
