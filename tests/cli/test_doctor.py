@@ -22,6 +22,7 @@ def test_each_thing_that_is_not_seen_comes_with_its_mend(tmp_path: Path) -> None
     assert done.returncode == 0
     assert {"kubelet log", "CRI socket", "resolver", "clock", "walks", "trust store"} <= checks.keys()
     assert not checks["CRI socket"]["ok"]
+    assert "PULLWHY_RUNTIME_ENDPOINT" in checks["CRI socket"]["mend"]
     assert endpoint in checks["CRI socket"]["found"]
     assert all(check["ok"] or check["mend"] for check in checks.values())
 

@@ -127,7 +127,10 @@ What to type next, on a machine of your own:
   .venv/bin/pullwhy doctor                     what pullwhy can see here, with the mend for what it cannot
   .venv/bin/pullwhy diagnose IMAGE             one walk from this machine
   .venv/bin/pullwhy scan --journal /var/log/journal
-  .venv/bin/pullwhy agent --standalone         an agent with a collector inside; then: pullwhy findings -A
+  .venv/bin/pullwhy agent --standalone         an agent with a collector inside; then, in another terminal:
+  .venv/bin/pullwhy findings -A                node by node
+  .venv/bin/pullwhy problems                   one row for each fault
+  .venv/bin/pullwhy probe IMAGE --all-nodes    have its nodes walk the pull path
 """
 
 

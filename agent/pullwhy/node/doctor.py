@@ -49,7 +49,10 @@ def runtime(sight: NodeSight) -> list[Check]:
     where = view.socket or "no socket was found"
     found = f"{view.name} {view.version} on {view.socket}" if answers else f"does not answer: {where}"
     mend = (
-        "" if answers else "mount the directory of its socket, run as root, or name the socket with --runtime-endpoint"
+        ""
+        if answers
+        else "mount the directory of its socket, run as root, or name the socket: the setting runtime_endpoint "
+        "(PULLWHY_RUNTIME_ENDPOINT), here --runtime-endpoint too"
     )
     config = view.config
     problems = [each.detail for each in (config.problems if config else ())]
@@ -87,7 +90,7 @@ def resolver(sources: Sources) -> Check:
     read = node_resolver(sources, HostFS(sources.host_root))
     trouble = "; ".join(each.detail for each in read.results)
     found = f"{read.resolver.source}: {' '.join(read.resolver.nameservers)}"
-    mend = "mount the host's /etc, or name the file with --resolv-conf" if trouble else ""
+    mend = "mount the host's /etc, or name the file: the setting resolv_conf, here --resolv-conf too" if trouble else ""
     return Check("resolver", not trouble, trouble or found, mend)
 
 

@@ -193,7 +193,9 @@ class _Answers:
 
 async def _ask(client: CRIClient | None, fs: HostFS, socket: str) -> _Answers:
     if client is None and not socket:
-        detail = "no runtime socket was found; name it with --runtime-endpoint"
+        detail = (
+            "no runtime socket was found; name it with --runtime-endpoint (of the agent: the setting runtime_endpoint)"
+        )
         return _Answers(results=(StageResult(Stage.RUNTIME, "CRI", Outcome.SKIPPED, detail=detail),))
     if client is not None:
         return await _questions(client)
