@@ -1,6 +1,7 @@
 """Who asks: the bearer token of the queries reaches the collector, and nobody else."""
 
 import contextlib
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,7 @@ import pytest
 
 from pullwhy.cli.client import Client, Unauthorized, token_in
 from pullwhy.cli.main import main
+from pullwhy.collector.readers import _SEND
 
 TOKEN = "s3cret-7f21"
 
@@ -33,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.seen.append(self.headers.get("authorization", ""))
         status = 302 if self.server.elsewhere else 200 if self.server.seen[-1] == f"Bearer {TOKEN}" else 401
-        body = b'{"items": [], "next": null}' if status == 200 else b'{"error": "say who you are"}'
+        body = b'{"items": [], "next": null}' if status == 200 else json.dumps({"error": _SEND}).encode()
         self.send_response(status)
         self.send_header("location", self.server.elsewhere)
         self.send_header("content-length", str(len(body)))
@@ -84,7 +86,8 @@ def test_who_is_not_let_in_is_told_how_and_nothing_of_the_token(
     with collector() as server:
         assert main(["findings", "--server", server.url]) == 1
     error = capsys.readouterr().err
-    assert "say who you are; give your token with --token-file or PULLWHY_TOKEN" in error
+    assert f"{_SEND}; give your token with --token-file or PULLWHY_TOKEN" in error
+    assert error.count("PULLWHY_TOKEN") == 1
     assert "wrong-token" not in error
 
 

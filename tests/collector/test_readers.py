@@ -355,6 +355,7 @@ def test_while_the_api_is_away_who_was_known_still_reads(
         (f"token = {TOKEN}", "not TOML"),
         ("[[readers]]\nname = 'x'\n", "missing required field `token`"),
         ("[[readers]]\nname = 'x'\ntoken = 'short'\n", "length >= 16"),
+        (FILE.replace(TOKEN, "two words of 20 letters"), "the token of 'jane' must be one word of ASCII characters"),
         (FILE.replace("may", "mya"), "unknown field `mya`"),
     ],
 )

@@ -77,6 +77,11 @@ class _Row(msgspec.Struct, forbid_unknown_fields=True):
     namespaces: tuple[str, ...] | None = None
     may: tuple[Right, ...] = ()
 
+    def __post_init__(self) -> None:
+        # Another one cannot be sent in a header (RFC 6750, section 2.1), so that nobody would ever be this reader.
+        if " " in self.token or not (self.token.isascii() and self.token.isprintable()):
+            raise ValueError(f"the token of {self.name!r} must be one word of ASCII characters")
+
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     readers: tuple[_Row, ...]
@@ -233,7 +238,7 @@ class _Asked:
         return frozenset([each for each in seen if await self.allowed(Action("get", GROUP, "findings", each))])
 
 
-_SEND: Final = "say who you are: send `Authorization: Bearer TOKEN` (on the command line --token-file or PULLWHY_TOKEN)"
+_SEND: Final = "say who you are: send `Authorization: Bearer TOKEN`"
 
 
 def _digest(token: Secret) -> bytes:

@@ -229,7 +229,7 @@ def test_a_user_with_a_certificate_is_told_how_to_get_a_token(kubectl: Kubectl, 
     done = run(kubectl, "nodes")
     assert done.returncode == 1
     assert (
-        "say who you are; user 'jane' signs in with a client certificate, which ends at the API server, and has no token: "
+        "; user 'jane' signs in with a client certificate, which ends at the API server, and has no token: "
         "--token-from serviceaccount/NAME" in done.stderr
     )
     kubectl.set(answers={"create token viewer": f"{TOKEN}\n"})
@@ -253,7 +253,7 @@ def test_a_token_that_is_refused_is_told_from_where_it_is_and_not_what(kubectl: 
     kubectl.set(config=kubeconfig({"token": "an-0ld-token"}))
     done = run(kubectl, "nodes")
     assert (done.returncode, asked.seen) == (1, ["Bearer an-0ld-token"])
-    assert "say who you are; the token of user 'jane' was shown" in done.stderr
+    assert "; the token of user 'jane' was shown" in done.stderr
     assert "0ld" not in done.stderr
 
 
