@@ -90,6 +90,15 @@ def test_what_needs_a_thing_that_failed_is_not_looked_at(kubectl: Kubectl) -> No
     assert list(checks(kubectl, PATH="/nowhere")) == ["kubectl"]
 
 
+def test_a_kubeconfig_that_is_not_there_is_a_fault_with_its_mend(kubectl: Kubectl) -> None:
+    # What `kubectl config view` shows where no file is.
+    kubectl.set(config={"kind": "Config", "clusters": None, "contexts": None, "current-context": "", "users": None})
+    found = checks(kubectl)["kubeconfig"]
+    assert (found["ok"], found["found"]) == (False, "it has no current context")
+    assert found["mend"] == "set KUBECONFIG or --context"
+    assert checks(kubectl, "--server", "https://10.0.0.1:6443")["kubeconfig"]["ok"]
+
+
 def test_having_no_token_and_no_right_to_list_is_no_fault(kubectl: Kubectl) -> None:
     answers = {"version": VERSION}
     kubectl.set(config=kubeconfig(), answers=answers, errors={"get daemonset pullwhy-agent": ERRORS["forbidden"]})

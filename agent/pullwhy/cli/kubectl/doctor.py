@@ -173,6 +173,8 @@ class _Look:
 
     def kubeconfig(self) -> Check:
         chosen = self._session.chosen
+        if not self._session.has_cluster:
+            return Check("kubeconfig", False, "it has no current context", "set KUBECONFIG or --context")
         named = {"context": chosen.context, "user": chosen.user.name, "namespace": chosen.namespace}
         return Check("kubeconfig", True, ", ".join(f"{kind} {name or '(none)'}" for kind, name in named.items()))
 

@@ -44,6 +44,13 @@ class Session:
         )
 
     @property
+    def has_cluster(self) -> bool:
+        """Whether kubectl is told of a cluster: by the kubeconfig, an option, or the pod that it runs in; raises CommandError."""
+        chosen = self.chosen
+        named = chosen.context or chosen.cluster.server or self._options.kube_server
+        return bool(named or os.environ.get("KUBERNETES_SERVICE_HOST"))
+
+    @property
     def namespace(self) -> str:
         """The namespace for what is in one: the option's, or the context's; raises CommandError."""
         return str(self._options.kube_namespace or self.chosen.namespace)
