@@ -128,6 +128,11 @@ def test_explain_tells_a_problem_with_its_nodes_and_a_remedy(fleet: Fleet, capsy
     assert json.loads(capsys.readouterr().out)[0]["failing_nodes"] == ["node-1", "node-2", "node-3"]
 
 
+def test_an_id_of_nothing_is_of_no_finding_and_no_problem(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask(fleet, "explain", "0123456789abcdef") == 1
+    assert "no finding or problem 0123456789abcdef at http://" in capsys.readouterr().err
+
+
 def test_a_problem_is_silenced_with_reason_and_end_and_unsilenced(
     fleet: Fleet, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,7 +143,9 @@ def test_a_problem_is_silenced_with_reason_and_end_and_unsilenced(
     assert ask(fleet, "explain", PROBLEM.id) == 0
     assert ": the registry moves" in capsys.readouterr().out
     assert ask(fleet, "unsilence", PROBLEM.id) == 0
-    assert capsys.readouterr().out == f"problem {PROBLEM.id} is not silenced\n"
+    assert capsys.readouterr().out == f"problem {PROBLEM.id} is no longer silenced\n"
+    assert ask(fleet, "unsilence", PROBLEM.id) == 0
+    assert capsys.readouterr().out == f"problem {PROBLEM.id} was not silenced\n"
     assert ask(fleet, "silence", PROBLEM.id, "--until", "2020-01-01T00:00:00Z", "--reason", "late") == 1
     assert "it must lie after now" in capsys.readouterr().err
     assert ask(fleet, "silence", "beefbeef", "--for", "4h", "--reason", "none") == 1

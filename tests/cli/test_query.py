@@ -182,7 +182,7 @@ def test_explain_takes_a_pod_an_image_or_an_id(
         (["web-9"], 1, "; write ID (or 4 of its first characters), pod/NAME, pod/NAMESPACE/NAME, or IMAGE; all"),
         (["0000"], 1, "several ids begin with 0000: 0000000000000001, 0000000000000002, 0000000000000003"),
         (["beef"], 1, "no finding about beef"),
-        (["00000000000000ff"], 1, "no finding '00000000000000ff' is known here"),
+        (["00000000000000ff"], 1, "no finding or problem 00000000000000ff at http://"),
         (["evil\x1b[2J"], 1, "no finding about evil\\x1b[2J"),
     ],
 )

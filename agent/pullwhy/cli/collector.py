@@ -12,7 +12,12 @@ from pullwhy.cli.main import EX_USAGE, CommandError
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `collector`."""
-    parser = subparsers.add_parser("collector", help="take findings from agents and answer questions")
+    parser = subparsers.add_parser(
+        "collector",
+        help="take findings from agents and answer questions",
+        description="Takes findings from agents over gRPC (grpc_listen), keeps them in SQLite or PostgreSQL, makes problems of them, and "
+        "answers questions over HTTP (http_listen). Runs until SIGTERM or Ctrl-C. Every setting has a default.",
+    )
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="settings (TOML); each is also PULLWHY_<KEY> in the environment"
     )

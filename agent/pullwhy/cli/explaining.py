@@ -51,7 +51,13 @@ def explain(options: argparse.Namespace) -> int:
 def _targets(client: Client, options: argparse.Namespace) -> tuple[Documents, bool]:
     target, asked = options.target, asked_of(options)
     if path := _path(client, target, options.cluster):
-        return [client.one(path, {"cluster": options.cluster} if path.startswith(FINDINGS) else {})], False
+        try:
+            return [client.one(path, {"cluster": options.cluster} if path.startswith(FINDINGS) else {})], False
+        except NotFound:
+            raise CommandError(
+                f"no finding or problem {printable(target, 200)} at {options.server}; it may have been forgotten for its age; "
+                f"all there is: pullwhy findings --state {ANY}"
+            ) from None
     meanings = _meanings(target)
     for meaning in meanings:
         found, more = client.all(FINDINGS, asked | meaning, EXPLAINED)

@@ -27,13 +27,23 @@ MOST: Final = 10_000
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands that ask the collector."""
-    problems = subparsers.add_parser("problems", help="list what is wrong over the fleet: one row for each fault")
+    problems = subparsers.add_parser(
+        "problems",
+        help="list what is wrong over the fleet: one row for each fault",
+        description="Lists problems: the same fault, on however many nodes, is one, with how far it reaches (docs/scope.md). Filters ask "
+        "for problems with such a finding. `pullwhy explain ID` tells one at length.",
+    )
     _add_filters(problems)
     _add_state(problems, [str(State.ACTIVE), RESOLVED, ANY])
     problems.add_argument("--silenced", choices=("yes", "no"), default="", help="only silenced ones, or only others")
     _add_list_options(problems, _problems)
 
-    findings = subparsers.add_parser("findings", help="list what fails, on which node, and why")
+    findings = subparsers.add_parser(
+        "findings",
+        help="list what fails, on which node, and why",
+        description="Lists findings: why one node cannot pull one image, with the pods that wait for it. -o wide has ids and summaries; "
+        "`pullwhy explain ID`, or pod/NAME, tells one at length.",
+    )
     _add_filters(findings)
     _add_state(findings, [*map(str, State), ANY])
     _add_list_options(findings, _findings)

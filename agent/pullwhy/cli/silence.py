@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pullwhy.cli.main import EX_USAGE, CommandError
 from pullwhy.cli.query import add_server
@@ -14,10 +14,17 @@ from pullwhy.text import printable
 if TYPE_CHECKING:
     from pullwhy.cli.client import Client
 
+_DESCRIPTION: Final = (
+    "Marks a problem, for everybody, as known until a time, in the place of an earlier silence. It stays in `pullwhy problems`, with its "
+    "reason in -o wide; --silenced no leaves it out. A silence ends by itself, or with: pullwhy unsilence ID."
+)
+
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands."""
-    silence = subparsers.add_parser("silence", help="say of a problem that somebody knows: why, and until when")
+    silence = subparsers.add_parser(
+        "silence", help="say of a problem that somebody knows: why, and until when", description=_DESCRIPTION
+    )
     _add_problem(silence)
     silence.add_argument("--reason", required=True, metavar="TEXT", help="why, for those who come after")
     end = silence.add_mutually_exclusive_group(required=True)
@@ -53,8 +60,9 @@ def run_unsilence(options: argparse.Namespace) -> int:
     """End a silence."""
     client: Client = options.connect(options)
     path = _path(client, options.problem)
+    silenced = client.one(path, {}).get("silence")
     client.send("DELETE", f"{path}/silence")
-    print(f"problem {path.rpartition('/')[2]} is not silenced")
+    print(f"problem {path.rpartition('/')[2]} {'is no longer' if silenced else 'was not'} silenced")
     return 0
 
 
