@@ -232,6 +232,32 @@ def test_what_one_collector_changes_the_other_is_told_also_after_a_loss(url: str
     asyncio.run(scenario())
 
 
+def test_what_no_one_foresaw_does_not_end_the_listening(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with stores(url, 2) as (one, other):
+            told: list[Change] = []
+            other.listen(told.append)
+            assert isinstance(other._database, PostgresDatabase)
+            hear, failed = other._database._hear, asyncio.Event()
+
+            async def broken(listening: psycopg.AsyncConnection[object]) -> None:
+                if failed.is_set():
+                    await hear(listening)
+                failed.set()
+                raise AttributeError("no such thing")
+
+            monkeypatch.setattr(other._database, "_hear", broken)
+            other._database._listening.cancel()
+            other._database._listening = asyncio.create_task(other._database._listen())
+            await failed.wait()
+            await asyncio.sleep(2 * postgres.AGAIN_SECONDS)
+            told.clear()
+            await report(one, finding(1))
+            await until(lambda: any(Change.PROBLEMS in each for each in told))
+
+    asyncio.run(scenario())
+
+
 def test_an_order_goes_to_one_of_several_collectors_and_its_answer_is_seen_by_all(url: str) -> None:
     async def scenario() -> None:
         async with stores(url, 3) as collectors:

@@ -317,6 +317,25 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged_and_is_over_when_there_
     assert len([entry for entry in caplog.records if "the disk is full" in entry.message]) <= 2
 
 
+def test_a_group_that_fails_in_an_unforeseen_way_is_told_and_the_next_is_written(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise AttributeError("no such thing")
+
+    async def scenario(store: SQLStore) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(store._database, "run", broken)
+            with pytest.raises(StoreError, match="AttributeError: no such thing"):
+                await session(store)
+            assert "AttributeError" in store.fault
+        async with asyncio.timeout(10):
+            await session(store)
+        assert not store.fault
+
+    run(database, scenario)
+
+
 def test_who_left_meanwhile_hinders_no_one(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
         opened = await session(store)

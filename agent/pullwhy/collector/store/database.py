@@ -17,6 +17,7 @@ from pullwhy.collector.records import OddRecord, StoreError
 from pullwhy.collector.store import findingsql, problemsql
 from pullwhy.collector.store.problemsql import Touched
 from pullwhy.collector.store.transaction import NOTHING, Connection, FindingState, Transaction, Work
+from pullwhy.text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +134,14 @@ class Database(abc.ABC):
                 await self._work.wait()
                 continue
             group, self._jobs = self._jobs[:GROUP], self._jobs[GROUP:]
-            results, change = await self.run([job.work for job in group])
+            try:
+                results, change = await self.run([job.work for job in group])
+            except (
+                Exception
+            ) as error:  # whatever it is, writes to come must not wait for ever, and those of this group neither
+                logger.exception("%s: a group of writes is lost", self.name)
+                fault = f"{self.name}: {type(error).__name__}: {printable(str(error), 300)}"
+                results, change = [StoreError(fault) for _ in group], NOTHING
             self._settle(group, results)
             self.changed(change)
 

@@ -160,7 +160,7 @@ class PostgresDatabase(Database):
                         logger.info("%s: changes of other collectors are told again", self.name)
                     told = True
                     await self._hear(listening)
-            except (psycopg.Error, OSError, StoreError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is: without this task no change of others is seen soon
                 if told:
                     logger.warning("changes of other collectors are looked for: %s", self._target.error(error))
                 told = False

@@ -98,8 +98,9 @@ class Session:
 
     @property
     def pid(self) -> int:
-        """Of the server's process, 0 without a connection."""
-        return self.raw.info.backend_pid if self.raw is not None and not self.raw.closed else 0
+        """Of the server's process, 0 without a connection; may be asked for while another thread uses the session."""
+        raw = self.raw  # once: the thread that uses it may discard it meanwhile
+        return raw.info.backend_pid if raw is not None and not raw.closed else 0
 
     def discard(self) -> None:
         """Close the connection."""
