@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from collector.samples import NOW, Clock, encoded, finding, until
 from collector.test_store import WHO, record
 
@@ -16,7 +18,7 @@ from pullwhy.collector.fleet import Canary, Change, Probe, ProblemQuery, Purpose
 from pullwhy.collector.problem import ProblemKey, problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, Query, Speaker
 from pullwhy.collector.retention import Keep, forget
-from pullwhy.collector.store import SQLStore, open_store
+from pullwhy.collector.store import SQLStore, open_store, walksql
 from pullwhy.collector.store.sqliteschema import MIGRATIONS
 from pullwhy.model import CauseId, Finding, Scope, ScopeVerdict, State
 
@@ -351,6 +353,53 @@ def test_the_last_probes_are_told_and_forgotten_after_a_day(database: str) -> No
         await forget(store, Keep(timedelta(days=30), 2**30), clock.now)
         assert [each.id for each in await store.probes("", None, 10)] == ["p3", "p2"]
         assert await store.probe("p1") is None
+
+    run(database, scenario)
+
+
+def test_the_oldest_probes_go_where_there_are_too_many_walks(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def many(store: SQLStore, clock: Clock) -> None:
+        for number in range(1, 4):
+            await store.add_probe(probe(number, asked_at=NOW + number * SECOND), ["node-a", "node-b"])
+        clock.now += 2 * MINUTE
+        monkeypatch.setattr(walksql, "MOST_KEPT", 3)
+        await forget(store, Keep(timedelta(days=30), 2**30), clock.now)
+        assert [each.id for each in await store.probes("", None, 10)] == ["p3"]
+
+    run(database, many)
+
+
+def test_a_size_that_walks_exceed_costs_no_finding(database: str) -> None:
+    async def scenario(store: SQLStore, clock: Clock) -> None:
+        await report(store, finding(1))
+        empty = 700_000
+        for number in range(1, 5):
+            await store.add_probe(probe(number, asked_at=NOW + number * SECOND), ["node-a"])
+            answer = Walk("node-a", WalkState.FAILS, NOW, "", os.urandom(400_000))
+            assert await store.answer_walk(f"p{number}", "", answer)
+        clock.now += 2 * MINUTE
+        assert await forget(store, Keep(timedelta(days=30), empty), clock.now) == 0
+        assert len(await store.findings(Query())) == 1
+        assert len(await store.probes("", None, 10)) < 4
+
+    run(database, scenario)
+
+
+def test_the_trace_of_a_pass_goes_soon_after_the_deadline_and_its_verdict_stays(database: str) -> None:
+    async def scenario(store: SQLStore, clock: Clock) -> None:
+        await store.add_probe(probe(), ["node-a", "node-b"])
+        passes, fails = (
+            Walk("node-a", WalkState.PASSES, NOW, "", b"{}"),
+            Walk("node-b", WalkState.FAILS, NOW, "", b"{}"),
+        )
+        assert await store.answer_walk("p1", "", passes)
+        assert await store.answer_walk("p1", "", fails)
+        for minutes, document in ((2, b"{}"), (10, b"")):
+            clock.now = NOW + minutes * MINUTE
+            await forget(store, Keep(timedelta(days=30), 2**30), clock.now)
+            found = await store.probe("p1")
+            assert found
+            assert found[1] == [replace(passes, document=document), fails]
 
     run(database, scenario)
 

@@ -225,6 +225,12 @@ class FleetStore(Protocol):
     async def probes(self, cluster: str, purpose: Purpose | None, limit: int) -> list[Probe]:
         """Return the last probes, newest first."""
 
+    async def forget_walks(self, before: datetime, limit: int) -> int:
+        """Forget some probes asked before `before`, or that are too many, and traces of passes; return how many rows went or shrank."""
+
+    async def shrink_walks(self, limit: int) -> int:
+        """Forget the oldest probes that are over, until `limit` rows or more went; return how many did."""
+
     async def take_token(
         self, cluster: str, registry: str, per_second: float, at_once: float, longest: float
     ) -> float | None:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.records import Store, StoreError
+from pullwhy.collector.records import StoreError
 
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS: Final = 300.0
 SLICE: Final = 500
-"""Findings of one transaction; agents' batches are committed between two."""
+"""Findings or walks of one transaction; agents' batches are committed between two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Keep:
 
 
 async def tend(
-    store: Store,
+    store: WholeStore,
     keep: Keep,
     metrics: Metrics,
     connected: Callable[[], set[tuple[str, str]]],
@@ -47,11 +48,16 @@ async def tend(
         await asyncio.sleep(EVERY_SECONDS)
 
 
-async def forget(store: Store, keep: Keep, now: datetime) -> int:
+async def forget(store: WholeStore, keep: Keep, now: datetime) -> int:
     """Forget what is too old, then, where the data are still too large, what is missed least; return how many findings went."""
     total = 0
     while gone := await store.forget(now - keep.age, SLICE):
         total += gone
+    while await store.forget_walks(now - keep.age, SLICE):
+        pass
+    # Answers of walks tell of a moment; findings must not go for them.
+    while await store.size() > keep.bytes and await store.shrink_walks(SLICE):
+        pass
     while await store.size() > keep.bytes and (gone := await store.shrink(SLICE)):
         total += gone
     return total

@@ -77,8 +77,8 @@ class Database(abc.ABC):
         """Return whether this collector is the one that forgets, until the transaction's end."""
 
     @abc.abstractmethod
-    def deleted(self, connection: Connection, findings: int) -> None:
-        """Note that so many findings were deleted, and give their space back where the database does not by itself."""
+    def deleted(self, connection: Connection, findings: int = 0, walks: int = 0) -> None:
+        """Note that so many findings or walks were deleted, and give their space back where the database does not by itself."""
 
     def flush(self, transaction: Transaction) -> None:
         """Store what a transaction gathered; the last that is done in it."""

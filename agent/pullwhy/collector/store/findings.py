@@ -16,7 +16,7 @@ from pullwhy.collector.records import (
     StoredNode,
     Transition,
 )
-from pullwhy.collector.store import findingsql, problemsql, walksql
+from pullwhy.collector.store import findingsql, problemsql
 from pullwhy.collector.store.database import Part
 from pullwhy.collector.store.findingsql import microseconds, moment
 from pullwhy.collector.store.transaction import FindingState, Transaction
@@ -133,8 +133,6 @@ class Findings(Part):
                 return 0
             connection.execute(findingsql.FORGET_NODES, (until,))
             connection.execute(findingsql.FORGET_SESSIONS, (until,))
-            for statement, parameters in walksql.forget(before, self._clock()):
-                connection.execute(statement, parameters)
             gone = connection.execute(findingsql.FORGET_FINDINGS, (until, limit)).fetchall()
             problemsql.findings_left(transaction, {problem for (problem,) in gone}, now)
             problemsql.forget_silenced(connection, now)

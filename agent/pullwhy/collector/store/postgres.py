@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psycopg
@@ -37,6 +37,8 @@ EVERYTHING: Final = Change.FINDINGS | Change.WALKS | Change.PROBLEMS | Change.NO
 
 _FINDING_OVERHEAD: Final = 1200
 """Bytes of a finding beside its document: columns, eleven index entries, a pod and a transition. An estimate."""
+_WALK_OVERHEAD: Final = 200
+"""Bytes of a walk beside its document: columns and an index entry. An estimate."""
 _MEASURED_SECONDS: Final = 60.0
 _COUNT: Final = "SELECT count(*) FROM findings"
 _DOCUMENT: Final = """
@@ -44,6 +46,19 @@ SELECT coalesce(avg(pg_column_size(document)), 0) FROM (
     SELECT document FROM findings ORDER BY received_us DESC LIMIT 1000
 ) AS latest
 """
+_WALKS: Final = "SELECT count(*), coalesce(avg(pg_column_size(document)), 0) FROM walks"
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What is stored, and since when that is so."""
+
+    when: float = -_MEASURED_SECONDS
+    findings: int = 0
+    finding: float = 0.0
+    """Bytes of one."""
+    walks: int = 0
+    walk: float = 0.0
 
 
 class PostgresDatabase(Database):
@@ -62,7 +77,7 @@ class PostgresDatabase(Database):
             self._free.put_nowait(reader)
         self._readers = ThreadPoolExecutor(READERS, "store-read")
         self._writes = ThreadPoolExecutor(1, "store-write")
-        self._measured = (-_MEASURED_SECONDS, 0.0, 0.0)
+        self._measured = _Measured()
         super().__init__(target.name, self._writes)
         self._listening = asyncio.create_task(self._listen(), name="store-listener")
 
@@ -79,25 +94,27 @@ class PostgresDatabase(Database):
             raise self._target.error(error) from error
 
     async def size(self) -> int:
-        """Bytes that the stored findings take, estimated: files of PostgreSQL do not shrink when rows are deleted."""
-        now = asyncio.get_running_loop().time()
-        when, count, each = self._measured
-        if now - when >= _MEASURED_SECONDS:
+        """Bytes that findings and walks take, estimated: files of PostgreSQL do not shrink when rows are deleted."""
+        now, measured = asyncio.get_running_loop().time(), self._measured
+        if now - measured.when >= _MEASURED_SECONDS:
             count, document = (await self.read(_COUNT))[0][0], (await self.read(_DOCUMENT))[0][0]
-            each = float(document) + _FINDING_OVERHEAD
-            self._measured = (now, count, each)
-        return int(count * each)
+            ((walks, answer),) = await self.read(_WALKS)
+            measured = _Measured(now, count, float(document) + _FINDING_OVERHEAD, walks, float(answer) + _WALK_OVERHEAD)
+            self._measured = measured
+        return int(measured.findings * measured.finding + measured.walks * measured.walk)
 
     def alone(self, connection: Connection) -> bool:
         """Take a lock, for this transaction, that one collector has at a time."""
         locked = connection.execute("SELECT pg_try_advisory_xact_lock(?, ?)", (APPLICATION_ID, FORGETTING))
         return bool(locked.fetchone()[0])
 
-    def deleted(self, connection: Connection, findings: int) -> None:
+    def deleted(self, connection: Connection, findings: int = 0, walks: int = 0) -> None:
         """Count what went until it is measured again; the space is PostgreSQL's own business (autovacuum)."""
         del connection
-        when, count, each = self._measured
-        self._measured = (when, max(0.0, count - findings), each)
+        before = self._measured
+        self._measured = replace(
+            before, findings=max(0, before.findings - findings), walks=max(0, before.walks - walks)
+        )
 
     async def close(self) -> None:
         """Commit what is under way and let go."""

@@ -83,9 +83,9 @@ class SQLiteDatabase(Database):
         del connection
         return True
 
-    def deleted(self, connection: Connection, findings: int) -> None:
+    def deleted(self, connection: Connection, findings: int = 0, walks: int = 0) -> None:
         """Give pages that deletions left free back to the filesystem, some at a time."""
-        del findings
+        del findings, walks
         connection.execute(_GIVE_BACK).fetchall()
 
     async def close(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from pullwhy.collector.fleet import Change, Probe, Purpose, Walk, WalkOrder
 from pullwhy.collector.store import walksql
 from pullwhy.collector.store.database import Part
 from pullwhy.collector.store.findingsql import microseconds
-from pullwhy.collector.store.transaction import NOTHING, Transaction
+from pullwhy.collector.store.transaction import NOTHING, Connection, Transaction
 
 _SECOND = 1_000_000
 
@@ -74,6 +75,25 @@ class Walks(Part):
         wanted = purpose or ""
         rows = await self._database.read(walksql.PROBES, (cluster, cluster, wanted, wanted, limit))
         return list(map(walksql.stored_probe, rows))
+
+    async def forget_walks(self, before: datetime, limit: int) -> int:
+        """Forget some of what is too old, too much or of no use any more; return how many rows went or shrank."""
+        return await self._forget(lambda connection: walksql.forget(connection, before, self._clock(), limit))
+
+    async def shrink_walks(self, limit: int) -> int:
+        """Forget the oldest probes that are over, until `limit` rows or more went; return how many did."""
+        now = self._clock()
+        return await self._forget(lambda connection: walksql.forget_oldest(connection, now, now, limit))
+
+    async def _forget(self, some: Callable[[Connection], int]) -> int:
+        def work(transaction: Transaction) -> int:
+            connection = transaction.connection
+            gone = some(connection) if self._database.alone(connection) else 0
+            if gone:
+                self._database.deleted(connection, walks=gone)
+            return gone
+
+        return await self._database.write(work)
 
     async def take_token(
         self, cluster: str, registry: str, per_second: float, at_once: float, longest: float

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pullwhy.collector.fleet import Probe, Purpose, Walk, WalkOrder, WalkState
 from pullwhy.collector.store.findingsql import microseconds, moment
+from pullwhy.collector.store.transaction import Connection
 
 KEPT: Final = timedelta(days=1)
 """How long answers of walks are kept: they tell of a moment."""
+MOST_KEPT: Final = 100_000
+"""Walks that are kept, unless more are waited for."""
+_SHOWN_AFTER: Final = timedelta(minutes=5)
+"""How long after the deadline a trace of a node that passes is there to look at."""
 
 ADD_PROBE: Final = """
 INSERT INTO probes (id, cluster, image, purpose, asked_us, deadline_us, asked_by, problem) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -45,6 +49,19 @@ WHERE buckets.full_us <= ?
 RETURNING full_us
 """
 
+_COUNT: Final = "SELECT count(*) FROM walks"
+_OLDEST: Final = "SELECT id FROM probes WHERE asked_us < ? AND deadline_us < ? ORDER BY asked_us, id LIMIT 1"
+_FORGET_WALKS: Final = "DELETE FROM walks WHERE probe = ?"
+_FORGET_PROBE: Final = "DELETE FROM probes WHERE id = ?"
+_FORGET_BUCKETS: Final = "DELETE FROM buckets WHERE full_us < ?"
+# length() of a document asks for its size alone; the document itself is not read.
+_FORGET_PASSES: Final = """
+UPDATE walks SET document = ? WHERE (probe, node) IN (
+    SELECT w.probe, w.node FROM walks AS w JOIN probes AS p ON p.id = w.probe
+    WHERE w.state = 'Passes' AND length(w.document) > 0 AND p.deadline_us < ? LIMIT ?
+)
+"""
+
 _UNANSWERED: Final = frozenset({WalkState.WAITING, WalkState.ASKED})
 
 
@@ -72,9 +89,28 @@ def stored_walk(row: tuple[Any, ...], deadline: datetime, now: datetime) -> Walk
     return Walk(row[0], state, moment(row[2]), row[3], row[4], None if row[5] is None else moment(row[5]))
 
 
-def forget(before: datetime, now: datetime) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield the statements that forget probes asked before `before` or more than KEPT ago, and buckets that are full."""
-    until = microseconds(max(before, now - KEPT))
-    yield "DELETE FROM walks WHERE probe IN (SELECT id FROM probes WHERE asked_us < ?)", (until,)
-    yield "DELETE FROM probes WHERE asked_us < ?", (until,)
-    yield "DELETE FROM buckets WHERE full_us < ?", (microseconds(now),)
+def forget(connection: Connection, before: datetime, now: datetime, limit: int) -> int:
+    """Forget probes asked before `before` or more than KEPT ago, those beyond MOST_KEPT, traces of passes, and buckets that are full.
+
+    Returns how many rows went or shrank, `limit` or little more at a time: again, until it returns 0.
+    """
+    connection.execute(_FORGET_BUCKETS, (microseconds(now),))
+    gone = forget_oldest(connection, max(before, now - KEPT), now, limit)
+    excess = connection.execute(_COUNT).fetchone()[0] - MOST_KEPT
+    if excess > 0 and gone < limit:
+        gone += forget_oldest(connection, now, now, min(excess, limit - gone))
+    if gone < limit:
+        gone += connection.execute(_FORGET_PASSES, (b"", microseconds(now - _SHOWN_AFTER), limit - gone)).rowcount
+    return gone
+
+
+def forget_oldest(connection: Connection, before: datetime, now: datetime, least: int) -> int:
+    """Forget probes that are over and were asked before `before`, the oldest first, until `least` rows went; return how many did.
+
+    A probe goes as a whole: with some of its nodes missing, it would tell what was not so.
+    """
+    gone, which = 0, (microseconds(before), microseconds(now))
+    while gone < least and (probe := connection.execute(_OLDEST, which).fetchone()):
+        gone += connection.execute(_FORGET_WALKS, probe).rowcount
+        gone += connection.execute(_FORGET_PROBE, probe).rowcount
+    return gone
