@@ -340,6 +340,28 @@ def test_an_answer_is_kept_once_and_by_the_deadline(database: str) -> None:
     run(database, scenario)
 
 
+def test_walks_are_read_by_node_and_by_when_they_came_and_without_documents(database: str) -> None:
+    async def scenario(store: SQLStore, clock: Clock) -> None:
+        await store.add_probe(probe(), ["node-a", "node-b", "node-c"])
+        early = Walk("node-a", WalkState.FAILS, NOW + SECOND, "", b"{}")
+        later = Walk("node-b", WalkState.FAILS, NOW + 3 * SECOND, "", b"{}")
+        for each in (early, later):
+            assert await store.answer_walk("p1", "", each)
+        assert await store.probe_alone("p1") == probe()
+        assert await store.probe_alone("p9") is None
+        assert await store.walks(probe(), "node-a") == [early]
+        assert await store.walks(probe(), since=NOW + 3 * SECOND) == [later]
+        assert (await store.walks(probe(), documents=False))[0] == replace(early, document=b"")
+        assert await store.count_walks(probe()) == {WalkState.FAILS: 2, WalkState.WAITING: 1}
+        clock.now += 2 * MINUTE
+        late = Walk("node-c", WalkState.LATE, NOW + MINUTE)
+        assert await store.walks(probe(), since=NOW + 4 * SECOND) == [late]
+        assert await store.walks(probe(), since=NOW + 2 * MINUTE) == []
+        assert await store.count_walks(probe()) == {WalkState.FAILS: 2, WalkState.LATE: 1}
+
+    run(database, scenario)
+
+
 def test_the_last_probes_are_told_and_forgotten_after_a_day(database: str) -> None:
     async def scenario(store: SQLStore, clock: Clock) -> None:
         await store.add_probe(probe(1), ["node-a"])

@@ -222,6 +222,17 @@ class FleetStore(Protocol):
     async def probe(self, probe_id: str) -> tuple[Probe, list[Walk]] | None:
         """Return a probe and its nodes' answers so far, by name; walks without one past the deadline are Late."""
 
+    async def probe_alone(self, probe_id: str) -> Probe | None:
+        """Return a probe without its nodes' answers."""
+
+    async def walks(
+        self, probe: Probe, node: str = "", since: datetime | None = None, *, documents: bool = True
+    ) -> list[Walk]:
+        """Return answers by name: of one node, of those that came since then, or all; without documents they cost little."""
+
+    async def count_walks(self, probe: Probe) -> dict[WalkState, int]:
+        """Return how many nodes' walks are in which state."""
+
     async def probes(self, cluster: str, purpose: Purpose | None, limit: int) -> list[Probe]:
         """Return the last probes, newest first."""
 

@@ -86,8 +86,8 @@ class Orders:
         order = self._open.get(((speaker.cluster, speaker.node), probe_id))
         if order:
             asked = order[0].image
-        elif found := await self._store.probe(probe_id):  # asked over another stream
-            asked = found[0].image
+        elif probe := await self._store.probe_alone(probe_id):  # asked over another stream
+            asked = probe.image
         else:
             return
         if told != image_columns(asked)[0]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final
@@ -74,35 +73,37 @@ async def _list(backend: Backend, question: Question) -> Probes:
 
 
 async def _one(backend: Backend, question: Question) -> ProbeDetail:
-    probe, walks = await _known(backend, question)
-    counts = dict(Counter(walk.state for walk in walks))
+    probe = await _known(backend, question)
     node, since = question.values.get("node", ""), question.values.get("since", "")
+    after = params.since(since, backend.clock()) if since else None
+    counts = await backend.store.count_walks(probe)
     if node:
-        walks = [walk for walk in walks if walk.node == node]
+        walks = await backend.store.walks(probe, node)
         if not walks:
             raise HTTPException(404, f"node '{printable(node, 253)}' is not asked in this probe")
-    if since:
-        after = params.since(since, backend.clock())
-        walks = [walk for walk in walks if walk.at >= after]
+        walks = [walk for walk in walks if after is None or walk.at >= after]
+    else:
+        walks = await backend.store.walks(probe, since=after)
     shown = await asyncio.to_thread(_walks, walks, whole=bool(node))
     return {**_shown(probe), "counts": counts, "walks": shown}
 
 
 async def _cancel(backend: Backend, question: Question) -> None:
     pace(backend.changes, "changes")
-    probe, walks = await _known(backend, question)
+    probe = await _known(backend, question)
     if probe.purpose is not Purpose.PROBE:
         raise HTTPException(
             409, "this round is the collector's own: only a probe that somebody asked for can be cancelled"
         )
+    walks = await backend.store.walks(probe, documents=False)
     answers = [
         StoredWalk(walk.node, WalkState.REFUSED, backend.clock(), CANCELLED) for walk in walks if walk.state in OPEN
     ]
     await asyncio.gather(*(backend.store.answer_walk(probe.id, probe.cluster, walk) for walk in answers))
 
 
-async def _known(backend: Backend, question: Question) -> tuple[StoredProbe, list[StoredWalk]]:
-    found = await backend.store.probe(question.path["id"])
+async def _known(backend: Backend, question: Question) -> StoredProbe:
+    found = await backend.store.probe_alone(question.path["id"])
     if not found:
         raise HTTPException(
             404,

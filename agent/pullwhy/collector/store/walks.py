@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from pullwhy.collector.fleet import Change, Probe, Purpose, Walk, WalkOrder
+from pullwhy.collector.fleet import Change, Probe, Purpose, Walk, WalkOrder, WalkState
 from pullwhy.collector.store import walksql
 from pullwhy.collector.store.database import Part
 from pullwhy.collector.store.findingsql import microseconds
@@ -63,12 +63,26 @@ class Walks(Part):
 
     async def probe(self, probe_id: str) -> tuple[Probe, list[Walk]] | None:
         """Return a probe and its nodes' answers so far, by name; walks without one past the deadline are Late."""
+        probe = await self.probe_alone(probe_id)
+        return (probe, await self.walks(probe)) if probe else None
+
+    async def probe_alone(self, probe_id: str) -> Probe | None:
+        """Return a probe without its nodes' answers."""
         rows = await self._database.read(walksql.PROBE, (probe_id,))
-        if not rows:
-            return None
-        probe, now = walksql.stored_probe(rows[0]), self._clock()
-        walks = await self._database.read(walksql.WALKS, (probe_id,))
-        return probe, [walksql.stored_walk(row, probe.deadline, now) for row in walks]
+        return walksql.stored_probe(rows[0]) if rows else None
+
+    async def walks(
+        self, probe: Probe, node: str = "", since: datetime | None = None, *, documents: bool = True
+    ) -> list[Walk]:
+        """Return answers by name: of one node, of those that came since then, or all; without documents they cost little."""
+        now = self._clock()
+        rows = await self._database.read(*walksql.walks(probe, now, node, since, documents=documents))
+        return [walksql.stored_walk(row, probe.deadline, now) for row in rows]
+
+    async def count_walks(self, probe: Probe) -> dict[WalkState, int]:
+        """Return how many nodes' walks are in which state."""
+        now = self._clock()
+        return walksql.counted(await self._database.read(walksql.COUNTS, (probe.id,)), probe.deadline, now)
 
     async def probes(self, cluster: str, purpose: Purpose | None, limit: int) -> list[Probe]:
         """Return the last probes, newest first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -39,7 +41,8 @@ PROBES: Final = f"""
 SELECT {_PROBE_COLUMNS} FROM probes WHERE (? = '' OR cluster = ?) AND (? = '' OR purpose = ?)
 ORDER BY asked_us DESC, id LIMIT ?
 """  # noqa: S608 - constants
-WALKS: Final = "SELECT node, state, at_us, reason, document, walked_us FROM walks WHERE probe = ? ORDER BY node"
+_WALKS: Final = "SELECT node, state, at_us, reason, {}, walked_us FROM walks WHERE probe = ? AND (? = '' OR node = ?) {}ORDER BY node"
+COUNTS: Final = "SELECT state, count(*) FROM walks WHERE probe = ? GROUP BY state"
 # The generic cell rate algorithm: a bucket is the time at which it will be full, and each token moves it on.
 SPEND: Final = """
 INSERT INTO buckets (cluster, registry, full_us) VALUES (?, ?, ?)
@@ -62,6 +65,7 @@ UPDATE walks SET document = ? WHERE (probe, node) IN (
 )
 """
 
+_OPEN: Final = "state IN ('Waiting', 'Asked')"
 _UNANSWERED: Final = frozenset({WalkState.WAITING, WalkState.ASKED})
 
 
@@ -86,7 +90,29 @@ def stored_walk(row: tuple[Any, ...], deadline: datetime, now: datetime) -> Walk
     state = WalkState(row[1])
     if state in _UNANSWERED and now > deadline:
         return Walk(row[0], WalkState.LATE, deadline)
-    return Walk(row[0], state, moment(row[2]), row[3], row[4], None if row[5] is None else moment(row[5]))
+    return Walk(row[0], state, moment(row[2]), row[3], row[4] or b"", None if row[5] is None else moment(row[5]))
+
+
+def walks(
+    probe: Probe, now: datetime, node: str, since: datetime | None, *, documents: bool
+) -> tuple[str, tuple[Any, ...]]:
+    """Return the statement for a probe's walks, of one node or of what came since then, and its parameters."""
+    which, narrowed = (probe.id, node, node), ""
+    if since:
+        # One that is Late came with the deadline.
+        late = now > probe.deadline >= since
+        narrowed = f"AND (at_us >= ?{' OR ' + _OPEN if late else ''}) "
+    text = _WALKS.format("document" if documents else "''", narrowed)
+    return text, (*which, microseconds(since)) if since else which
+
+
+def counted(rows: Iterable[tuple[str, int]], deadline: datetime, now: datetime) -> dict[WalkState, int]:
+    """Return rows of COUNTS as they are told: Late where nothing came by the deadline."""
+    counts: Counter[WalkState] = Counter()
+    for told, number in rows:
+        state = WalkState(told)
+        counts[WalkState.LATE if state in _UNANSWERED and now > deadline else state] += number
+    return dict(counts)
 
 
 def forget(connection: Connection, before: datetime, now: datetime, limit: int) -> int:
