@@ -320,6 +320,21 @@ def test_an_order_is_taken_once_by_who_holds_the_nodes_stream(database: str) -> 
     run(database, scenario)
 
 
+def test_of_a_nodes_streams_only_the_newest_gets_its_orders(database: str) -> None:
+    async def scenario(store: SQLStore, _: Clock) -> None:
+        key = ("", "node-a")
+        opened = [await store.open_session(Speaker("", "node-a", "box"), NodeFacts()) for _ in range(2)]
+        half_open, newest = (each.stream for each in opened)
+        await store.add_probe(probe(), ["node-a", "unheard-of"])
+        assert await store.take_walks([key], 10, {key: half_open}) == []
+        (order,) = await store.take_walks([key], 10, {key: newest})
+        assert order.node == "node-a"
+        unheard = ("", "unheard-of")
+        assert len(await store.take_walks([unheard], 10, {unheard: 0})) == 1
+
+    run(database, scenario)
+
+
 def test_an_answer_is_kept_once_and_by_the_deadline(database: str) -> None:
     async def scenario(store: SQLStore, clock: Clock) -> None:
         await store.add_probe(probe(), ["node-a", "node-b", "node-c"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -213,8 +213,14 @@ class FleetStore(Protocol):
     async def add_probe(self, probe: Probe, nodes: Sequence[str]) -> bool:
         """Ask these nodes; False, and nothing is asked, where a probe of this id is known already."""
 
-    async def take_walks(self, connected: Sequence[tuple[str, str]], limit: int) -> list[WalkOrder]:
-        """Return orders that wait for one of these nodes (cluster, name) and mark them Asked: no other collector gets them."""
+    async def take_walks(
+        self, connected: Collection[tuple[str, str]], limit: int, streams: Mapping[tuple[str, str], int] | None = None
+    ) -> list[WalkOrder]:
+        """Return orders that wait for one of these nodes (cluster, name) and mark them Asked: no other collector gets them.
+
+        `streams` are the numbers of the nodes' streams here (`Session.stream`): a node that has a newer one elsewhere is left
+        to who holds that.
+        """
 
     async def answer_walk(self, probe_id: str, cluster: str, walk: Walk) -> bool:
         """Keep an answer; False where nobody waits for it (unknown, answered already, or too late)."""

@@ -118,7 +118,7 @@ class Orders:
             pass
 
     async def _send(self, keys: list[Key]) -> list[WalkOrder]:
-        orders = await self._store.take_walks(keys, TOGETHER)
+        orders = await self._store.take_walks(keys, TOGETHER, self._streams.numbers(keys))
         for order in orders:
             await self._send_one(order)
         return orders

@@ -37,6 +37,8 @@ class Session:
     speaker: Speaker
     acknowledged: int
     """Everything up to this sequence number is committed."""
+    stream: int = 0
+    """Grows with each stream that the node opens, at whatever collector."""
 
 
 @dataclass(frozen=True, slots=True)

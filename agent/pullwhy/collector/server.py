@@ -126,7 +126,7 @@ class Servicer:
 
     async def _converse(self, context: Context, hello: pb.Hello, identity: Identity) -> None:
         session, facts = await self._greet(context, hello, identity)
-        speaker, stream = session.speaker, Stream(context, frozenset(facts.abilities))
+        speaker, stream = session.speaker, Stream(context, frozenset(facts.abilities), session.stream)
         key = (speaker.cluster, speaker.node)
         self._desks.streams.enter(key, stream)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import grpc.aio
@@ -24,13 +24,15 @@ Key = tuple[str, str]
 class Stream:
     """Writes to one agent."""
 
-    __slots__ = ("_context", "_lock", "_sending", "abilities")
+    __slots__ = ("_context", "_lock", "_sending", "abilities", "number")
 
-    def __init__(self, context: Context, abilities: frozenset[str] = frozenset()) -> None:
+    def __init__(self, context: Context, abilities: frozenset[str] = frozenset(), number: int = 0) -> None:
         self._context = context
         self._lock: asyncio.Lock | None = None
         self._sending: set[asyncio.Task[None]] | None = None
         self.abilities = abilities
+        self.number = number
+        """Which of its node's streams, at whatever collector, this is."""
 
     @property
     def peer(self) -> str:
@@ -94,6 +96,10 @@ class Streams:
         if not streams:
             del self._of[key]
             self.arrived.discard(key)
+
+    def numbers(self, keys: Iterable[Key]) -> dict[Key, int]:
+        """Return the numbers of these nodes' newest streams here."""
+        return {key: max(stream.number for stream in self._of[key]) for key in keys if key in self._of}
 
     def get(self, key: Key) -> Stream | None:
         """Return a node's newest stream."""

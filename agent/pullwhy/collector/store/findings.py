@@ -31,14 +31,15 @@ class Findings(Part):
         identity = (speaker.cluster, speaker.node, speaker.outbox_id, now)
         row = findingsql.node_row(speaker, facts, now)
 
-        def work(transaction: Transaction) -> tuple[int, int]:
+        def work(transaction: Transaction) -> tuple[int, int, int]:
             number, acknowledged = transaction.connection.execute(findingsql.OPEN_SESSION, identity).fetchone()
             transaction.connection.execute(findingsql.NOTE_NODE, row)
+            (stream,) = transaction.connection.execute(findingsql.NOTE_STREAM, row[:2]).fetchone()
             transaction.change |= Change.NODES
-            return number, acknowledged
+            return number, acknowledged, stream
 
-        number, acknowledged = await self._database.write(work)
-        return Session(number, speaker, acknowledged)
+        number, acknowledged, stream = await self._database.write(work)
+        return Session(number, speaker, acknowledged, stream)
 
     async def write(self, session: Session, records: Sequence[FindingRecord], through: int) -> None:
         """Store `records` and that everything up to `through` is; returns when both are committed."""

@@ -33,6 +33,7 @@ ON CONFLICT (cluster, node) DO UPDATE SET
 """
 FACTS: Final = "SELECT facts FROM nodes WHERE cluster = ? AND node = ?"
 SET_FACTS: Final = "UPDATE nodes SET facts = ? WHERE cluster = ? AND node = ?"
+NOTE_STREAM: Final = "UPDATE nodes SET stream = stream + 1 WHERE cluster = ? AND node = ? RETURNING stream"
 NOTE_SEEN: Final = "UPDATE nodes SET last_us = ? WHERE cluster = ? AND node = ?"
 
 FINDING_COLUMNS: Final = (

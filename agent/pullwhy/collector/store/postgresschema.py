@@ -107,6 +107,8 @@ _SECOND: Final = """
 ALTER TABLE problems RENAME COLUMN changed_us TO changed_revision;
 ALTER TABLE problems ADD COLUMN scope_revision bigint NOT NULL DEFAULT 0;
 UPDATE problems SET changed_revision = revision;
+-- Which of a node's streams, counted over all collectors, is its newest.
+ALTER TABLE nodes ADD COLUMN stream bigint NOT NULL DEFAULT 0;
 """
 
 MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _SECOND)

@@ -150,6 +150,8 @@ _THIRD: Final = """
 ALTER TABLE problems RENAME COLUMN changed_us TO changed_revision;
 ALTER TABLE problems ADD COLUMN scope_revision INTEGER NOT NULL DEFAULT 0;
 UPDATE problems SET changed_revision = revision;
+-- Which of a node's streams, counted over all collectors, is its newest.
+ALTER TABLE nodes ADD COLUMN stream INTEGER NOT NULL DEFAULT 0;
 """
 
 

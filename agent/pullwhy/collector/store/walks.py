@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from pullwhy.collector.fleet import Change, Probe, Purpose, Walk, WalkOrder, WalkState
@@ -32,11 +32,18 @@ class Walks(Part):
 
         return await self._database.write(work)
 
-    async def take_walks(self, connected: Sequence[tuple[str, str]], limit: int) -> list[WalkOrder]:
-        """Return orders that wait for one of these nodes (cluster, name) and mark them Asked: no other collector gets them."""
+    async def take_walks(
+        self, connected: Collection[tuple[str, str]], limit: int, streams: Mapping[tuple[str, str], int] | None = None
+    ) -> list[WalkOrder]:
+        """Return orders that wait for one of these nodes (cluster, name) and mark them Asked: no other collector gets them.
+
+        `streams` are the numbers of the nodes' streams here (`Session.stream`): a node that has a newer one elsewhere is left
+        to who holds that.
+        """
         now, here = microseconds(self._clock()), set(connected)
-        waiting = map(walksql.order, await self._database.read(walksql.WAITING, (now,)))
-        wanted = [order for order in waiting if (order.cluster, order.node) in here][:limit]
+        waiting = await self._database.read(walksql.WAITING, (now,))
+        held = [row for row in waiting if streams is None or streams.get((row[1], row[2]), 0) >= row[6]]
+        wanted = [order for order in map(walksql.order, held) if (order.cluster, order.node) in here][:limit]
         if not wanted:  # asked often and answered so nearly always: no commit for it
             return []
 

@@ -26,7 +26,8 @@ ADD_WALK: Final = """
 INSERT INTO walks (probe, node, state, at_us, reason, document) VALUES (?, ?, 'Waiting', ?, '', ?) ON CONFLICT DO NOTHING
 """
 WAITING: Final = """
-SELECT walks.probe, p.cluster, walks.node, p.image, p.purpose, p.deadline_us FROM probes AS p JOIN walks ON walks.probe = p.id
+SELECT walks.probe, p.cluster, walks.node, p.image, p.purpose, p.deadline_us, coalesce(n.stream, 0)
+FROM probes AS p JOIN walks ON walks.probe = p.id LEFT JOIN nodes AS n ON n.cluster = p.cluster AND n.node = walks.node
 WHERE p.deadline_us > ? AND walks.state = 'Waiting' ORDER BY p.asked_us, walks.node LIMIT 50000
 """
 TAKE: Final = "UPDATE walks SET state = 'Asked', at_us = ? WHERE probe = ? AND node = ? AND state = 'Waiting'"
