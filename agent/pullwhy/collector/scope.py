@@ -94,7 +94,8 @@ def _nobody_passes(seen: Comparison, failing: int) -> tuple[ScopeVerdict, list[s
 def _some_pass(seen: Comparison, failing: int) -> tuple[ScopeVerdict, list[str]]:
     sample = [*seen.fails_too, *seen.failing][:SAMPLE]
     found = differences(sample, seen.healthy, lambda name: relevance(name, seen.problem.cause, seen.registry), failing)
-    told = [each.text + _others_too(each, seen.others) for each in found]
+    others = _exact(found, seen.others)
+    told = [each.text + _others_too(others[each.name, each.value]) for each in found]
     shared = any(each.separation is not Separation.PARTIAL for each in found)
     if failing > 1 and shared:
         return ScopeVerdict.GROUP_SPECIFIC, told
@@ -123,11 +124,13 @@ def _why_unknown(seen: Comparison) -> list[str]:
     return [f"{number} node{'' if number == 1 else 's'} asked, without a clear answer: {told}"]
 
 
-def _others_too(found: Difference, others: Sequence[Node]) -> str:
-    """Return how many nodes that were not compared have what the failing ones share: they would fail as well."""
-    if found.separation is not Separation.EXACT:
-        return ""
-    number = sum((found.name, found.value) in node.facts for node in others)
+def _exact(found: Sequence[Difference], others: Sequence[Node]) -> Counter[tuple[str, str]]:
+    """Count, of what exactly the failing ones share, how many nodes that were not compared have it: they would fail as well."""
+    shared = {(each.name, each.value) for each in found if each.separation is Separation.EXACT}
+    return Counter(fact for node in others for fact in shared.intersection(node.facts)) if shared else Counter()
+
+
+def _others_too(number: int) -> str:
     return (
         f"; {number} more node{'' if number == 1 else 's'} not asked {'has' if number == 1 else 'have'} it too"
         if number

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,11 +12,14 @@ from starlette.exceptions import HTTPException
 from pullwhy.collector.api.contract import ProbeRequest
 from pullwhy.collector.api.operation import Backend
 from pullwhy.collector.asking import THERE, WALK
+from pullwhy.collector.census import PAGE
 from pullwhy.collector.records import StoredNode
 from pullwhy.diagnose.document import rfc3339
 from pullwhy.text import printable
 
 MOST_NODES: Final = 100_000
+LOOKED_UP: Final = 30
+"""Names up to which each is looked up; for more, all nodes are read."""
 NAMED: Final = 5
 """Names that one error lists."""
 
@@ -32,10 +35,10 @@ class Asked:
 
 async def whom(backend: Backend, request: ProbeRequest) -> Asked:
     """Return the nodes that a request means; raises HTTPException where they are not known, or of several clusters."""
-    nodes = await backend.store.nodes(request.cluster or "", "", MOST_NODES, None)
-    if request.cluster is not None:
-        nodes = [node for node in nodes if node.cluster == request.cluster]
-    wanted = nodes if request.nodes == "all" else _named(nodes, request.nodes)
+    if request.nodes == "all":
+        wanted = [node async for node in _all(backend, request.cluster)]
+    else:
+        wanted = await _named(backend, request.cluster, list(dict.fromkeys(request.nodes)))
     clusters = sorted({node.cluster for node in wanted})
     if len(clusters) > 1:
         raise HTTPException(
@@ -46,11 +49,32 @@ async def whom(backend: Backend, request: ProbeRequest) -> Asked:
     return _sorted(backend, clusters[0], wanted)
 
 
-def _named(nodes: Iterable[StoredNode], names: Iterable[str]) -> list[StoredNode]:
+async def _all(backend: Backend, cluster: str | None) -> AsyncIterator[StoredNode]:
+    """Read all nodes, a page at a time: others have their turn between two."""
+    after = None
+    for _ in range(MOST_NODES // PAGE):
+        page = await backend.store.nodes(cluster or "", "", PAGE, after)
+        for node in page:
+            if cluster in (None, node.cluster):
+                yield node
+        if len(page) < PAGE:
+            return
+        after = page[-1].cluster, page[-1].node
+
+
+async def _named(backend: Backend, cluster: str | None, names: Sequence[str]) -> list[StoredNode]:
     known: dict[str, list[StoredNode]] = {}
-    for node in nodes:
-        known.setdefault(node.node, []).append(node)
-    missing = [name for name in dict.fromkeys(names) if name not in known]
+    if len(names) <= LOOKED_UP:
+        for name in names:
+            found = await backend.store.nodes(cluster or "", name, PAGE, None)
+            if of := [node for node in found if cluster in (None, node.cluster)]:
+                known[name] = of
+    if len(known) < len(names):
+        # Many names, or one that is not known: the others may tell which was meant.
+        known = {}
+        async for node in _all(backend, cluster):
+            known.setdefault(node.node, []).append(node)
+    missing = [name for name in names if name not in known]
     if missing:
         shown = ", ".join(f"'{printable(name, 100)}'" for name in missing[:NAMED])
         near = difflib.get_close_matches(missing[0], known, n=1)
@@ -58,7 +82,7 @@ def _named(nodes: Iterable[StoredNode], names: Iterable[str]) -> list[StoredNode
         raise HTTPException(
             404, f"no agent has reported from {shown}{' and others' if len(missing) > NAMED else ''}{hint}"
         )
-    return [node for name in dict.fromkeys(names) for node in known[name]]
+    return [node for name in names for node in known[name]]
 
 
 def _sorted(backend: Backend, cluster: str, nodes: Iterable[StoredNode]) -> Asked:
