@@ -298,6 +298,26 @@ def test_a_problem_goes_with_its_last_finding_unless_it_is_silenced(database: st
     run(database, scenario)
 
 
+def test_what_no_finding_has_any_more_is_forgotten_of_a_problem_that_lives(database: str) -> None:
+    async def facts(store: SQLStore) -> set[tuple[str, str]]:
+        return {(kind, value) for kind, value in await store._database.read("SELECT kind, value FROM problem_facts")}
+
+    async def scenario(store: SQLStore, _: Clock) -> None:
+        opened = await store.open_session(Speaker("", "node-a", "box"), NodeFacts())
+        sample = finding(1)
+        await store.write(opened, [stated(sample, 1, pods=(("old", "web"),), registry="old.example")], 1)
+        await store.write(opened, [stated(sample, 2, pods=(("new", "web"),), registry="new.example")], 2)
+        had = await facts(store)
+        gone = {("namespace", "old"), ("registry", "old.example")}
+        assert gone < had
+        last = await store.forget_facts("", 1)
+        assert last == problem_key(sample).id
+        assert await store.forget_facts(last, 1) == ""
+        assert await facts(store) == had - gone
+
+    run(database, scenario)
+
+
 def probe(number: int = 1, **changed: object) -> Probe:
     plain = Probe(f"p{number}", "", "registry.example/a:1", Purpose.PROBE, NOW, NOW + MINUTE, "alice")
     return replace(plain, **changed)  # type: ignore[arg-type]  # names and types are the caller's business

@@ -210,6 +210,9 @@ class FleetStore(Protocol):
     async def silence(self, problem: ProblemKey, silence: Silence | None) -> None:
         """Silence a problem, or end its silence."""
 
+    async def forget_facts(self, after: str, limit: int) -> str:
+        """Forget what findings had by which problems are looked for, of problems after this id; return the last one's, "" at the end."""
+
     async def add_probe(self, probe: Probe, nodes: Sequence[str]) -> bool:
         """Ask these nodes; False, and nothing is asked, where a probe of this id is known already."""
 

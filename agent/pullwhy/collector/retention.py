@@ -19,6 +19,11 @@ EVERY_SECONDS: Final = 300.0
 SLICE: Final = 500
 """Findings or walks of one transaction; agents' batches are committed between two."""
 
+FACTS_SLICE: Final = 5
+"""Problems of one transaction whose facts are looked through: of each, all findings are read."""
+FACTS_TURNS: Final = 40
+"""Such transactions at a time; the rest has its turn next time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keep:
@@ -36,6 +41,7 @@ async def tend(
     clock: Callable[[], datetime],
 ) -> None:
     """Note which nodes are there, and forget, again and again until cancelled."""
+    after = ""
     while True:
         try:
             await store.note_seen(sorted(connected()))
@@ -43,6 +49,10 @@ async def tend(
             if gone:
                 logger.info("forgot %d findings", gone)
                 metrics.forgotten.inc(gone)
+            for _ in range(FACTS_TURNS):
+                after = await store.forget_facts(after, FACTS_SLICE)
+                if not after:
+                    break
         except StoreError as error:
             logger.warning("nothing could be forgotten: %s", error)
         await asyncio.sleep(EVERY_SECONDS)

@@ -61,6 +61,15 @@ class Problems(Part):
         kept = (msgspec.json.encode(silence), microseconds(silence.until)) if silence else (None, None)
         await self._set(problemsql.SET_SILENCE, *kept, problem.id)
 
+    async def forget_facts(self, after: str, limit: int) -> str:
+        """Forget what findings had by which problems are looked for, of problems after this id; return the last one's, "" at the end."""
+
+        def work(transaction: Transaction) -> str:
+            connection = transaction.connection
+            return problemsql.forget_facts(connection, after, limit) if self._database.alone(connection) else ""
+
+        return await self._database.write(work)
+
     async def _set(self, statement: str, *parameters: Any) -> None:
         def work(transaction: Transaction) -> None:
             transaction.connection.execute(statement, parameters)

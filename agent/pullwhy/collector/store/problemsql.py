@@ -40,6 +40,17 @@ _FORGET_SILENCED: Final = f"DELETE FROM problems WHERE silence_until_us <= ? AND
 _FORGET_FACTS: Final = (
     "DELETE FROM problem_facts WHERE problem = ? AND NOT EXISTS (SELECT 1 FROM problems WHERE id = ?)"
 )
+_AFTER: Final = "SELECT id FROM problems WHERE id > ? ORDER BY id LIMIT ?"
+# Takes the problem's row, as who stores findings of it does before noting their facts: none of theirs goes by mistake.
+_LOCK: Final = "UPDATE problems SET revision = revision WHERE id = ?"
+_HAS: Final = {
+    "namespace": "SELECT pods.namespace FROM findings AS f JOIN pods ON pods.finding = f.key WHERE f.problem = ?",
+    **{column: f"SELECT {column} FROM findings WHERE problem = ?" for column in ("image", "repository", "registry")},  # noqa: S608 - constants
+}
+_FORGET_LEFT: Final = tuple(
+    f"DELETE FROM problem_facts WHERE problem = ? AND kind = '{kind}' AND value NOT IN ({has})"  # noqa: S608 - constants
+    for kind, has in _HAS.items()
+)
 
 # A revision that the problem has not reached is of one of the same id that was forgotten meanwhile: judge again.
 SET_SCOPE: Final = """
@@ -152,6 +163,16 @@ def forget_silenced(connection: Connection, now: int) -> None:
     """Forget problems without findings whose silence is over."""
     for (problem_id,) in connection.execute(f"{_FORGET_SILENCED} RETURNING id", (now, now)).fetchall():
         connection.execute(_FORGET_FACTS, (problem_id, problem_id))
+
+
+def forget_facts(connection: Connection, after: str, limit: int) -> str:
+    """Forget facts that no finding of their problem has any more, of some problems; return the last one's id, "" at the end."""
+    ids = [problem_id for (problem_id,) in connection.execute(_AFTER, (after, limit)).fetchall()]
+    for problem_id in ids:
+        connection.execute(_LOCK, (problem_id,))
+        for statement in _FORGET_LEFT:
+            connection.execute(statement, (problem_id, problem_id))
+    return ids[-1] if len(ids) == limit else ""
 
 
 def problems(query: ProblemQuery, now: int) -> tuple[str, Parameters]:
