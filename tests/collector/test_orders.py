@@ -11,6 +11,7 @@ from collector.samples import NOW, Clock, encoded, until
 from collector.wire import Running, Stream, running
 
 from pullwhy.collector.fleet import Probe, Purpose, Walk, WalkState
+from pullwhy.collector.records import NodeFacts, Speaker
 from pullwhy.collector.streams import MOST_WAITING
 from pullwhy.collector.streams import Stream as SentTo
 from pullwhy.pb.v1 import report_pb2 as pb
@@ -69,6 +70,21 @@ def test_a_node_that_connects_later_is_asked_then(tmp_path: Path) -> None:
             await asyncio.sleep(0.2)
             stream = await served.welcomed("node-b", status=CAN_WALK)
             assert (await stream.read()).walk.id == "p1"
+
+    asyncio.run(scenario())
+
+
+def test_a_node_that_moved_to_another_collector_is_not_asked_over_the_stream_it_left(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as served:
+            left = await served.welcomed(status=CAN_WALK)
+            await served.store.open_session(Speaker("", "node-a", "box"), NodeFacts(abilities=("walk",)))
+            assert await served.store.add_probe(probe(), ["node-a"])
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(left.read(), 1.5)
+            assert (await walks(served))["node-a"].state is WalkState.WAITING
+            back = await served.welcomed(status=CAN_WALK)
+            assert (await back.read()).walk.id == "p1"
 
     asyncio.run(scenario())
 
