@@ -34,6 +34,8 @@ RECENT: Final = timedelta(minutes=10)
 """What was seen within this time may be adopted; an agent walks anew after as long."""
 REMEMBERED: Final = 1.0
 """Seconds for which what is known of an image counts for all who ask."""
+NOTHING_REMEMBERED: Final = 0.2
+"""The same where nobody has proved anything: the first who walk are about to."""
 MOST_REMEMBERED: Final = 1024
 MOST_LOOKED_AT: Final = 30
 """Findings among which one that is proved is looked for."""
@@ -149,7 +151,7 @@ class Permits:
         """Return what nodes proved of it lately; hundreds who ask within a moment cost one look."""
         key, now = (cluster, image, cause.value), asyncio.get_running_loop().time()
         known = self._known.get(key)
-        if known is None or now - known[0] > REMEMBERED or (known[1].done() and known[1].exception()):
+        if known is None or _is_old(now - known[0], known[1]):
             known = now, asyncio.create_task(self._look(cluster, image, registry, cause))
             self._known[key] = known
             self._known.move_to_end(key)
@@ -182,6 +184,12 @@ class Permits:
         """Whether a node for which it failed has walked well since then: nobody should adopt what was."""
         canaries = [each.canary for each in await self._store.problem(problem, cluster)]
         return any(each and each.state is WalkState.PASSES and each.at > last_seen for each in canaries)
+
+
+def _is_old(seconds: float, looked: asyncio.Task[list[_Proved]]) -> bool:
+    if not looked.done():
+        return seconds > REMEMBERED
+    return bool(looked.exception()) or seconds > (REMEMBERED if looked.result() else NOTHING_REMEMBERED)
 
 
 def _registry(request: pb.PermitRequest) -> str:
