@@ -15,7 +15,7 @@ from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import Canary, WalkState
 from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.permits import FIRST, MOST_TURNS, Pace, Permits
+from pullwhy.collector.permits import FIRST, MOST_TURNS, NOTHING_REMEMBERED, Pace, Permits
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, Speaker
 from pullwhy.collector.store import SQLStore, open_store
@@ -131,6 +131,17 @@ def test_who_waits_is_told_what_another_node_proved_without_its_pods(tmp_path: P
         assert (told.pods, told.kubelet.last_message) == ((), "")
 
     run(tmp_path, scenario)
+
+
+def test_what_is_proved_a_moment_after_somebody_asked_is_told_to_the_next(tmp_path: Path) -> None:
+    async def scenario(store: SQLStore, permits: Permits, _: Clock) -> None:
+        for i in range(FIRST + 1):
+            assert (await permits.decide(node(i), request())).document == b""
+        await stored(store, seen())
+        await asyncio.sleep(NOTHING_REMEMBERED + 0.05)
+        assert (await permits.decide(node(9), request())).document
+
+    run(tmp_path, scenario, at_once=1.0)
 
 
 def test_who_waits_is_told_nothing_of_another_nodes_pods_and_secrets(tmp_path: Path) -> None:
