@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -24,15 +25,17 @@ class Census:
     def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
         self._store, self._clock = store, clock
         self._known: dict[str, tuple[float, float, Fleet]] = {}
+        self._reading = asyncio.Lock()
 
     async def fleet(self, cluster: str, afresh: Iterable[str] = ()) -> Fleet:
         """Return the nodes of a cluster; of those in `afresh`, the first few as they are at this moment. Raises StoreError."""
-        known, now = self._known.get(cluster), time.monotonic()
-        if known is None or now - known[0] > known[1]:
-            fleet = await self._read(cluster)
-            took = time.monotonic() - now
-            self._known[cluster] = time.monotonic(), max(_LEAST_AGE, took * _AGE_BY_PRICE), fleet
-            return fleet
+        async with self._reading:  # many problems are judged at a time: one of them reads for all
+            known, now = self._known.get(cluster), time.monotonic()
+            if known is None or now - known[0] > known[1]:
+                fleet = await self._read(cluster)
+                took = time.monotonic() - now
+                self._known[cluster] = time.monotonic(), max(_LEAST_AGE, took * _AGE_BY_PRICE), fleet
+                return fleet
         for name in list(afresh)[:AFRESH]:
             for stored in await self._store.nodes(cluster, name, 1, None):
                 if stored.cluster == cluster:

@@ -116,8 +116,8 @@ class Findings(Part):
 
     async def nodes(self, cluster: str, node: str, limit: int, after: tuple[str, str] | None) -> list[StoredNode]:
         """Return up to `limit` nodes in the order of cluster and name."""
-        parameters = (cluster, cluster, node, node, *(after or ("", "")), limit)
-        return [findingsql.stored_node(row) for row in await self._database.read(findingsql.NODES, parameters)]
+        rows = await self._database.read(*findingsql.nodes(cluster, node, limit, after))
+        return [findingsql.stored_node(row) for row in rows]
 
     async def active_by_cause(self) -> dict[str, int]:
         """Count the findings that are Active."""

@@ -74,13 +74,23 @@ SELECT p.cause, sum(of_problem) FROM (
     SELECT problem, count(*) AS of_problem FROM findings WHERE state = 'Active' GROUP BY problem
 ) AS counted JOIN problems AS p ON p.id = counted.problem GROUP BY p.cause
 """
-NODES: Final = """
+_SELECT_NODES: Final = """
 SELECT cluster, node, first_us, last_us, agent_version, facts, (
     SELECT count(*) FROM findings AS f WHERE f.node = nodes.node AND f.cluster = nodes.cluster AND f.state = 'Active'
-) FROM nodes
-WHERE (? = '' OR cluster = ?) AND (? = '' OR node = ?) AND (cluster, node) > (?, ?)
-ORDER BY cluster, node LIMIT ?
+) FROM nodes {} ORDER BY cluster, node LIMIT ?
 """
+
+
+def nodes(cluster: str, node: str, limit: int, after: tuple[str, str] | None) -> tuple[str, Parameters]:
+    """Return the statement that answers with nodes in the order of cluster and name, and its parameters."""
+    wanted = {"cluster": cluster, "node": node}
+    conditions = [f"{column} = ?" for column, value in wanted.items() if value]
+    parameters: Parameters = [value for value in wanted.values() if value]
+    if after:
+        conditions.append("(cluster, node) > (?, ?)")
+        parameters += after
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    return _SELECT_NODES.format(where), [*parameters, limit]
 
 
 def findings(query: Query) -> tuple[str, Parameters]:

@@ -109,6 +109,9 @@ ALTER TABLE problems ADD COLUMN scope_revision bigint NOT NULL DEFAULT 0;
 UPDATE problems SET changed_revision = revision;
 -- Which of a node's streams, counted over all collectors, is its newest.
 ALTER TABLE nodes ADD COLUMN stream bigint NOT NULL DEFAULT 0;
+-- Nodes are looked up by name whatever their cluster, and told with what fails on them now.
+CREATE INDEX nodes_node ON nodes (node);
+CREATE INDEX findings_active ON findings (node, cluster) WHERE state = 'Active';
 """
 
 MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _SECOND)
