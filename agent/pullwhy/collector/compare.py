@@ -10,7 +10,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from pullwhy.collector.asking import MOST_ASKED, Fleet, is_local, why_not
@@ -39,6 +39,8 @@ UNTOLD_SECONDS: Final = 1.0
 JITTER_SECONDS: Final = 0.3
 REJUDGE: Final = timedelta(minutes=5)
 """A verdict is looked at again after so long, though nothing changed."""
+REJUDGED_PER_SECOND: Final = 2.0
+"""Where thousands of problems are active, they are not all looked at again every five minutes: that would be all that the collector does."""
 IDLE_SECONDS: Final = 15.0
 AT_ONCE: Final = 32
 """Problems that are judged at a time."""
@@ -50,6 +52,7 @@ LONGEST_PAUSE: Final = 10.0
 _NODES_PER_SECOND: Final = 100.0
 MOST_REMEMBERED: Final = 5000
 MOST_IMAGES: Final = 20
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,10 @@ class Compare:
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._not_before: OrderedDict[str, float] = OrderedDict()
         """By the loop's clock: when a problem may be judged again."""
+        self._seen = 0
+        """Problems of this turn through those that have to be judged."""
+        self._rejudge_from = 0.0
+        """By the loop's clock: before, none is looked at again that has not changed."""
         self._found = asyncio.Event()
         self._gather = GATHER_SECONDS
         self._last: StoredProblem | None = None
@@ -141,8 +148,12 @@ class Compare:
         """Begin with each problem that has to be judged and is neither under way nor put off."""
         now = asyncio.get_running_loop().time()
         after = self._last
-        found = await self._store.unscoped(self._clock() - REJUDGE, LOOKED_AT, after)
+        old = self._clock() - REJUDGE if now >= self._rejudge_from else _NEVER
+        found = await self._store.unscoped(old, LOOKED_AT, after)
         self._last = found[-1] if len(found) == LOOKED_AT else None
+        self._seen = len(found) + (self._seen if after else 0)
+        if self._last is None and after:
+            self._rejudge_from = now + self._seen / REJUDGED_PER_SECOND
         if after or self._last:
             self._found.set()
         self._gather = BUSY_SECONDS if found and not self._last else GATHER_SECONDS
