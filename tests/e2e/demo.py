@@ -35,6 +35,7 @@ SHOWN = (
 ON_ONE_NODE = "connection blocked"
 EXPLAINED = "CA missing"
 SECONDS = 90
+SCOPE_SECONDS = 15
 
 
 def say(text: str = "") -> None:
@@ -76,7 +77,7 @@ def wait_for_findings(world: World, wanted: int) -> int:
 def wait_for_scope(world: World, registry: str) -> None:
     """Wait until the other node was asked about this registry, as far as it answers."""
     words: list[str | Path] = [PULLWHY, "problems", "--registry", registry, "--server", world.url, "-o", "json"]
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + SCOPE_SECONDS
     while time.monotonic() < end:
         found = json.loads(world.lab.servers.run(words).stdout)
         if found and all(one["scope"]["verdict"] != "Unknown" for one in found):
