@@ -6,12 +6,14 @@ import logging
 import os
 import time
 from pathlib import Path
+from typing import Final
 
 from pullwhy.collector.agents import CertificateGate, Gate, OpenGate, TokenGate
 from pullwhy.collector.api.asker import Who, by_token, everybody
 from pullwhy.collector.certificates import Certificates, Files, UnusableCertificate
 from pullwhy.collector.denials import CannotTell, Denials
-from pullwhy.collector.kubernetes.attendant import Attendant, LeaveOut
+from pullwhy.collector.fleet import WholeStore
+from pullwhy.collector.kubernetes.attendant import EVENTS_PER_SECOND, Attendant, Turn
 from pullwhy.collector.kubernetes.directory import Directory
 from pullwhy.collector.kubernetes.nodelabels import Change, NodeLabels
 from pullwhy.collector.metrics import Metrics
@@ -21,6 +23,20 @@ from pullwhy.kubernetes import access
 from pullwhy.kubernetes.client import Client
 
 logger = logging.getLogger(__name__)
+
+EVENTS_BUCKET: Final = "kubernetes/events"
+"""Beside those of registries, of which none has a slash in its name."""
+EVENTS_LONGEST_TURN: Final = 60.0
+"""Seconds; a collector reserves one turn at a time, so this many would be a fault."""
+
+
+def events_turn(store: WholeStore, cluster: str) -> Turn:
+    """Return a bucket that all collectors of the store share."""
+
+    async def turn() -> float | None:
+        return await store.take_token(cluster, EVENTS_BUCKET, EVENTS_PER_SECOND, EVENTS_PER_SECOND, EVENTS_LONGEST_TURN)
+
+    return turn
 
 
 class BadSetting(Exception):
@@ -74,7 +90,7 @@ class Identities:
                 raise BadSetting(str(error)) from error
         return everybody
 
-    def attendant(self, metrics: Metrics, leave_out: LeaveOut) -> Attendant | None:
+    def attendant(self, metrics: Metrics, store: WholeStore) -> Attendant | None:
         """Return who looks after failing pods, where the settings ask for it."""
         if self.client is None or self.directory is None or not self._settings.kubernetes.pods:
             return None
@@ -85,8 +101,8 @@ class Identities:
             Denials(metrics.deny, clock),
             clock,
             cluster=settings.agent_cluster,
-            leave_out=leave_out,
-            events=settings.kubernetes.events,
+            leave_out=store.leave_out,
+            turn=events_turn(store, settings.agent_cluster) if settings.kubernetes.events else None,
         )
 
     def node_labels(self, change: Change) -> NodeLabels | None:

@@ -89,7 +89,7 @@ class Collector:
         self._closing.push_async_callback(self._identities.close)
         store = self._store = open_store(settings.database, self._clock, settings.database_password_file)
         self._closing.push_async_callback(store.close)
-        if attendant := self._identities.attendant(self._metrics, store.leave_out):
+        if attendant := self._identities.attendant(self._metrics, store):
             self._start_task(attendant.run, "kubernetes")
         if labels := self._identities.node_labels(store.change_facts):
             self._start_task(labels.run, "node labels")

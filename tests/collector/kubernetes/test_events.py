@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
@@ -17,9 +18,12 @@ from hypothesis import strategies as st
 
 from pullwhy.access import API_SOURCE
 from pullwhy.collector.denials import Denial, Denials
+from pullwhy.collector.identities import events_turn
 from pullwhy.collector.kubernetes import event
 from pullwhy.collector.kubernetes.attendant import Attendant
 from pullwhy.collector.kubernetes.directory import Directory, Pod
+from pullwhy.collector.records import StoreError
+from pullwhy.collector.store import open_store
 from pullwhy.config import ReportSettings
 from pullwhy.diagnose.document import encode
 from pullwhy.kubernetes.access import find
@@ -45,7 +49,7 @@ async def attending(api: StandIn, **options: Any) -> AsyncIterator[tuple[Attenda
         Directory(client, time.monotonic),
         Denials(denied.append, time.monotonic),
         time.monotonic,
-        **{"events": True, "at_once": 100.0, "cluster": "", "leave_out": AsyncMock(), **options},
+        **{"turn": AsyncMock(return_value=0.0), "cluster": "", "leave_out": AsyncMock(), **options},
     )
     task = asyncio.create_task(made.run())
     try:
@@ -222,20 +226,43 @@ def test_a_static_pod_is_known_by_the_uid_that_its_kubelet_gave_it(api: StandIn)
     assert [each["involvedObject"]["uid"] for each in api.events()] == ["uid-etcd"]
 
 
-def test_at_most_five_a_second(api: StandIn) -> None:
-    for number in range(8):
-        api.pod("shop", f"web-{number}", "node-a")
+def test_at_most_five_a_second_of_all_collectors_together(tmp_path: Path, api: StandIn) -> None:
+    pods = [f"web-{number}" for number in range(8)]
+    for pod in pods:
+        api.pod("shop", pod, "node-a")
 
     async def scenario() -> float:
-        async with attending(api, at_once=5.0) as (attendant, _):
+        store = open_store(tmp_path / "c.db", lambda: datetime.now(UTC))
+        turn = events_turn(store, "")
+        async with attending(api, turn=turn) as (one, _), attending(api, turn=turn) as (other, _):
             began = time.monotonic()
-            for number in range(8):
-                attendant.attend(failing(2, f"web-{number}", number + 1))
-            await settled(attendant)
+            for number, pod in enumerate(pods, 1):
+                (one if number % 2 else other).attend(failing(2, pod, number))
             await until(lambda: len(api.events()) == 8)
-            return time.monotonic() - began
+            taken = time.monotonic() - began
+        await store.close()
+        return taken
 
     assert asyncio.run(scenario()) >= 0.55
+
+
+@pytest.mark.parametrize("answer", [{"return_value": None}, {"side_effect": StoreError("away")}])
+def test_without_a_turn_no_event_is_written_and_the_next_report_is_a_new_chance(
+    api: StandIn, answer: dict[str, Any]
+) -> None:
+    api.pod("shop", "web-1", "node-a")
+    turn = AsyncMock(**answer)
+
+    async def scenario() -> None:
+        async with attending(api, turn=turn) as (attendant, _):
+            attendant.attend(failing(2))
+            await settled(attendant)
+            assert (turn.await_count, api.events()) == (1, [])
+            turn.configure_mock(side_effect=None, return_value=0.0)
+            attendant.attend(failing(3))
+            await until(lambda: len(api.events()) == 1)
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("status", [0, 403, 429, 500])

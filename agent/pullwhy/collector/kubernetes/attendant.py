@@ -21,6 +21,7 @@ from pullwhy.model import FailingPod, Finding, State
 logger = logging.getLogger(__name__)
 
 EVENTS_PER_SECOND: Final = 5.0
+"""Of all collectors of a fleet together."""
 LOOKS_PER_SECOND: Final = 20.0
 MOST_WAITING: Final = 5_000
 """Pods; of more, the next report of their finding is a new chance."""
@@ -35,6 +36,8 @@ _CONFLICT, _NOT_FOUND, _FORBIDDEN = 409, 404, 403
 
 LeaveOut = Callable[[tuple[str, str, str], tuple[str, str]], Awaitable[None]]
 """Of `records.Store`."""
+Turn = Callable[[], Awaitable[float | None]]
+"""Reserves the right to write an Event: in how many seconds, None where too many wait. Raises StoreError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +58,15 @@ class Attendant:
         *,
         cluster: str,
         leave_out: LeaveOut,
-        events: bool,
-        at_once: float = EVENTS_PER_SECOND,
+        turn: Turn | None,
     ) -> None:
-        """`cluster` is the one whose API it is; `leave_out` takes a pod out of a stored finding."""
-        self._client, self._directory, self._denials, self._events = client, directory, denials, events
+        """`cluster` is the one whose API it is; `leave_out` takes a pod out of a stored finding; without `turn`, no Events."""
+        self._client, self._directory, self._denials, self._turn = client, directory, denials, turn
         self._cluster, self._leave_out = cluster, leave_out
         self._waiting: dict[tuple[str, ...], _Case] = {}
         self._woken = asyncio.Event()
         self._written: Remembered[str, dict[str, Any]] = Remembered(20_000, clock)
         self._may_write_at, self._clock = 0.0, clock
-        self._events_pace = Pace(EVENTS_PER_SECOND, at_once, clock)
         self._looks_pace = Pace(LOOKS_PER_SECOND, LOOKS_PER_SECOND, clock)
         self.dropped = 0
         """Pods that were not attended to because too many waited."""
@@ -83,8 +84,7 @@ class Attendant:
                 if not here:
                     self._deny(finding, facts)
                     continue
-            wants_event = self._events and finding.state is State.ACTIVE and pod.attempts >= SECOND_FAILURE
-            if facts is None or wants_event:
+            if facts is None or self._wants_event(finding, pod):
                 self._note(_Case(finding, pod))
         return known
 
@@ -97,6 +97,8 @@ class Attendant:
                     await self._take(self._waiting.pop(key))
                 except APIError as error:
                     await self._bear(error)
+                except StoreError as error:
+                    logger.info("a failing pod got no Event: %s", error)
                 except Exception:
                     logger.exception("a fault of the collector: a failing pod was not attended to")
             self._woken.clear()
@@ -126,8 +128,11 @@ class Attendant:
             await self._correct(case)
             self._deny(case.finding, facts)
             return
-        if self._events and case.finding.state is State.ACTIVE and pod.attempts >= SECOND_FAILURE:
-            await self._write(case.finding, pod, event.body(case.finding, pod, facts))
+        if self._turn is not None and self._wants_event(case.finding, pod):
+            await self._write(case.finding, pod, event.body(case.finding, pod, facts), self._turn)
+
+    def _wants_event(self, finding: Finding, pod: FailingPod) -> bool:
+        return self._turn is not None and finding.state is State.ACTIVE and pod.attempts >= SECOND_FAILURE
 
     def _deny(self, finding: Finding, facts: Pod) -> None:
         told = f"it reports pod {facts.namespace}/{facts.name}, which is on node '{facts.node}'"
@@ -141,12 +146,15 @@ class Attendant:
         except StoreError as error:
             logger.warning("finding %s still names a pod of another node: %s", finding.id, error)
 
-    async def _write(self, finding: Finding, pod: FailingPod, body: dict[str, Any]) -> None:
+    async def _write(self, finding: Finding, pod: FailingPod, body: dict[str, Any], turn: Turn) -> None:
         name, changed = body["metadata"]["name"], event.changes(finding, pod)
         before = self._written.get(name)
         if before == changed or self._clock() < self._may_write_at:
             return
-        await asyncio.sleep(self._events_pace.wait(1))
+        if (wait := await turn()) is None:
+            self.dropped += 1
+            return
+        await asyncio.sleep(wait)
         path = f"/api/v1/namespaces/{pod.namespace}/events"
         if before is None:
             await self._create_or(path, body, changed)
