@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pullwhy.diagnose.cause import ANY_STAGE, Cause
-from pullwhy.diagnose.causes import CATALOGUE
-from pullwhy.diagnose.causes_pages import PAGES
-from pullwhy.diagnose.explain import SNIPPET_LINE
-from pullwhy.diagnose.factor_texts import SENTENCES
-from pullwhy.diagnose.page import IMAGE, REGISTRY, Page
-from pullwhy.diagnose.remedy import Remedy, render
+from pullwhy.diagnose.catalogue.cause import ANY_STAGE, Cause
+from pullwhy.diagnose.catalogue.causes import CATALOGUE
+from pullwhy.diagnose.catalogue.page import IMAGE, REGISTRY, Page
+from pullwhy.diagnose.catalogue.pages import PAGES
+from pullwhy.diagnose.explain.factors import SENTENCES
+from pullwhy.diagnose.explain.finding import SNIPPET_LINE
+from pullwhy.diagnose.remedies.rendering import Remedy, render
 from pullwhy.model import RemedyRef
 
 ARGUMENTS = {

@@ -92,7 +92,7 @@ class Factor(enum.StrEnum):
 
 
 class CauseId(enum.StrEnum):
-    """The closed set of causes; each has a declared value in diagnose/causes.py."""
+    """The closed set of causes; each has a declared value in diagnose/catalogue/causes.py."""
 
     INVALID_IMAGE_REFERENCE = "InvalidImageReference"
     TAG_NOT_FOUND = "TagNotFound"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pullwhy.diagnose.codec import MAX_DOCUMENT
+from pullwhy.diagnose.document.codec import MAX_DOCUMENT
 
 SERVICE: Final = "pullwhy.v1.Collector"
 METHOD: Final = f"/{SERVICE}/Report"

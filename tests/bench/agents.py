@@ -10,7 +10,7 @@ from typing import Any
 import grpc.aio
 
 from pullwhy import __version__
-from pullwhy.diagnose.document import encode
+from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import (
     SCHEMA,
     Answer,

@@ -21,7 +21,7 @@ from bench.usage import cpu_seconds
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, Speaker
 from pullwhy.collector.store import open_store
-from pullwhy.diagnose.document import encode
+from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import (
     Answer,
     CauseId,

@@ -12,7 +12,7 @@ import grpc.aio
 from collector.samples import collector, finding, get, until
 
 from pullwhy.collector.service import Collector
-from pullwhy.diagnose.document import encode, finding_id
+from pullwhy.diagnose.document.finding import encode, finding_id
 from pullwhy.model import CauseId, Finding
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import METHOD, agent_options

@@ -18,7 +18,7 @@ from pullwhy.collector.service import Collector
 from pullwhy.collector.settings import CollectorSettings
 from pullwhy.collector.store import SQLStore
 from pullwhy.collector.store.sqlite import SQLiteDatabase
-from pullwhy.diagnose.document import encode
+from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import (
     Answer,
     CauseId,

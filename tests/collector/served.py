@@ -9,7 +9,7 @@ from typing import Any
 from collector.samples import NOW, collector, until
 
 from pullwhy.config import ReportSettings
-from pullwhy.diagnose.document import encode
+from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import Finding
 from pullwhy.node.outbox import Outbox
 from pullwhy.node.reporter import Reporter

@@ -13,7 +13,7 @@ from collector.samples import NOW, collector, encoded, finding, get, recovered, 
 from collector.served import Served
 
 from pullwhy.config import ReportSettings
-from pullwhy.diagnose.document import encode
+from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import CauseId, FailingPod, Finding
 from pullwhy.node.outbox import Outbox
 from pullwhy.node.reporter import Reporter

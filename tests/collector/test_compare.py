@@ -11,7 +11,7 @@ from collector.fleetsim import HOST, IMAGE, Agent, World, fails, failure, passes
 from collector.samples import until
 
 from pullwhy.collector.problem import problem_key
-from pullwhy.diagnose.document import encode
+from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import CauseId, Finding
 from pullwhy.pb.v1 import report_pb2 as pb
 

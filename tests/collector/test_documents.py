@@ -9,7 +9,7 @@ import pytest
 from collector.samples import NOW, finding
 
 from pullwhy.collector import documents
-from pullwhy.diagnose import codec
+from pullwhy.diagnose.document import codec
 from pullwhy.model import (
     Evidence,
     FailingPod,

@@ -8,8 +8,8 @@ from pullwhy.collector import ingest
 from pullwhy.collector.documents import decode
 from pullwhy.collector.ingest import KnownPod, Refused
 from pullwhy.collector.records import Speaker
-from pullwhy.diagnose.codec import MAX_DOCUMENT
-from pullwhy.diagnose.document import encode
+from pullwhy.diagnose.document.codec import MAX_DOCUMENT
+from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import FailingPod
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import MAX_SEQUENCE

@@ -19,7 +19,7 @@ from pullwhy.collector.permits import FIRST, MOST_TURNS, NOTHING_REMEMBERED, Pac
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, Speaker
 from pullwhy.collector.store import SQLStore, open_store
-from pullwhy.diagnose.document import encode
+from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import (
     CauseId,
     Confidence,

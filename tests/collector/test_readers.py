@@ -21,7 +21,7 @@ from pullwhy.collector.denials import Denied
 from pullwhy.collector.fleet import Canary, Probe, Purpose, WalkState
 from pullwhy.collector.service import Collector, StartError
 from pullwhy.config import ReportSettings
-from pullwhy.diagnose.document import encode
+from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import Evidence, FailingPod, KubeletState, Stage
 from pullwhy.node.outbox import Outbox
 from pullwhy.node.reporter import Reporter

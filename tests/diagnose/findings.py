@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from diagnose.builders import NOW, UNTIL_TLS, case, failure, manifest, passing, result, told, trace
 
-from pullwhy.diagnose.document import finding_id
+from pullwhy.diagnose.document.finding import finding_id
 from pullwhy.diagnose.judge import judge
 from pullwhy.model import CauseId, FailingPod, Finding, KubeletState, Reproduction, Scope, ScopeVerdict, Stage, State
 from pullwhy.trace import AuthFacts, AuthResult, ManifestFacts

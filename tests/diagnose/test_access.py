@@ -30,10 +30,10 @@ from hypothesis import strategies as st
 
 from pullwhy.access import CredentialFacts, Provider, Providers, PullRecord
 from pullwhy.diagnose.case import Case
-from pullwhy.diagnose.causes import ACCESS, CATALOGUE
-from pullwhy.diagnose.classify import classify
+from pullwhy.diagnose.catalogue.causes import ACCESS, CATALOGUE
+from pullwhy.diagnose.classify.classifier import classify
 from pullwhy.diagnose.judge import judge
-from pullwhy.diagnose.remedy import render
+from pullwhy.diagnose.remedies.rendering import render
 from pullwhy.image import parse
 from pullwhy.model import (
     CauseId,

@@ -5,9 +5,9 @@ import string
 import pytest
 
 from pullwhy.diagnose.arguments import summarise
-from pullwhy.diagnose.cause import Cause
-from pullwhy.diagnose.causes import CATALOGUE, same_fault
-from pullwhy.diagnose.remedy import BUILDERS
+from pullwhy.diagnose.catalogue.cause import Cause
+from pullwhy.diagnose.catalogue.causes import CATALOGUE, same_fault
+from pullwhy.diagnose.remedies.rendering import BUILDERS
 from pullwhy.model import Answer, CauseId, Stage
 
 

@@ -9,7 +9,7 @@ from errortexts import HEADER, IMAGE, MANIFEST_URL, REFUSED, crio, head, resolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pullwhy.diagnose.classify import classify, classify_failure
+from pullwhy.diagnose.classify.classifier import classify, classify_failure
 from pullwhy.gotext import quote
 from pullwhy.model import Answer, Hypothesis, PullFailure, Reason, Stage
 from pullwhy.model import CauseId as C

@@ -3,7 +3,7 @@
 import pytest
 from errortexts import D1, D2, IMAGE, containerd, resolve
 
-from pullwhy.diagnose.classify import classify
+from pullwhy.diagnose.classify.classifier import classify
 from pullwhy.model import CauseId as C
 from pullwhy.model import Stage, Via
 

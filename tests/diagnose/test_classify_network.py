@@ -3,7 +3,7 @@
 import pytest
 from errortexts import IMAGE, containerd, copy, head, resolve
 
-from pullwhy.diagnose.classify import classify
+from pullwhy.diagnose.classify.classifier import classify
 from pullwhy.model import CauseId as C
 from pullwhy.model import Stage, Via
 

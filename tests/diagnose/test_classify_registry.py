@@ -3,7 +3,7 @@
 import pytest
 from errortexts import BLOB_URL, D1, D2, IMAGE, MANIFEST_URL, TOKEN_URL, containerd, copy, crio, daemon, resolve
 
-from pullwhy.diagnose.classify import classify
+from pullwhy.diagnose.classify.classifier import classify
 from pullwhy.model import CauseId as C
 from pullwhy.model import Stage, Via
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from diagnose.findings import FINDING
 
-from pullwhy.diagnose.document import document
-from pullwhy.diagnose.explain import explain
-from pullwhy.diagnose.explainproblem import explain_problem
+from pullwhy.diagnose.document.finding import document
+from pullwhy.diagnose.explain.finding import explain
+from pullwhy.diagnose.explain.problem import explain_problem
 from pullwhy.model import Scope, ScopeVerdict
 
 DOCUMENT = document(FINDING)

@@ -25,9 +25,9 @@ from diagnose.builders import (
 )
 
 from pullwhy.diagnose.case import Case, Queue, RuntimeRemark
-from pullwhy.diagnose.factor_texts import SENTENCES
+from pullwhy.diagnose.explain.factors import SENTENCES
 from pullwhy.diagnose.judge import judge
-from pullwhy.diagnose.remedy import render
+from pullwhy.diagnose.remedies.rendering import render
 from pullwhy.model import CauseId, Factor, Outcome, PodRef, Reason, Stage
 from pullwhy.trace import (
     AuthResult,

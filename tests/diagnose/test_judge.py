@@ -33,7 +33,7 @@ from diagnose.builders import (
 
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.judge import judge
-from pullwhy.diagnose.remedy import BUILDERS, render
+from pullwhy.diagnose.remedies.rendering import BUILDERS, render
 from pullwhy.model import Answer, CauseId, Confidence, Outcome, Reason, Stage, Via
 from pullwhy.trace import (
     AuthResult,

@@ -6,8 +6,8 @@ import pytest
 from diagnose.builders import NOW, UNTIL_AUTH, case, http, manifest, passing, told, trace
 
 from pullwhy.diagnose.judge import judge
-from pullwhy.diagnose.limits import limit_arguments
-from pullwhy.diagnose.remedy import render
+from pullwhy.diagnose.remedies.rendering import render
+from pullwhy.diagnose.rules.limits import limit_arguments
 from pullwhy.model import Answer, CauseId, Stage
 
 IN_AN_HOUR = "2026-11-22T11:00:00Z"

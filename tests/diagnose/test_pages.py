@@ -2,10 +2,10 @@
 
 import pytest
 
-from pullwhy.diagnose.causes import CATALOGUE, same_fault
-from pullwhy.diagnose.causes_pages import PAGES
-from pullwhy.diagnose.classify import classify
-from pullwhy.diagnose.page import Page
+from pullwhy.diagnose.catalogue.causes import CATALOGUE, same_fault
+from pullwhy.diagnose.catalogue.page import Page
+from pullwhy.diagnose.catalogue.pages import PAGES
+from pullwhy.diagnose.classify.classifier import classify
 from pullwhy.model import CauseId
 
 WITHOUT_A_TEXT = {CauseId.TRANSIENT}

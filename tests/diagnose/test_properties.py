@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from pullwhy.collector.documents import decode
 from pullwhy.diagnose.arguments import MAX_ARGUMENTS, MAX_SUMMARY, MAX_VALUE
 from pullwhy.diagnose.case import Case
-from pullwhy.diagnose.causes import CATALOGUE
-from pullwhy.diagnose.document import document, encode, finding_id
+from pullwhy.diagnose.catalogue.causes import CATALOGUE
+from pullwhy.diagnose.document.finding import document, encode, finding_id
 from pullwhy.diagnose.evidence import MAX_FACT, MAX_FACTS
-from pullwhy.diagnose.explain import explain
+from pullwhy.diagnose.explain.finding import explain
 from pullwhy.diagnose.judge import judge, passes
-from pullwhy.diagnose.remedy import render
+from pullwhy.diagnose.remedies.rendering import render
 from pullwhy.model import Answer, Confidence, Finding
 
 often = settings(

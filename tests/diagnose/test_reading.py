@@ -25,7 +25,7 @@ from diagnose.builders import (
 )
 
 from pullwhy.diagnose.judge import judge, passes
-from pullwhy.diagnose.verdict import host_of
+from pullwhy.diagnose.rules.verdict import host_of
 from pullwhy.model import CauseId, Confidence, Factor, Outcome, Stage, Via
 from pullwhy.trace import (
     AuthResult,

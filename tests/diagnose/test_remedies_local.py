@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pullwhy.diagnose.remedy import render
+from pullwhy.diagnose.remedies.rendering import render
 from pullwhy.model import RemedyRef
 
 REGISTRY = {"registry": "registry.example", "host": "registry.example", "image": "registry.example/shop/web:1"}

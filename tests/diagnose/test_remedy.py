@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pullwhy.diagnose.prescription import Values
-from pullwhy.diagnose.remedy import BUILDERS, Remedy, render
+from pullwhy.diagnose.remedies.prescription import Values
+from pullwhy.diagnose.remedies.rendering import BUILDERS, Remedy, render
 from pullwhy.model import Factor, RemedyRef
 
 BASE = {

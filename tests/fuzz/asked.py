@@ -9,7 +9,7 @@ from node.test_permits import OTHER
 from node.test_walkrequests import Node
 
 from fuzz.target import Target
-from pullwhy.diagnose.document import encode
+from pullwhy.diagnose.document.finding import encode
 from pullwhy.node.permits import MAX_FACT, read
 from pullwhy.pb.v1 import report_pb2 as pb
 

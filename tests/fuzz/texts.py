@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from fuzz.target import Target
-from pullwhy.diagnose.classify import classify
+from pullwhy.diagnose.classify.classifier import classify
 from pullwhy.image import InvalidReference, parse
 from pullwhy.watch.failures import Recogniser
 from pullwhy.watch.lines import LogLine

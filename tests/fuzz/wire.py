@@ -16,7 +16,7 @@ from walking.plans import QUICK
 from fuzz.target import Target
 from pullwhy.collector import documents, ingest
 from pullwhy.collector.records import Speaker
-from pullwhy.diagnose.codec import InvalidDocument
+from pullwhy.diagnose.document.codec import InvalidDocument
 from pullwhy.image import parse as parse_image
 from pullwhy.model import Outcome
 from pullwhy.node.pipe import HEADER, BrokenFrame, PlanFrame, TraceFrame, decode, encode

@@ -19,7 +19,7 @@ from image.deployed import COLLECTOR, Cluster, Right, ask, deployed, failing, gr
 from image.manifests import RENDERED, render
 from pullwhy.collector import readers
 from pullwhy.collector.readers import GROUP
-from pullwhy.diagnose.document import encode
+from pullwhy.diagnose.document.finding import encode
 from pullwhy.node.outbox import Outbox
 from pullwhy.node.reporter import Reporter
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matrix.servers import Servers
-from pullwhy.diagnose.causes import CATALOGUE
+from pullwhy.diagnose.catalogue.causes import CATALOGUE
 from pullwhy.model import CauseId
 
 from lab.containerd import Settings as ContainerdSettings

@@ -12,8 +12,8 @@ from node.test_engine import NOT_FOUND, Bench
 from node.test_reporter import FakeCollector, acknowledges, outbox_with, reporting, serving
 
 from pullwhy.diagnose.case import Adopted
-from pullwhy.diagnose.codec import MAX_DOCUMENT
-from pullwhy.diagnose.document import encode
+from pullwhy.diagnose.document.codec import MAX_DOCUMENT
+from pullwhy.diagnose.document.finding import encode
 from pullwhy.image import ImageReference, parse
 from pullwhy.model import CauseId, Confidence, Evidence, Stage, State
 from pullwhy.node.investigations import AsksWhen

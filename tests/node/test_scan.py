@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pullwhy.diagnose.document import finding_id
+from pullwhy.diagnose.document.finding import finding_id
 from pullwhy.gotext import quote
 from pullwhy.model import CauseId, Confidence, Factor, Finding, State
 from pullwhy.node.scan import Scan

@@ -42,7 +42,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def run(source: BinaryIO, out: TextIO) -> int:
     """Classify every line of `source`; return the exit code."""
-    from pullwhy.diagnose.classify import classify  # noqa: PLC0415 - its tables compile when they are needed
+    from pullwhy.diagnose.classify.classifier import classify  # noqa: PLC0415 - its tables compile when they are needed
 
     for identity, message in envelopes(source):
         out.write(f"{msgspec.json.encode(answer(identity, classify(message))).decode()}\n")

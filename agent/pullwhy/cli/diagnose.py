@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
 
 def exit_code(found: Investigation) -> int:
     """Return 0 where the pull would work, 1 where a cause was found, 2 where neither is known."""
-    from pullwhy.diagnose.causes import ACCESS  # noqa: PLC0415
+    from pullwhy.diagnose.catalogue.causes import ACCESS  # noqa: PLC0415
     from pullwhy.model import CauseId, Confidence  # noqa: PLC0415
 
     diagnosis = found.diagnosis
@@ -158,9 +158,9 @@ def _sources(options: argparse.Namespace) -> Sources:
 
 def show(found: Investigation, options: argparse.Namespace) -> None:
     """Print what was found, in the form that was asked for."""
-    from pullwhy.diagnose.document import document  # noqa: PLC0415
-    from pullwhy.diagnose.explain import explain  # noqa: PLC0415
-    from pullwhy.diagnose.textpage import DEFAULT_WIDTH  # noqa: PLC0415
+    from pullwhy.diagnose.document.finding import document  # noqa: PLC0415
+    from pullwhy.diagnose.explain.finding import explain  # noqa: PLC0415
+    from pullwhy.diagnose.explain.page import DEFAULT_WIDTH  # noqa: PLC0415
     from pullwhy.model import CauseId  # noqa: PLC0415
 
     code = exit_code(found)
@@ -188,7 +188,7 @@ def _headline(found: Investigation) -> str:
 
 def _finding(found: Investigation) -> Finding:
     from pullwhy import __version__  # noqa: PLC0415
-    from pullwhy.diagnose.document import finding_id  # noqa: PLC0415
+    from pullwhy.diagnose.document.finding import finding_id  # noqa: PLC0415
     from pullwhy.model import Finding  # noqa: PLC0415
 
     node, case = os.uname().nodename, found.case

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pullwhy.cli.main import EX_USAGE, CommandError
 from pullwhy.cli.output import CELL_LIMIT, FORMATS, print_records, screen, write
 from pullwhy.cli.places import add_places, check_files, check_places
-from pullwhy.diagnose.textpage import DEFAULT_WIDTH, NARROWEST
+from pullwhy.diagnose.explain.page import DEFAULT_WIDTH, NARROWEST
 from pullwhy.text import printable
 
 if TYPE_CHECKING:

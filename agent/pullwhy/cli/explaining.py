@@ -12,9 +12,9 @@ from pullwhy.cli.client import Client, NotFound
 from pullwhy.cli.main import EX_USAGE, CommandError
 from pullwhy.cli.query import ANY
 from pullwhy.cli.watching import Documents, say
-from pullwhy.diagnose.explain import explain as explain_finding
-from pullwhy.diagnose.explainproblem import explain_problem
-from pullwhy.diagnose.textpage import DEFAULT_WIDTH
+from pullwhy.diagnose.explain.finding import explain as explain_finding
+from pullwhy.diagnose.explain.page import DEFAULT_WIDTH
+from pullwhy.diagnose.explain.problem import explain_problem
 from pullwhy.text import printable
 
 EXPLAINED: Final = 10

@@ -60,7 +60,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Scan, print findings and return the exit code: 1 where the log could not be read, or not to its end."""
-    from pullwhy.diagnose.document import document  # noqa: PLC0415 - every command passes here, few judge
+    from pullwhy.diagnose.document.finding import document  # noqa: PLC0415 - every command passes here, few judge
     from pullwhy.node.scan import Scan  # noqa: PLC0415
     from pullwhy.watch.logtext import UnreadableLog  # noqa: PLC0415
     from pullwhy.watch.survey import Survey  # noqa: PLC0415

@@ -17,7 +17,7 @@ from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import Canary, Change, Probe, ProblemQuery, Purpose, StoredProblem, WalkState, WholeStore
 from pullwhy.collector.records import StoreError
 from pullwhy.collector.rounds import ASKED_BY, UNANSWERED, canonical
-from pullwhy.diagnose.codec import InvalidDocument
+from pullwhy.diagnose.document.codec import InvalidDocument
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from pullwhy.collector.problem import SubjectKind
 from pullwhy.collector.records import Query, StoreError
 from pullwhy.collector.rounds import PATIENCE, WINDOW, Rounds, Said, canonical, sort
 from pullwhy.collector.scope import Comparison, judge
-from pullwhy.diagnose.codec import InvalidDocument
+from pullwhy.diagnose.document.codec import InvalidDocument
 from pullwhy.model import Scope, ScopeVerdict, State
 
 logger = logging.getLogger(__name__)

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from pullwhy.diagnose.decoding import decode as decode  # noqa: PLC0414 - the collector's name for it
+from pullwhy.diagnose.document.decoding import decode as decode  # noqa: PLC0414 - the collector's name for it

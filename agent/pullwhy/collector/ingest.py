@@ -16,7 +16,7 @@ from pullwhy.collector.fleet import Walk, WalkState
 from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, Speaker
-from pullwhy.diagnose.codec import MAX_DOCUMENT, MAX_ITEMS, InvalidDocument
+from pullwhy.diagnose.document.codec import MAX_DOCUMENT, MAX_ITEMS, InvalidDocument
 from pullwhy.model import SCHEMA, Finding, Stage
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import MAX_SEQUENCE

@@ -16,7 +16,7 @@ from pullwhy.collector.fleet import ProblemQuery, Purpose, WalkState, WholeStore
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.records import Query, StoreError
 from pullwhy.collector.rounds import canonical
-from pullwhy.diagnose.codec import InvalidDocument
+from pullwhy.diagnose.document.codec import InvalidDocument
 from pullwhy.model import ScopeVerdict, State
 
 logger = logging.getLogger(__name__)

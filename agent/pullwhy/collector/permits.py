@@ -20,8 +20,8 @@ from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.problem import KIND, SubjectKind, problem_key
 from pullwhy.collector.records import Query, Speaker, StoredFinding
 from pullwhy.collector.scope import may_be_one_fault
-from pullwhy.diagnose.causes import ACCESS, CATALOGUE
-from pullwhy.diagnose.codec import InvalidDocument, encode
+from pullwhy.diagnose.catalogue.causes import ACCESS, CATALOGUE
+from pullwhy.diagnose.document.codec import InvalidDocument, encode
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import CauseId, Confidence, Finding, KubeletState, RemedyRef, ScopeVerdict, State
 from pullwhy.pb.v1 import report_pb2 as pb

@@ -17,7 +17,7 @@ from pullwhy.collector.fleet import FleetStore, Probe, Purpose, StoredProblem, W
 from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.pace import Pace
 from pullwhy.collector.scope import may_be_one_fault
-from pullwhy.diagnose.codec import InvalidDocument
+from pullwhy.diagnose.document.codec import InvalidDocument
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import CauseId
 

@@ -10,7 +10,7 @@ from typing import Final
 from pullwhy.collector.contrast import Difference, Node, Separation, differences
 from pullwhy.collector.problem import ProblemKey, SubjectKind
 from pullwhy.collector.relevance import relevance
-from pullwhy.diagnose.causes import ABSENT, UNREACHABLE, akin
+from pullwhy.diagnose.catalogue.causes import ABSENT, UNREACHABLE, akin
 from pullwhy.model import CauseId, Scope, ScopeVerdict
 
 SAMPLE: Final = 500

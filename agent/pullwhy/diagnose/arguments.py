@@ -6,8 +6,8 @@ import re
 
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.registries import service_of
-from pullwhy.diagnose.rules_access import access_arguments
-from pullwhy.diagnose.verdict import Verdict, host_of
+from pullwhy.diagnose.rules.access import access_arguments
+from pullwhy.diagnose.rules.verdict import Verdict, host_of
 from pullwhy.model import Hypothesis, Via
 
 MAX_VALUE = 400

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pullwhy.diagnose.case import MESSAGE, Case
-from pullwhy.diagnose.causes import ACCESS, CATALOGUE
-from pullwhy.diagnose.reading import Reading
-from pullwhy.diagnose.rules_access import access_evidence
-from pullwhy.diagnose.rules_fleet import fleet_evidence
-from pullwhy.diagnose.rules_local import configs, storage_arguments
-from pullwhy.diagnose.verdict import Verdict, status_text
+from pullwhy.diagnose.catalogue.causes import ACCESS, CATALOGUE
+from pullwhy.diagnose.rules.access import access_evidence
+from pullwhy.diagnose.rules.fleet import fleet_evidence
+from pullwhy.diagnose.rules.local import configs, storage_arguments
+from pullwhy.diagnose.rules.reading import Reading
+from pullwhy.diagnose.rules.verdict import Verdict, status_text
 from pullwhy.model import Evidence, Factor, Outcome, Stage
 from pullwhy.redact import redact
 from pullwhy.trace import AuthResult, CertificateFacts, ConnectAttempt, NameserverAnswer, StageResult

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 
 from pullwhy.diagnose.case import Case
-from pullwhy.diagnose.reading import ORDER, Reading
-from pullwhy.diagnose.rules_access import policy_defaults_to_always
-from pullwhy.diagnose.verdict import Verdict, host_of
+from pullwhy.diagnose.rules.access import policy_defaults_to_always
+from pullwhy.diagnose.rules.reading import ORDER, Reading
+from pullwhy.diagnose.rules.verdict import Verdict, host_of
 from pullwhy.model import CauseId, Factor, Outcome, Reason, Stage
 from pullwhy.trace import ConnectResult, DNSFacts, DNSResult, StageResult
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from pullwhy.diagnose.arguments import arguments, summarise
 from pullwhy.diagnose.case import Case
-from pullwhy.diagnose.causes import CATALOGUE
+from pullwhy.diagnose.catalogue.causes import CATALOGUE
 from pullwhy.diagnose.evidence import evidence
 from pullwhy.diagnose.factors import factors
-from pullwhy.diagnose.identity import as_the_kubelet_asked, is_sandbox, opened_by_pull_secret
-from pullwhy.diagnose.reading import read
 from pullwhy.diagnose.registries import service_of
-from pullwhy.diagnose.verdict import Verdict
+from pullwhy.diagnose.rules.identity import as_the_kubelet_asked, is_sandbox, opened_by_pull_secret
+from pullwhy.diagnose.rules.reading import read
+from pullwhy.diagnose.rules.verdict import Verdict
 from pullwhy.diagnose.weigh import Decision, decide, newest_text
 from pullwhy.model import Answer, CauseId, Diagnosis, Factor, RemedyRef, Retryable, Via
 

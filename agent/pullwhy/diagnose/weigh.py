@@ -6,18 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pullwhy.diagnose.case import Case
-from pullwhy.diagnose.causes import ACCESS, CATALOGUE, same_fault
-from pullwhy.diagnose.identity import (
+from pullwhy.diagnose.catalogue.causes import ACCESS, CATALOGUE, same_fault
+from pullwhy.diagnose.rules.access import provider_failure, provider_verdict, verification_denied
+from pullwhy.diagnose.rules.fleet import of_the_fleet
+from pullwhy.diagnose.rules.identity import (
     asks_without_rights,
     credentials_sent,
     depth,
     identity_unsettled,
     reaches_less_far,
 )
-from pullwhy.diagnose.reading import ORDER, Reading
-from pullwhy.diagnose.rules_access import provider_failure, provider_verdict, verification_denied
-from pullwhy.diagnose.rules_fleet import of_the_fleet
-from pullwhy.diagnose.rules_local import (
+from pullwhy.diagnose.rules.local import (
     config_decides,
     config_told,
     invalid_reference,
@@ -29,8 +28,9 @@ from pullwhy.diagnose.rules_local import (
     storage_fails,
     store_damaged,
 )
-from pullwhy.diagnose.rules_trust import trust_not_loaded
-from pullwhy.diagnose.verdict import Verdict
+from pullwhy.diagnose.rules.reading import ORDER, Reading
+from pullwhy.diagnose.rules.trust import trust_not_loaded
+from pullwhy.diagnose.rules.verdict import Verdict
 from pullwhy.model import Answer, CauseId, Confidence, Factor, Hypothesis, Reason, Stage, Via
 
 _STORAGE = frozenset({CauseId.DISK_FULL, CauseId.READ_ONLY_FILESYSTEM})

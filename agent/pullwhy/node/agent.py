@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from pullwhy import __version__
 from pullwhy.config import AgentSettings, ReportSettings
-from pullwhy.diagnose.document import encode
+from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import Finding
 from pullwhy.node.checkpoint import Checkpoint
 from pullwhy.node.configuration import Configuration

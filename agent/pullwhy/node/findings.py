@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from pullwhy.diagnose.document import finding_id
+from pullwhy.diagnose.document.finding import finding_id
 from pullwhy.model import (
     Diagnosis,
     Evidence,

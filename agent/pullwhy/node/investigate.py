@@ -11,9 +11,9 @@ from typing import Final, Protocol
 
 from pullwhy.access import PullRecord
 from pullwhy.diagnose.case import MESSAGE, Adopted, Case, Queue
-from pullwhy.diagnose.classify import classify
-from pullwhy.diagnose.identity import credentials_sent
+from pullwhy.diagnose.classify.classifier import classify
 from pullwhy.diagnose.judge import judge, passes
+from pullwhy.diagnose.rules.identity import credentials_sent
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import (
     CauseId,

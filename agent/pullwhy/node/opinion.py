@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from pullwhy.diagnose.causes import ACCESS
-from pullwhy.diagnose.document import encode, finding_id
+from pullwhy.diagnose.catalogue.causes import ACCESS
+from pullwhy.diagnose.document.finding import encode, finding_id
 from pullwhy.model import CauseId, Confidence, Finding, Outcome
 from pullwhy.node.findings import Identity
 from pullwhy.node.investigate import Investigation

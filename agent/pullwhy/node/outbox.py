@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pullwhy.diagnose.codec import MAX_DOCUMENT
+from pullwhy.diagnose.document.codec import MAX_DOCUMENT
 
 logger = logging.getLogger(__name__)
 

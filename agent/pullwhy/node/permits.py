@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pullwhy.diagnose.case import Adopted
-from pullwhy.diagnose.codec import InvalidDocument
+from pullwhy.diagnose.document.codec import InvalidDocument
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import CauseId, Confidence
 from pullwhy.node.metrics import Metrics
@@ -67,7 +67,7 @@ class Permits:
 
 def read(document: bytes, node: str) -> Adopted | None:
     """Return what another node proved; None for what is no such thing. It comes from elsewhere: all of it is bounded and made safe."""
-    from pullwhy.diagnose.decoding import decode  # noqa: PLC0415 - an agent that waits for nobody keeps no decoder in memory
+    from pullwhy.diagnose.document.decoding import decode  # noqa: PLC0415 - an agent that waits for nobody keeps no decoder in memory
 
     try:
         finding = decode(document)

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pullwhy.diagnose.case import Queue, RuntimeRemark
-from pullwhy.diagnose.classify import classify
-from pullwhy.diagnose.request import is_own_host, read_request
+from pullwhy.diagnose.classify.classifier import classify
+from pullwhy.diagnose.classify.request import is_own_host, read_request
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import Reason
 from pullwhy.node.hangs import Hangs

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pullwhy.diagnose.case import Case, RuntimeRemark
-from pullwhy.diagnose.classify import classify_failure
-from pullwhy.diagnose.document import finding_id
+from pullwhy.diagnose.classify.classifier import classify_failure
+from pullwhy.diagnose.document.finding import finding_id
 from pullwhy.diagnose.judge import judge
-from pullwhy.diagnose.rules_access import provider_failure
+from pullwhy.diagnose.rules.access import provider_failure
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import (
     CauseId,

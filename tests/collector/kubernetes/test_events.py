@@ -25,7 +25,7 @@ from pullwhy.collector.kubernetes.directory import Directory, Pod
 from pullwhy.collector.records import StoreError
 from pullwhy.collector.store import open_store
 from pullwhy.config import ReportSettings
-from pullwhy.diagnose.document import encode
+from pullwhy.diagnose.document.finding import encode
 from pullwhy.kubernetes.access import find
 from pullwhy.kubernetes.client import Client
 from pullwhy.model import FailingPod, Finding, RemedyRef

@@ -14,7 +14,7 @@ from pullwhy.collector.api.operation import Backend
 from pullwhy.collector.asking import THERE, WALK
 from pullwhy.collector.census import PAGE
 from pullwhy.collector.records import StoredNode
-from pullwhy.diagnose.document import rfc3339
+from pullwhy.diagnose.document.finding import rfc3339
 from pullwhy.text import printable
 
 MOST_NODES: Final = 100_000

@@ -10,8 +10,8 @@ import msgspec
 from pullwhy.collector.fleet import Purpose, WalkState
 from pullwhy.collector.params import AGO, MAX_VALUE
 from pullwhy.collector.problem import SubjectKind
-from pullwhy.diagnose import contract
-from pullwhy.diagnose.contract import Time
+from pullwhy.diagnose.document import contract
+from pullwhy.diagnose.document.contract import Time
 from pullwhy.model import CauseId, Confidence, Outcome, Stage, State, Via
 
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"

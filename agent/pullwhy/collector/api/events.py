@@ -18,7 +18,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Send
 
 from pullwhy.collector.fleet import Change
-from pullwhy.diagnose.document import rfc3339
+from pullwhy.diagnose.document.finding import rfc3339
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from pullwhy.collector.api.operation import Backend, Operation, Question, page_o
 from pullwhy.collector.documents import decode
 from pullwhy.collector.params import BadParameter
 from pullwhy.collector.records import StoredFinding
-from pullwhy.diagnose.codec import InvalidDocument
-from pullwhy.diagnose.document import document, rfc3339
+from pullwhy.diagnose.document.codec import InvalidDocument
+from pullwhy.diagnose.document.finding import document, rfc3339
 from pullwhy.model import State
 from pullwhy.text import printable
 

@@ -10,7 +10,7 @@ from pullwhy.collector.api import parameters as of
 from pullwhy.collector.api.contract import BlackHole, Node, NodePage
 from pullwhy.collector.api.operation import Backend, Operation, Question, page_of
 from pullwhy.collector.records import NodeFacts, StoredNode
-from pullwhy.diagnose.document import rfc3339
+from pullwhy.diagnose.document.finding import rfc3339
 
 
 async def _list(backend: Backend, question: Question) -> NodePage:

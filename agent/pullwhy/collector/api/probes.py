@@ -20,8 +20,8 @@ from pullwhy.collector.fleet import Probe as StoredProbe
 from pullwhy.collector.fleet import Purpose, WalkState
 from pullwhy.collector.fleet import Walk as StoredWalk
 from pullwhy.collector.params import BadParameter
-from pullwhy.diagnose.codec import InvalidDocument
-from pullwhy.diagnose.document import document, rfc3339
+from pullwhy.diagnose.document.codec import InvalidDocument
+from pullwhy.diagnose.document.finding import document, rfc3339
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import Finding, Outcome, Stage
 from pullwhy.text import printable

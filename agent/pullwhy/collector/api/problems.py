@@ -27,7 +27,7 @@ from pullwhy.collector.api.operation import Backend, Operation, Question, pace, 
 from pullwhy.collector.fleet import Silence as StoredSilence
 from pullwhy.collector.fleet import StoredProblem
 from pullwhy.collector.records import StoredFinding
-from pullwhy.diagnose.document import rfc3339, scope
+from pullwhy.diagnose.document.finding import rfc3339, scope
 from pullwhy.model import Via
 from pullwhy.text import printable
 

@@ -10,7 +10,7 @@ from pullwhy.collector.api import parameters as of
 from pullwhy.collector.api.contract import Cause, FailingNode, FailingNodePage, NodeCause, Registries, Registry
 from pullwhy.collector.api.operation import Backend, Operation, Question, page_of
 from pullwhy.collector.fleet import RegistryFailure
-from pullwhy.diagnose.document import rfc3339
+from pullwhy.diagnose.document.finding import rfc3339
 from pullwhy.model import Via
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from pullwhy.collector.kubernetes.directory import Pod
-from pullwhy.diagnose.remedy import render
+from pullwhy.diagnose.remedies.rendering import render
 from pullwhy.model import FailingPod, Finding
 from pullwhy.redact import redact
 from pullwhy.text import ELLIPSIS, printable

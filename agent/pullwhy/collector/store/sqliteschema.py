@@ -14,7 +14,7 @@ from pullwhy.collector.records import FindingRecord, Session, Speaker, StoreErro
 from pullwhy.collector.store.findingsql import finding_row, moment
 from pullwhy.collector.store.problemsql import Touched, note
 from pullwhy.collector.store.transaction import FindingState, Transaction
-from pullwhy.diagnose.codec import InvalidDocument
+from pullwhy.diagnose.document.codec import InvalidDocument
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,108 @@
+"""Catalogue, part three: causes on this node itself, and the two that say that there is none to name."""
+
+from __future__ import annotations
+
+from pullwhy.diagnose.catalogue.cause import ANY_STAGE, Cause
+from pullwhy.model import Answer, CauseId, Stage
+
+_NO, _YES, _MAYBE = Answer.NO, Answer.YES, Answer.MAYBE
+
+CAUSES: tuple[Cause, ...] = (
+    Cause(
+        id=CauseId.DISK_FULL,
+        stage=Stage.STORAGE,
+        also=(Stage.BLOB, Stage.UNPACK),
+        title="A filesystem of the runtime is full",
+        summary="the runtime cannot write {image}: {storage_hint}",
+        retryable=_MAYBE,
+        why="the kubelet's image garbage collection may free space; if not, somebody must",
+        remedy="free-space",
+        explains=(CauseId.UNPACK_FAILED, CauseId.LOCAL_STORE_CORRUPT),
+        beyond_walk=True,
+    ),
+    Cause(
+        id=CauseId.READ_ONLY_FILESYSTEM,
+        stage=Stage.STORAGE,
+        also=(Stage.BLOB, Stage.UNPACK),
+        title="A filesystem of the runtime is mounted read-only",
+        summary="the runtime cannot write {image}: {mount_hint}",
+        retryable=_NO,
+        why="the mount stays as it is",
+        remedy="mend-mount",
+        explains=(CauseId.UNPACK_FAILED,),
+        beyond_walk=True,
+    ),
+    Cause(
+        id=CauseId.UNPACK_FAILED,
+        stage=Stage.UNPACK,
+        title="A layer cannot be unpacked",
+        summary="the runtime fetched a layer of {image} and cannot unpack it",
+        retryable=_NO,
+        why="the same layer meets the same snapshotter again",
+        remedy="rebuild-layer",
+        beyond_walk=True,
+    ),
+    Cause(
+        id=CauseId.LOCAL_STORE_CORRUPT,
+        stage=Stage.UNPACK,
+        also=(Stage.RUNTIME, Stage.KUBELET),
+        title="The runtime's local content for this image is damaged",
+        summary="content of {image} in the runtime's own store is missing or damaged, while the registry's is fine",
+        retryable=_NO,
+        why="the runtime takes what it has for good and does not fetch it again",
+        remedy="remove-damaged-image",
+        beyond_walk=True,
+    ),
+    Cause(
+        id=CauseId.RUNTIME_UNAVAILABLE,
+        stage=Stage.RUNTIME,
+        title="The container runtime does not answer",
+        summary="the container runtime on this node does not answer the kubelet, whichever image is asked for",
+        retryable=_MAYBE,
+        why="it succeeds once the runtime serves again",
+        remedy="restore-runtime",
+        explains=(CauseId.SANDBOX_IMAGE_UNAVAILABLE,),
+        beyond_walk=True,
+    ),
+    Cause(
+        id=CauseId.SANDBOX_IMAGE_UNAVAILABLE,
+        stage=Stage.RUNTIME,
+        title="The sandbox (pause) image cannot be had",
+        summary="the sandbox image {image} cannot be pulled, so that no new pod can start on this node",
+        retryable=_MAYBE,
+        why="that follows the reason for which the image cannot be pulled",
+        remedy="provide-sandbox-image",
+        beyond_walk=True,
+    ),
+    Cause(
+        id=CauseId.SIGNATURE_REJECTED,
+        stage=Stage.RUNTIME,
+        title="The image's signature is not accepted",
+        summary="the runtime's signature policy or image verifier on this node rejects {image}",
+        retryable=_NO,
+        why="the image must be signed, or the policy changed, first",
+        remedy="sign-image",
+        beyond_walk=True,
+    ),
+    Cause(
+        id=CauseId.TRANSIENT,
+        stage=Stage.RUNTIME,
+        also=ANY_STAGE,
+        title="It failed, and it has worked since",
+        summary="the runtime itself has pulled {image} since; the fault was a passing one{last_hint}",
+        retryable=_YES,
+        why="the runtime has already succeeded",
+        remedy="watch-pattern",
+        beyond_walk=True,
+    ),
+    Cause(
+        id=CauseId.UNDETERMINED,
+        stage=Stage.RUNTIME,
+        also=ANY_STAGE,
+        title="What was seen names no cause",
+        summary="what was seen of {image} names no cause: {missing}",
+        retryable=_MAYBE,
+        why="without a cause nothing can be said about the next try",
+        remedy="look-further",
+    ),
+)

@@ -1,0 +1,1 @@
+"""From a text to a hypothesis: what the words of an error say; pure."""

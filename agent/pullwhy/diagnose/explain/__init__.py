@@ -1,0 +1,1 @@
+"""Findings and problems as long texts for people."""

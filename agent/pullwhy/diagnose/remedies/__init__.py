@@ -1,0 +1,1 @@
+"""Remedies: text and commands, by id and typed arguments; the one place where commands are made."""
