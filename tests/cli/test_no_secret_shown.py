@@ -14,7 +14,7 @@ from walking.server import Answer, Got, Server
 
 from pullwhy.image import parse
 from pullwhy.node.pipe import TraceFrame, encode
-from pullwhy.runtime.credentials import supplied_credentials
+from pullwhy.runtime.kubelet.credentials import supplied_credentials
 
 WINDOW = 8
 """Characters in a row that would be a part of a secret, and are no chance."""

@@ -11,8 +11,8 @@ from differential.machine import Certificates
 from differential.names import ADDRESSES, HOSTS_FILE
 from differential.recorder import Recorder
 from pullwhy.image import parse
-from pullwhy.runtime.crio import CrioHosts, crio_hosts
-from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.crio.endpoints import CrioHosts, crio_hosts
+from pullwhy.runtime.host.hostfs import HostFS
 from pullwhy.runtime.versions import parse_version
 
 from lab import images

@@ -10,8 +10,8 @@ from pullwhy.probe.clock import SystemClock
 from pullwhy.probe.dns import resolve
 from pullwhy.probe.nameserver import Asking
 from pullwhy.probe.network import RealNetwork
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.resolver import read_resolver
+from pullwhy.runtime.host.hostfs import HostFS
+from pullwhy.runtime.host.resolver import read_resolver
 
 
 async def main(names: list[str]) -> None:

@@ -10,10 +10,10 @@ from typing import Final, Self
 
 from differential.names import ADDRESSES, HOSTS_FILE, LOOPBACK
 from differential.recorder import Recorder
-from pullwhy.runtime.containerd import read_config
+from pullwhy.runtime.containerd.settings import read_config
 from pullwhy.runtime.cri import CRIClient, CRIError
 from pullwhy.runtime.effective import RuntimeView
-from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.host.hostfs import HostFS
 from pullwhy.runtime.versions import parse_version
 
 from lab import images

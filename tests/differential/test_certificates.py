@@ -11,7 +11,7 @@ from walking.oddcertificates import ROWS
 
 from pullwhy.plan import GoBuild
 from pullwhy.probe.gochain import Roots, refusal
-from pullwhy.runtime.gobuild import read_build
+from pullwhy.runtime.host.gobuild import read_build
 
 from lab.errors import wait_for
 from lab.lab import Lab, generations

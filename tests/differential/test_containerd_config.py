@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from differential.trees import quoted, sampled
-from pullwhy.runtime.containerd import ContainerdConfig, local_pull, read_config
-from pullwhy.runtime.containerd_files import CRI, IMAGES
-from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.containerd.files import CRI, IMAGES
+from pullwhy.runtime.containerd.settings import ContainerdConfig, local_pull, read_config
+from pullwhy.runtime.host.hostfs import HostFS
 from pullwhy.runtime.versions import Version, parse_version
 from pullwhy.trace import ConfigFault
 

@@ -11,8 +11,8 @@ from differential.compare import Counts, difference
 from differential.machine import ROOTS, Machine
 from differential.trees import Tree, sampled, trees
 from pullwhy.image import parse
+from pullwhy.runtime.containerd.hosts import HOSTS_FILE, directory_names
 from pullwhy.runtime.effective import effective
-from pullwhy.runtime.hosts import HOSTS_FILE, directory_names
 from pullwhy.trace import ConfigFault
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pullwhy.runtime.gobuild import read_build
+from pullwhy.runtime.host.gobuild import read_build
 
 from lab.lab import Lab, generations
 from lab.node import Node

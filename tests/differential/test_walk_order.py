@@ -19,7 +19,7 @@ from pullwhy.plan import Timeouts, WalkPlan
 from pullwhy.probe.clock import SystemClock
 from pullwhy.probe.network import RealNetwork
 from pullwhy.probe.walk import walk
-from pullwhy.runtime.kubelet import Kubelet
+from pullwhy.runtime.kubelet.settings import Kubelet
 from pullwhy.trace import Trace
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]

@@ -7,15 +7,15 @@ from typing import Final
 
 from fuzz.target import Target
 from pullwhy.image import parse
-from pullwhy.runtime.containerd import read_config
-from pullwhy.runtime.credentials import InvalidCredentials, supplied_credentials
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.hosts import registry_hosts
-from pullwhy.runtime.lifetime import lifetime
-from pullwhy.runtime.policyjson import InvalidPolicy, parse_policy
-from pullwhy.runtime.registriesconf import parse_registries_file
-from pullwhy.runtime.registrytables import InvalidRegistriesFile
-from pullwhy.runtime.resolver import read_resolver
+from pullwhy.runtime.containerd.hosts import registry_hosts
+from pullwhy.runtime.containerd.settings import read_config
+from pullwhy.runtime.crio.policyjson import InvalidPolicy, parse_policy
+from pullwhy.runtime.crio.registriesconf import parse_registries_file
+from pullwhy.runtime.crio.registrytables import InvalidRegistriesFile
+from pullwhy.runtime.host.hostfs import HostFS
+from pullwhy.runtime.host.resolver import read_resolver
+from pullwhy.runtime.kubelet.credentials import InvalidCredentials, supplied_credentials
+from pullwhy.runtime.kubelet.lifetime import lifetime
 from pullwhy.runtime.versions import Version, parse_version
 from pullwhy.secret import Secret
 

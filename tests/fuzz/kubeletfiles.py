@@ -7,12 +7,12 @@ from typing import Final
 
 from fuzz.files import CREDENTIALS, IMAGE, Folder
 from fuzz.target import Target
-from pullwhy.runtime.credentials import InvalidCredentials, supplied_credentials
-from pullwhy.runtime.kubelet import Kubelet, find_kubelet
-from pullwhy.runtime.lifetime import lifetime
-from pullwhy.runtime.processes import Processes
-from pullwhy.runtime.providers import SHOWN_PATTERNS, providers
-from pullwhy.runtime.pullrecords import pull_record
+from pullwhy.runtime.host.processes import Processes
+from pullwhy.runtime.kubelet.credentials import InvalidCredentials, supplied_credentials
+from pullwhy.runtime.kubelet.lifetime import lifetime
+from pullwhy.runtime.kubelet.providers import SHOWN_PATTERNS, providers
+from pullwhy.runtime.kubelet.pullrecords import pull_record
+from pullwhy.runtime.kubelet.settings import Kubelet, find_kubelet
 from pullwhy.secret import Secret
 
 PROVIDERS: Final = b"""\

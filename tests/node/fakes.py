@@ -23,7 +23,7 @@ from pullwhy.node.incidents import Sight
 from pullwhy.node.investigate import Investigation, hypothesis
 from pullwhy.node.plan import NodeSight
 from pullwhy.runtime.effective import RuntimeView
-from pullwhy.runtime.kubelet import Kubelet
+from pullwhy.runtime.kubelet.settings import Kubelet
 from pullwhy.trace import Trace
 from pullwhy.watch.lines import LogLine
 

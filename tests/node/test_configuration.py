@@ -11,10 +11,10 @@ from node.fakes import START
 from pullwhy.node.configuration import MAX_FAILING, MAX_REGISTRIES, Configuration
 from pullwhy.node.plan import NodeSight, Sources
 from pullwhy.plan import GoBuild, Proxies
-from pullwhy.runtime.containerd import ContainerdConfig
+from pullwhy.runtime.containerd.settings import ContainerdConfig
 from pullwhy.runtime.effective import RuntimeView
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.kubelet import Kubelet
+from pullwhy.runtime.host.hostfs import HostFS
+from pullwhy.runtime.kubelet.settings import Kubelet
 from pullwhy.runtime.process import RuntimeProcess
 from pullwhy.runtime.versions import Version
 from pullwhy.secret import Secret

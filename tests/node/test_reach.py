@@ -9,10 +9,10 @@ from walking.plans import plan_for
 from pullwhy.node.reach import HERE, Known, Reach
 from pullwhy.node.registries import REFRESH_SOON, NodeRegistries, registries_of
 from pullwhy.probe.destinations import Destinations, Origin
-from pullwhy.runtime.containerd import ContainerdConfig
+from pullwhy.runtime.containerd.settings import ContainerdConfig
 from pullwhy.runtime.cri import CRIClient, CRIError, Image
 from pullwhy.runtime.effective import RuntimeView
-from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.host.hostfs import HostFS
 from pullwhy.runtime.versions import Version
 
 KNOWN = Known(

@@ -8,10 +8,10 @@ import pytest
 from pullwhy.node.plan import NodeSight, Sources, make_plan
 from pullwhy.node.view import node_view
 from pullwhy.plan import Proxies
-from pullwhy.runtime.containerd import ContainerdConfig
+from pullwhy.runtime.containerd.settings import ContainerdConfig
 from pullwhy.runtime.effective import RuntimeView
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.kubelet import Kubelet
+from pullwhy.runtime.host.hostfs import HostFS
+from pullwhy.runtime.kubelet.settings import Kubelet
 from pullwhy.runtime.process import RuntimeProcess
 from pullwhy.runtime.versions import Version
 from pullwhy.secret import Secret

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.host.hostfs import HostFS
 
 Content = str | bytes | None
 Tree = Callable[[Mapping[str, Content]], HostFS]

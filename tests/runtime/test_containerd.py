@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pullwhy.runtime.containerd import TWO_ROOTS, ContainerdConfig, holds_credentials, read_config, with_status
-from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.containerd.settings import TWO_ROOTS, ContainerdConfig, holds_credentials, read_config, with_status
+from pullwhy.runtime.host.hostfs import HostFS
 from pullwhy.runtime.versions import Version, parse_version
 from pullwhy.trace import ConfigFault
 

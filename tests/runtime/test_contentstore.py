@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from pullwhy.model import Outcome, Stage
-from pullwhy.runtime.contentstore import CONTENT_STORE, MAX_BLOBS, damaged
-from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.containerd.contentstore import CONTENT_STORE, MAX_BLOBS, damaged
+from pullwhy.runtime.host.hostfs import HostFS
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
 WHOLE = b"a layer"

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pullwhy.image import parse
-from pullwhy.runtime.credentials import InvalidCredentials, Match, node_credentials, supplied_credentials
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.kubelet import Kubelet
+from pullwhy.runtime.host.hostfs import HostFS
+from pullwhy.runtime.kubelet.credentials import InvalidCredentials, Match, node_credentials, supplied_credentials
+from pullwhy.runtime.kubelet.settings import Kubelet
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
 

@@ -8,8 +8,8 @@ import trustme
 from walking.certificates import pair_of
 
 from pullwhy.image import parse
-from pullwhy.runtime.crio import CrioHosts, crio_hosts
-from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.crio.endpoints import CrioHosts, crio_hosts
+from pullwhy.runtime.host.hostfs import HostFS
 from pullwhy.runtime.process import RuntimeProcess
 from pullwhy.runtime.versions import parse_version
 from pullwhy.trace import ConfigFacts, ConfigFault

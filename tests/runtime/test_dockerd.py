@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from pullwhy.image import parse
+from pullwhy.runtime.containerd.hosts import Hosts
 from pullwhy.runtime.dockerd import FILE, dockerd_hosts
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.hosts import Hosts
+from pullwhy.runtime.host.hostfs import HostFS
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from pullwhy.image import parse
-from pullwhy.runtime.containerd import ContainerdConfig, read_config
+from pullwhy.runtime.containerd.settings import ContainerdConfig, read_config
 from pullwhy.runtime.effective import Effective, RuntimeView, effective
-from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.host.hostfs import HostFS
 from pullwhy.runtime.process import RuntimeProcess
 from pullwhy.runtime.versions import Version, parse_version
 from pullwhy.trace import ConfigFacts, ConfigFault

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pullwhy.plan import GoBuild
-from pullwhy.runtime.gobuild import read_build
+from pullwhy.runtime.host.gobuild import read_build
 
 MODULES = (
     "path\tgithub.com/containerd/containerd\n"

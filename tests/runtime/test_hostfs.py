@@ -3,7 +3,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from pullwhy.runtime.hostfs import MAX_ENTRIES, MAX_LINE, HostFS, UnreadableFile, parts_below
+from pullwhy.runtime.host.hostfs import MAX_ENTRIES, MAX_LINE, HostFS, UnreadableFile, parts_below
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
 

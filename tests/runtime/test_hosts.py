@@ -11,9 +11,9 @@ from walking.certificates import pair_of
 
 from pullwhy.model import Outcome
 from pullwhy.plan import Endpoint
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.hosts import MAX_HOSTS, Hosts, default_endpoint, registry_hosts
-from pullwhy.runtime.hostsfile import InvalidHostsFile, parse_hosts_file
+from pullwhy.runtime.containerd.hosts import MAX_HOSTS, Hosts, default_endpoint, registry_hosts
+from pullwhy.runtime.containerd.hostsfile import InvalidHostsFile, parse_hosts_file
+from pullwhy.runtime.host.hostfs import HostFS
 from pullwhy.runtime.versions import Version, parse_version
 from pullwhy.trace import ConfigFacts, ConfigFault
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pullwhy.runtime.kernel import NetworkLimits, network_limits
+from pullwhy.runtime.host.kernel import NetworkLimits, network_limits
 
 
 def tree(root: Path, **values: str) -> Path:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.kubelet import SOCKETS, Kubelet, detect_endpoint, find_kubelet
-from pullwhy.runtime.processes import Processes
+from pullwhy.runtime.host.hostfs import HostFS
+from pullwhy.runtime.host.processes import Processes
+from pullwhy.runtime.kubelet.settings import SOCKETS, Kubelet, detect_endpoint, find_kubelet
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
 

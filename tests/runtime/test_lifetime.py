@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pullwhy.runtime.lifetime import MAX_TOKEN, Lifetime, lifetime
+from pullwhy.runtime.kubelet.lifetime import MAX_TOKEN, Lifetime, lifetime
 from pullwhy.secret import Secret
 
 END = datetime(2026, 11, 22, 9, tzinfo=UTC)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from pullwhy.plan import Endpoint
-from pullwhy.runtime.containerd import ContainerdConfig, InlineTLS
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.mirrors import inline_hosts
+from pullwhy.runtime.containerd.mirrors import inline_hosts
+from pullwhy.runtime.containerd.settings import ContainerdConfig, InlineTLS
+from pullwhy.runtime.host.hostfs import HostFS
 from pullwhy.runtime.versions import parse_version
 from pullwhy.secret import Secret
 

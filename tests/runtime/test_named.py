@@ -3,7 +3,7 @@
 import pytest
 from runtime.conftest import Tree
 
-from pullwhy.runtime.containerd import ContainerdConfig, InlineTLS
+from pullwhy.runtime.containerd.settings import ContainerdConfig, InlineTLS
 from pullwhy.runtime.effective import RuntimeView
 from pullwhy.runtime.named import MAX_NAMED, named_registries
 from pullwhy.runtime.versions import Version

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from pullwhy.runtime import pem
+from pullwhy.runtime.host import pem
 
 
 def block(label: str, body: bytes = b"\x30\x01a", end: str = "") -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from pullwhy.runtime.platform import node_platform
+from pullwhy.runtime.host.platform import node_platform
 
 
 @pytest.mark.parametrize(

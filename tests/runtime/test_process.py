@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pullwhy.model import Outcome, Stage
-from pullwhy.runtime.hostfs import HostFS
+from pullwhy.runtime.host.hostfs import HostFS
+from pullwhy.runtime.host.processes import Processes
 from pullwhy.runtime.process import ProcessView, find_process
-from pullwhy.runtime.processes import Processes
 
 
 def proc(root: Path, processes: Mapping[int, Mapping[str, str]]) -> Processes:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pullwhy.runtime.processes import Process, Processes, UnreadableProcess
+from pullwhy.runtime.host.processes import Process, Processes, UnreadableProcess
 
 STAT = "{pid} (conta) iner d) S 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 12 0 500 1 2\n"
 

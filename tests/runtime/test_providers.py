@@ -8,9 +8,9 @@ import pytest
 
 from pullwhy.access import Provider, Providers
 from pullwhy.image import parse
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.kubelet import Kubelet
-from pullwhy.runtime.providers import MAX_PROVIDERS, providers
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.kubelet.providers import MAX_PROVIDERS, providers
+from pullwhy.runtime.kubelet.settings import Kubelet
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
 CONFIG, BIN = "/etc/providers/config.json", "/opt/providers"

@@ -10,9 +10,9 @@ import pytest
 
 from pullwhy.access import PullRecord
 from pullwhy.image import parse
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.kubelet import Kubelet
-from pullwhy.runtime.pullrecords import DEFAULT_POLICY, pull_record
+from pullwhy.runtime.host.hostfs import HostFS
+from pullwhy.runtime.kubelet.pullrecords import DEFAULT_POLICY, pull_record
+from pullwhy.runtime.kubelet.settings import Kubelet
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
 ID = "sha256:" + "a" * 64

@@ -3,8 +3,8 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from pullwhy.image import parse
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.registries import SYSTEM, USER, UnusableRegistries, matched, read_registries
+from pullwhy.runtime.crio.registries import SYSTEM, USER, UnusableRegistries, matched, read_registries
+from pullwhy.runtime.host.hostfs import HostFS
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
 DIGEST = f"sha256:{'a' * 64}"

@@ -1,7 +1,7 @@
 import pytest
 
-from pullwhy.runtime.registriesconf import parse_registries_file
-from pullwhy.runtime.registrytables import InvalidRegistriesFile, Location, PullFrom, RegistriesFile
+from pullwhy.runtime.crio.registriesconf import parse_registries_file
+from pullwhy.runtime.crio.registrytables import InvalidRegistriesFile, Location, PullFrom, RegistriesFile
 
 PATH = "/etc/containers/registries.conf"
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pullwhy.image import parse
-from pullwhy.runtime.registrykeys import comparable, matches, why_not
+from pullwhy.runtime.kubelet.registrykeys import comparable, matches, why_not
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from pullwhy.model import Outcome
 from pullwhy.plan import GoBuild, Resolver
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.resolver import RESOLVED, UPSTREAMS, ResolverView, read_resolver
+from pullwhy.runtime.host.hostfs import HostFS
+from pullwhy.runtime.host.resolver import RESOLVED, UPSTREAMS, ResolverView, read_resolver
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
 CONF = "/etc/resolv.conf"

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from pullwhy.model import Outcome, Stage
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.storage import NO_BYTES, NO_INODES, Place, check, judge, mounted_read_only, space
+from pullwhy.runtime.host.hostfs import HostFS
+from pullwhy.runtime.host.storage import NO_BYTES, NO_INODES, Place, check, judge, mounted_read_only, space
 from pullwhy.trace import StorageFacts
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]

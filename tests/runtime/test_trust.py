@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.trust import FILES, read_trust
+from pullwhy.runtime.host.hostfs import HostFS
+from pullwhy.runtime.host.trust import FILES, read_trust
 
 Tree = Callable[[Mapping[str, str | bytes | None]], HostFS]
 

@@ -10,13 +10,13 @@ from typing import Final
 from pullwhy.image import InvalidReference, parse
 from pullwhy.node.plan import NodeSight, Sources, node_resolver
 from pullwhy.plan import Endpoint
-from pullwhy.runtime import pem
 from pullwhy.runtime.effective import effective
-from pullwhy.runtime.hostfs import UnreadableFile
+from pullwhy.runtime.host import pem
+from pullwhy.runtime.host.hostfs import UnreadableFile
+from pullwhy.runtime.host.resolver import NSSWITCH
+from pullwhy.runtime.host.trust import trust_digests
 from pullwhy.runtime.named import named_registries
 from pullwhy.runtime.process import RuntimeProcess
-from pullwhy.runtime.resolver import NSSWITCH
-from pullwhy.runtime.trust import trust_digests
 from pullwhy.text import printable
 
 MAX_REGISTRIES: Final = 32

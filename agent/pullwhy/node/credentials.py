@@ -10,7 +10,8 @@ from pullwhy.access import CredentialFacts
 from pullwhy.image import ImageReference
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import Credential
-from pullwhy.runtime.credentials import (
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.kubelet.credentials import (
     InvalidCredentials,
     Match,
     PullSecret,
@@ -18,9 +19,8 @@ from pullwhy.runtime.credentials import (
     pull_secret_credentials,
     supplied_credentials,
 )
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.kubelet import Kubelet
-from pullwhy.runtime.providers import providers
+from pullwhy.runtime.kubelet.providers import providers
+from pullwhy.runtime.kubelet.settings import Kubelet
 from pullwhy.trace import StageResult
 
 

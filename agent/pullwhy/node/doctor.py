@@ -19,8 +19,8 @@ from pullwhy.node.feed import kubelet_silence, log_sources
 from pullwhy.node.investigate import Walks
 from pullwhy.node.plan import NodeSight, Sources, node_resolver
 from pullwhy.plan import Resolver, WalkPlan
-from pullwhy.runtime.hostfs import HostFS
-from pullwhy.runtime.trust import read_trust
+from pullwhy.runtime.host.hostfs import HostFS
+from pullwhy.runtime.host.trust import read_trust
 from pullwhy.watch.journal import JournalUnreadable, Place, newest
 from pullwhy.watch.units import LogSources
 

@@ -35,10 +35,10 @@ from pullwhy.node.reproduce import Policy, Reproducer, Situation, decide
 from pullwhy.node.view import node_view
 from pullwhy.plan import Timeouts, WalkPlan
 from pullwhy.redact import redact
-from pullwhy.runtime.contentstore import damaged
-from pullwhy.runtime.credentials import PullSecret
+from pullwhy.runtime.containerd.contentstore import damaged
 from pullwhy.runtime.cri import CRIClient, CRIError
-from pullwhy.runtime.pullrecords import pull_record
+from pullwhy.runtime.kubelet.credentials import PullSecret
+from pullwhy.runtime.kubelet.pullrecords import pull_record
 from pullwhy.trace import StageResult, Trace
 
 _REASONS: Final = {

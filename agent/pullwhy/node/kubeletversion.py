@@ -6,7 +6,7 @@ import functools
 from datetime import datetime
 from pathlib import Path
 
-from pullwhy.runtime.kubelet import Kubelet
+from pullwhy.runtime.kubelet.settings import Kubelet
 from pullwhy.watch.units import KUBELET_UNITS, unit_of
 
 

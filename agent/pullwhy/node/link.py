@@ -11,9 +11,9 @@ from pullwhy.model import PodRef
 from pullwhy.node.incidents import Sight
 from pullwhy.node.plan import Sources
 from pullwhy.runtime.cri import Container, CRIClient, CRIError, PodSandbox
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.kubelet import detect_endpoint, find_kubelet
-from pullwhy.runtime.processes import Processes
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.host.processes import Processes
+from pullwhy.runtime.kubelet.settings import detect_endpoint, find_kubelet
 
 LOOK_AGAIN: Final = 30.0
 """Seconds between two looks for a socket that was not there."""

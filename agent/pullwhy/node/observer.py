@@ -11,7 +11,7 @@ from pullwhy.node.incidents import Sight
 from pullwhy.node.link import RuntimeLink
 from pullwhy.node.plan import NodeSight, Sources, survey
 from pullwhy.node.view import fingerprint
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 
 FINGERPRINT_SECONDS: Final = 15.0
 """How long a fingerprint is believed: taking one looks at every file below certs.d."""

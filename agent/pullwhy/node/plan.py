@@ -14,21 +14,21 @@ from pullwhy.model import Outcome, Stage
 from pullwhy.node.credentials import match
 from pullwhy.node.kubeletversion import kubelet_version
 from pullwhy.plan import CURRENT, Endpoint, Timeouts, WalkPlan
-from pullwhy.runtime.containerd import read_config, with_status
-from pullwhy.runtime.contentstore import CONTENT_STORE
-from pullwhy.runtime.credentials import InvalidCredentials, PullSecret
+from pullwhy.runtime.containerd.contentstore import CONTENT_STORE
+from pullwhy.runtime.containerd.settings import read_config, with_status
 from pullwhy.runtime.cri import CRIClient, CRIError
 from pullwhy.runtime.distributions import by_socket
 from pullwhy.runtime.effective import CONTAINERD, Effective, RuntimeView, effective, reference_result
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.kernel import NetworkLimits, network_limits
-from pullwhy.runtime.kubelet import Kubelet, api_servers, detect_endpoint, find_kubelet
-from pullwhy.runtime.platform import node_platform
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.host.kernel import NetworkLimits, network_limits
+from pullwhy.runtime.host.platform import node_platform
+from pullwhy.runtime.host.processes import Processes, UnreadableProcess
+from pullwhy.runtime.host.resolver import RESOLV_CONF, ResolverView, read_resolver
+from pullwhy.runtime.host.storage import Place, check
+from pullwhy.runtime.host.trust import TrustStore, read_trust
+from pullwhy.runtime.kubelet.credentials import InvalidCredentials, PullSecret
+from pullwhy.runtime.kubelet.settings import Kubelet, api_servers, detect_endpoint, find_kubelet
 from pullwhy.runtime.process import RuntimeProcess, find_process
-from pullwhy.runtime.processes import Processes, UnreadableProcess
-from pullwhy.runtime.resolver import RESOLV_CONF, ResolverView, read_resolver
-from pullwhy.runtime.storage import Place, check
-from pullwhy.runtime.trust import TrustStore, read_trust
 from pullwhy.runtime.versions import Version, parse_version
 from pullwhy.trace import StageResult
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pullwhy.runtime.credentials import PullSecret, read_pull_secret
+from pullwhy.runtime.kubelet.credentials import PullSecret, read_pull_secret
 
 if TYPE_CHECKING:
     from pullwhy.kubernetes.client import Client

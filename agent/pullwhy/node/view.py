@@ -9,10 +9,10 @@ from typing import Final
 
 from pullwhy.diagnose.case import NodeView
 from pullwhy.node.plan import NodeSight, Prepared
-from pullwhy.runtime import trust
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.kubelet import Kubelet
-from pullwhy.runtime.resolver import UPSTREAMS
+from pullwhy.runtime.host import trust
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.host.resolver import UPSTREAMS
+from pullwhy.runtime.kubelet.settings import Kubelet
 from pullwhy.watch.units import unit_of
 
 MAX_ENTRIES: Final = 2000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 
 
 @dataclass(frozen=True, slots=True)

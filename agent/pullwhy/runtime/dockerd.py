@@ -12,9 +12,9 @@ from typing import Any, Final
 from pullwhy.image import ImageReference
 from pullwhy.plan import Endpoint
 from pullwhy.runtime import urls
-from pullwhy.runtime.containercerts import read_certificates
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.hosts import DOCKER_HUB, DOCKER_HUB_HOST, Hosts, PullBlocked, faulty, unseen
+from pullwhy.runtime.containerd.hosts import DOCKER_HUB, DOCKER_HUB_HOST, Hosts, PullBlocked, faulty, unseen
+from pullwhy.runtime.crio.certificates import read_certificates
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.trace import ConfigFacts, ConfigFault, StageResult
 
 FILE: Final = "/etc/docker/daemon.json"

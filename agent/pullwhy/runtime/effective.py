@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pullwhy.image import ImageReference
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import Endpoint
-from pullwhy.runtime.containerd import ContainerdConfig, holds_credentials
-from pullwhy.runtime.crio import crio_hosts
+from pullwhy.runtime.containerd.hosts import Hosts, faulty, registry_hosts
+from pullwhy.runtime.containerd.mirrors import inline_hosts
+from pullwhy.runtime.containerd.overlooked import overlooked
+from pullwhy.runtime.containerd.settings import ContainerdConfig, holds_credentials
+from pullwhy.runtime.crio.endpoints import crio_hosts
 from pullwhy.runtime.distributions import Distribution, by_config_file, by_socket
 from pullwhy.runtime.dockerd import dockerd_hosts
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.hosts import Hosts, faulty, registry_hosts
-from pullwhy.runtime.mirrors import inline_hosts
-from pullwhy.runtime.overlooked import overlooked
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.process import RuntimeProcess
 from pullwhy.runtime.versions import Version
 from pullwhy.trace import ConfigFacts, ConfigFault, StageResult

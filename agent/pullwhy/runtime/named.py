@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from pullwhy.image import InvalidReference, parse
-from pullwhy.runtime.containercerts import ROOTS
+from pullwhy.runtime.containerd.hosts import DOCKER_HUB
+from pullwhy.runtime.crio.certificates import ROOTS
+from pullwhy.runtime.crio.registries import UnusableRegistries, read_registries
 from pullwhy.runtime.dockerd import CERTIFICATES, daemon_settings
 from pullwhy.runtime.effective import DOCKER, RuntimeView
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.hosts import DOCKER_HUB
-from pullwhy.runtime.registries import UnusableRegistries, read_registries
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 
 MAX_NAMED: Final = 256
 """Registries that are looked at."""

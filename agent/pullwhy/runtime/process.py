@@ -10,9 +10,9 @@ from typing import Final
 
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import CURRENT, GoBuild, Proxies
-from pullwhy.runtime.gobuild import read_build
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.processes import Process, Processes, UnreadableProcess
+from pullwhy.runtime.host.gobuild import read_build
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.host.processes import Process, Processes, UnreadableProcess
 from pullwhy.secret import Secret
 from pullwhy.trace import StageResult
 

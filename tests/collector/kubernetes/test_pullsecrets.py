@@ -33,7 +33,7 @@ from pullwhy.plan import WalkPlan
 from pullwhy.probe.clock import SystemClock
 from pullwhy.probe.network import RealNetwork
 from pullwhy.probe.walk import walk
-from pullwhy.runtime.credentials import read_pull_secret
+from pullwhy.runtime.kubelet.credentials import read_pull_secret
 from pullwhy.trace import Identity, Trace
 
 USER, PASSWORD = "canary-user-5e1f", "canary-password-93ac"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pullwhy.image import ImageReference
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.trace import ConfigFacts, ConfigFault
 
 DEFAULT_FILES: Final = (

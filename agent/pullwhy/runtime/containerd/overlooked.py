@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pullwhy.runtime import pem, urls
-from pullwhy.runtime.containerd import ContainerdConfig
+from pullwhy.runtime import urls
+from pullwhy.runtime.containerd.hosts import DOCKER_HUB, HOSTS_FILE, Hosts, directory_names, faulty
+from pullwhy.runtime.containerd.settings import ContainerdConfig
 from pullwhy.runtime.distributions import by_config_file
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.hosts import DOCKER_HUB, HOSTS_FILE, Hosts, directory_names, faulty
+from pullwhy.runtime.host import pem
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.trace import ConfigFacts, ConfigFault, StageResult
 
 CONTAINERD_CERTS = "/etc/containerd/certs.d"

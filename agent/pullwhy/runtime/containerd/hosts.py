@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import ClientPair, Endpoint
-from pullwhy.runtime import pem, urls
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.hostsfile import FatalHostsFile, HostEntry, InvalidHostsFile, parse_hosts_file
+from pullwhy.runtime import urls
+from pullwhy.runtime.containerd.hostsfile import FatalHostsFile, HostEntry, InvalidHostsFile, parse_hosts_file
+from pullwhy.runtime.host import pem
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.versions import Version
 from pullwhy.secret import Secret
 from pullwhy.trace import ConfigFacts, ConfigFault, StageResult

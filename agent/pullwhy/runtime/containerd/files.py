@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pullwhy.runtime import toml
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.versions import Version
 
 DEFAULT_FILE: Final = "/etc/containerd/config.toml"

@@ -12,8 +12,8 @@ from typing import Final
 
 from pullwhy.runtime import urls
 from pullwhy.runtime.documents import MAX_YAML, decode, texts
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.processes import Process, Processes, UnreadableProcess
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.host.processes import Process, Processes, UnreadableProcess
 
 DEFAULT_ROOT: Final = "/var/lib/kubelet"
 CONFIG_FILES: Final = (

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pullwhy.image import ImageReference, InvalidReference, parse
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.registriesconf import parse_registries_file
-from pullwhy.runtime.registrytables import InvalidRegistriesFile, Location, PullFrom, Registry
+from pullwhy.runtime.crio.registriesconf import parse_registries_file
+from pullwhy.runtime.crio.registrytables import InvalidRegistriesFile, Location, PullFrom, Registry
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.trace import ConfigFacts, ConfigFault
 
 SYSTEM: Final = "/etc/containers/registries.conf"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from pullwhy.runtime.containerd_files import DEFAULT_FILE, InvalidRuntimeConfig, Loaded, Place, load
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.hosts import faulty, unseen
+from pullwhy.runtime.containerd.files import DEFAULT_FILE, InvalidRuntimeConfig, Loaded, Place, load
+from pullwhy.runtime.containerd.hosts import faulty, unseen
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.urls import split_port, without_user_info
 from pullwhy.runtime.versions import Version
 from pullwhy.secret import Secret

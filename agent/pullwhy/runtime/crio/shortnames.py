@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from pullwhy.image import ImageReference, parse
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.registries import Registries, UnusableRegistries
-from pullwhy.runtime.registriesconf import parse_registries_file
-from pullwhy.runtime.registrytables import InvalidRegistriesFile
+from pullwhy.runtime.crio.registries import Registries, UnusableRegistries
+from pullwhy.runtime.crio.registriesconf import parse_registries_file
+from pullwhy.runtime.crio.registrytables import InvalidRegistriesFile
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.trace import ConfigFacts, ConfigFault
 
 LEARNT: Final = "/var/cache/containers/short-name-aliases.conf"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from pullwhy.model import Outcome, Stage
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.trace import StageResult
 
 CONTENT_STORE: Final = "io.containerd.content.v1.content"

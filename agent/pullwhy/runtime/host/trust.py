@@ -6,8 +6,8 @@ import contextlib
 from dataclasses import dataclass
 from typing import Final
 
-from pullwhy.runtime import pem
-from pullwhy.runtime.hostfs import Entry, HostFS, UnreadableFile
+from pullwhy.runtime.host import pem
+from pullwhy.runtime.host.hostfs import Entry, HostFS, UnreadableFile
 
 FILES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",

@@ -12,16 +12,17 @@ from typing import Final
 from pullwhy.image import ImageReference
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import Endpoint
-from pullwhy.runtime import policyjson, urls
-from pullwhy.runtime.containercerts import read_certificates
-from pullwhy.runtime.containersauth import AuthFiles, read_auth_files
-from pullwhy.runtime.criosettings import CrioSettings, read_settings
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.hosts import DOCKER_HUB, DOCKER_HUB_HOST, PullBlocked, faulty, unseen
-from pullwhy.runtime.policyjson import InvalidPolicy
+from pullwhy.runtime import urls
+from pullwhy.runtime.containerd.hosts import DOCKER_HUB, DOCKER_HUB_HOST, PullBlocked, faulty, unseen
+from pullwhy.runtime.crio import policyjson
+from pullwhy.runtime.crio.auth import AuthFiles, read_auth_files
+from pullwhy.runtime.crio.certificates import read_certificates
+from pullwhy.runtime.crio.policyjson import InvalidPolicy
+from pullwhy.runtime.crio.registries import Registries, Source, UnusableRegistries, read_registries
+from pullwhy.runtime.crio.settings import CrioSettings, read_settings
+from pullwhy.runtime.crio.shortnames import is_short, resolve
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.process import RuntimeProcess
-from pullwhy.runtime.registries import Registries, Source, UnusableRegistries, read_registries
-from pullwhy.runtime.shortnames import is_short, resolve
 from pullwhy.runtime.versions import Version
 from pullwhy.trace import ConfigFacts, ConfigFault, StageResult
 

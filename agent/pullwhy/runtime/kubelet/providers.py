@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from pullwhy.access import Provider, Providers
 from pullwhy.image import ImageReference
-from pullwhy.runtime import registrykeys, urls
+from pullwhy.runtime import urls
 from pullwhy.runtime.documents import decode, texts
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.kubelet import Kubelet
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.kubelet import registrykeys
+from pullwhy.runtime.kubelet.settings import Kubelet
 
 MAX_FILES: Final = 32
 MAX_PROVIDERS: Final = 64

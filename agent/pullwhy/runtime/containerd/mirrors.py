@@ -10,9 +10,7 @@ from dataclasses import replace
 
 from pullwhy.plan import Endpoint
 from pullwhy.runtime import urls
-from pullwhy.runtime.containerd import ContainerdConfig
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.hosts import (
+from pullwhy.runtime.containerd.hosts import (
     DOCKER_HUB,
     DOCKER_HUB_HOST,
     Hosts,
@@ -22,7 +20,9 @@ from pullwhy.runtime.hosts import (
     faulty,
     unseen,
 )
-from pullwhy.runtime.hostsfile import HostEntry
+from pullwhy.runtime.containerd.hostsfile import HostEntry
+from pullwhy.runtime.containerd.settings import ContainerdConfig
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.trace import ConfigFacts, ConfigFault, StageResult
 
 

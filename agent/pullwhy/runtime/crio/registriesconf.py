@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pullwhy.image import InvalidReference, parse
 from pullwhy.runtime import toml, urls
-from pullwhy.runtime.registrytables import InvalidRegistriesFile, Location, PullFrom, RegistriesFile, Registry
+from pullwhy.runtime.crio.registrytables import InvalidRegistriesFile, Location, PullFrom, RegistriesFile, Registry
 
 MAX_DOMAIN: Final = 255
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"

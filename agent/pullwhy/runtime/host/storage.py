@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pullwhy.model import Outcome, Stage
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.trace import StageResult, StorageFacts
 
 NO_BYTES: Final = 1 << 20

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from pullwhy.plan import ClientPair
-from pullwhy.runtime import pem
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.hosts import PullBlocked, read_client
+from pullwhy.runtime.containerd.hosts import PullBlocked, read_client
+from pullwhy.runtime.host import pem
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.trace import ConfigFacts, ConfigFault
 
 ROOTS: Final = ("/root/.config/containers/certs.d", "/etc/containers/certs.d", "/etc/docker/certs.d")

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from pullwhy.access import PullRecord
 from pullwhy.image import ImageReference
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.kubelet import Kubelet
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.kubelet.settings import Kubelet
 
 DEFAULT_POLICY: Final = "NeverVerifyPreloadedImages"
 MAX_NAMES: Final = 20

@@ -12,8 +12,8 @@ from typing import Final
 
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import CURRENT, STUBS, GoBuild, LookupStep, Resolver
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.nsswitch import Source, go_steps, has_mdns, hosts_sources, libc_steps, why_libc
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.host.nsswitch import Source, go_steps, has_mdns, hosts_sources, libc_steps, why_libc
 from pullwhy.trace import StageResult
 
 RESOLV_CONF: Final = "/etc/resolv.conf"

@@ -16,11 +16,12 @@ from typing import Any, Final
 from pullwhy.image import ImageReference
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import Credential
-from pullwhy.runtime import registrykeys, urls
-from pullwhy.runtime.hostfs import HostFS, UnreadableFile
-from pullwhy.runtime.kubelet import Kubelet
-from pullwhy.runtime.lifetime import lifetime
-from pullwhy.runtime.pullsecrets import auth_tables, tables_of_secret
+from pullwhy.runtime import urls
+from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
+from pullwhy.runtime.kubelet import registrykeys
+from pullwhy.runtime.kubelet.lifetime import lifetime
+from pullwhy.runtime.kubelet.pullsecrets import auth_tables, tables_of_secret
+from pullwhy.runtime.kubelet.settings import Kubelet
 from pullwhy.secret import Secret
 from pullwhy.trace import StageResult
 

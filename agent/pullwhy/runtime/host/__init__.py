@@ -1,0 +1,1 @@
+"""The node itself as its runtime meets it: files, processes, resolver, trust store, disks, kernel."""
