@@ -9,11 +9,11 @@ import pytest
 from collector.samples import finding, get, recovered
 from collector.served import Served
 
-from pullwhy.collector.api import openapi
+from pullwhy.collector.api import operations
 from pullwhy.collector.api.operations import OPERATIONS
 from pullwhy.node.status import NodeStatus
 
-DOCUMENT: dict[str, Any] = json.loads(openapi.document())
+DOCUMENT: dict[str, Any] = json.loads(operations.description())
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,17 @@ from typing import Final
 from pullwhy.cli import watching
 from pullwhy.cli.client import Client
 from pullwhy.cli.columns import NODE_COLUMNS, PROBLEM_COLUMNS, REGISTRY_COLUMNS
+from pullwhy.cli.filters import ANY, RESOLVED, asked_of, said_of
 from pullwhy.cli.main import CommandError
 from pullwhy.cli.output import Screen, print_findings, print_records
-from pullwhy.cli.query import ANY, RESOLVED
 from pullwhy.cli.watching import Documents, Sleep, say
 from pullwhy.model import State
-from pullwhy.text import printable
 
 PROBLEMS: Final = "/api/v1/problems"
 REGISTRIES: Final = "/api/v1/registries"
 FINDINGS: Final = "/api/v1/findings"
 NODES: Final = "/api/v1/nodes"
 MOST_NODES: Final = 1_000_000
-_FILTERS: Final = ("cluster", "namespace", "node", "image", "registry", "cause", "state", "since")
 
 
 def findings(options: argparse.Namespace, sleep: Sleep | None = None) -> int:
@@ -96,13 +94,6 @@ def nodes(options: argparse.Namespace, sleep: Sleep | None = None) -> int:
     return watching.show(client, ask, show, "nodes,findings" if options.watch else "", sleep)
 
 
-def asked_of(options: argparse.Namespace) -> dict[str, str]:
-    """Return the filters as parameters."""
-    asked = {name: getattr(options, name) for name in _FILTERS}
-    asked["state"] = {"": str(State.ACTIVE), ANY: ""}.get(options.state, options.state)
-    return asked
-
-
 def _nothing(client: Client, options: argparse.Namespace, what: str, asked: dict[str, str]) -> str:
     """Return the sentences for an empty table: what was looked for, where more may be, and whether anybody looks."""
     wider = "" if options.state else f" Resolved ones: --state {ANY}."
@@ -119,9 +110,3 @@ def _nobody(client: Client, options: argparse.Namespace) -> str:
         )
     except CommandError:  # above all, who may see some namespaces only is not shown the nodes
         return ""
-
-
-def said_of(asked: dict[str, str]) -> str:
-    """Return what was asked for, as a part of a sentence."""
-    said = [f"{name} {printable(value, 200)}" for name, value in asked.items() if value]
-    return f" with {', '.join(said)}" if said else ""

@@ -7,10 +7,10 @@ import re
 from typing import Final
 
 from pullwhy.cli import output
-from pullwhy.cli.answers import FINDINGS, PROBLEMS, asked_of, said_of
+from pullwhy.cli.answers import FINDINGS, PROBLEMS
 from pullwhy.cli.client import Client, NotFound
+from pullwhy.cli.filters import ANY, asked_of, said_of
 from pullwhy.cli.main import EX_USAGE, CommandError
-from pullwhy.cli.query import ANY
 from pullwhy.cli.watching import Documents, say
 from pullwhy.diagnose.explain.finding import explain as explain_finding
 from pullwhy.diagnose.explain.page import DEFAULT_WIDTH

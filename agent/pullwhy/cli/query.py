@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pullwhy.cli import output
-from pullwhy.collector import params
-from pullwhy.model import CauseId, State
+from pullwhy.cli.filters import ANY, RESOLVED, add_filters, add_state
+from pullwhy.model import State
 
 if TYPE_CHECKING:
     from pullwhy.cli.client import Client
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8080"
-ANY: Final = "all"
-"""The `--state` that leaves none out."""
-RESOLVED: Final = "Resolved"
-"""The `--state` of problems without an active finding."""
 MOST: Final = 10_000
 """Rows shown unless --limit says otherwise."""
 
@@ -33,8 +28,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Lists problems: the same fault, on however many nodes, is one, with how far it reaches (docs/scope.md). Filters ask "
         "for problems with such a finding. `pullwhy explain ID` tells one at length.",
     )
-    _add_filters(problems)
-    _add_state(problems, [str(State.ACTIVE), RESOLVED, ANY])
+    add_filters(problems)
+    add_state(problems, [str(State.ACTIVE), RESOLVED, ANY])
     problems.add_argument("--silenced", choices=("yes", "no"), default="", help="only silenced ones, or only others")
     _add_list_options(problems, _problems)
 
@@ -44,8 +39,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Lists findings: why one node cannot pull one image, with the pods that wait for it. -o wide has ids and summaries; "
         "`pullwhy explain ID`, or pod/NAME, tells one at length.",
     )
-    _add_filters(findings)
-    _add_state(findings, [*map(str, State), ANY])
+    add_filters(findings)
+    add_state(findings, [*map(str, State), ANY])
     _add_list_options(findings, _findings)
 
     explain = subparsers.add_parser("explain", help="tell at length why a pull fails and what to do")
@@ -55,8 +50,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="the id of a problem or a finding (4 of its first characters do), a pod (pod/NAME, pod/NAMESPACE/NAME, "
         "NAMESPACE/NAME), or an image",
     )
-    _add_filters(explain)
-    _add_state(explain, [*map(str, State), ANY])
+    add_filters(explain)
+    add_state(explain, [*map(str, State), ANY])
     add_output(explain)
     explain.set_defaults(run=_explain)
 
@@ -80,30 +75,6 @@ def _add_list_options(
         )
     parser.add_argument("--watch", "-w", action="store_true", help="go on and show what changes")
     parser.set_defaults(run=run)
-
-
-def _add_filters(parser: argparse.ArgumentParser) -> None:
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--namespace", "-n", default="", help="only findings with a pod of this namespace")
-    where.add_argument("--all-namespaces", "-A", action="store_true", help="pods of every namespace (the default)")
-    parser.add_argument("--cluster", default="", help="only this cluster")
-    parser.add_argument("--node", default="", help="only this node")
-    parser.add_argument("--image", default="", help="only this image; without a tag: every tag of it")
-    parser.add_argument("--registry", default="", help="only this registry, such as docker.io")
-    parser.add_argument(
-        "--cause", type=_cause, default="", metavar="CAUSE", help="only this cause, such as TagNotFound"
-    )
-    parser.add_argument(
-        "--since", type=_since, default="", metavar="TIME", help="seen since: 10m, 2h, 7d ago, or an RFC 3339 time"
-    )
-
-
-def _add_state(parser: argparse.ArgumentParser, known: Sequence[str]) -> None:
-    def state(text: str) -> str:
-        return _checked(lambda: params.one_of("state", text, known))
-
-    told = f"{', '.join(known[:-1])} or {known[-1]} (default: {State.ACTIVE})"
-    parser.add_argument("--state", type=state, default="", metavar="STATE", help=told)
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -167,22 +138,3 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= 1_000_000):  # noqa: PLR2004 - as the message says
         raise argparse.ArgumentTypeError("write a number from 1 to 1000000")
     return int(text)
-
-
-def _checked(parse: Callable[[], str]) -> str:
-    try:
-        return parse()
-    except params.BadParameter as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _cause(text: str) -> str:
-    return _checked(lambda: params.one_of("cause", text, [str(cause) for cause in CauseId]))
-
-
-def _since(text: str) -> str:
-    # The collector reads the text itself, by its own clock; here it is only checked. argparse passes the default here too.
-    if not text:
-        return text
-    _checked(lambda: params.since(text, datetime.now(UTC)).isoformat())
-    return text

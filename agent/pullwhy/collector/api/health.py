@@ -1,14 +1,13 @@
-"""Health for Kubernetes, metrics for Prometheus, and the description of the API itself."""
+"""Health for Kubernetes, and metrics for Prometheus."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from starlette.responses import Response
 
-from pullwhy.collector.api import openapi
-from pullwhy.collector.api.operation import JSON, Backend, Operation, Question
+from pullwhy.collector.api.operation import Backend, Operation, Question
 
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -53,13 +52,7 @@ async def _metrics(backend: Backend, question: Question) -> Response:
     return Response(metrics.text(), media_type=METRICS_TYPE)
 
 
-async def _openapi(backend: Backend, question: Question) -> Response:
-    del backend, question
-    return Response(openapi.document(), media_type=JSON)
-
-
 OPERATIONS = (
-    Operation("GET", "/openapi.json", "getDescription", "This description", _openapi, dict[str, Any], open=True),
     Operation("GET", "/healthz", "getHealth", "Does the process run?", _healthz, Health, open=True),
     Operation("GET", "/readyz", "getReadiness", "Can questions be answered?", _readyz, Readiness, open=True),
     Operation("GET", "/metrics", "getMetrics", "Metrics for Prometheus", _metrics, str, media="text/plain", open=True),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
@@ -108,11 +107,3 @@ def _errors(operation: Operation) -> list[int]:
     if _IN_PATH.search(operation.path):
         statuses.add(404)
     return sorted(statuses)
-
-
-@functools.cache
-def document() -> bytes:
-    """Return the document of every operation that there is, as JSON."""
-    from pullwhy.collector.api.operations import OPERATIONS  # noqa: PLC0415 - the document is one of them
-
-    return msgspec.json.encode(describe(OPERATIONS))
