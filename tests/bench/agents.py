@@ -27,7 +27,7 @@ from pullwhy.model import (
     Stage,
     TraceLine,
 )
-from pullwhy.node.reporter import HELLO_SECONDS, pause
+from pullwhy.node.report.reporter import HELLO_SECONDS, pause
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import METHOD, agent_options
 

@@ -12,7 +12,7 @@ from pullwhy.cli.diagnose import exit_code, show
 from pullwhy.diagnose.case import NodeView
 from pullwhy.diagnose.judge import judge
 from pullwhy.model import Reproduction
-from pullwhy.node.investigate import Investigation
+from pullwhy.node.investigate.investigate import Investigation
 
 PULLWHY = Path(sys.executable).with_name("pullwhy")
 CLOSED = "127.0.0.1:1/shop/web:1"

@@ -13,7 +13,7 @@ from walking.plans import plan_for, walked
 from walking.server import Answer, Got, Server
 
 from pullwhy.image import parse
-from pullwhy.node.pipe import TraceFrame, encode
+from pullwhy.node.walk.pipe import TraceFrame, encode
 from pullwhy.runtime.kubelet.credentials import supplied_credentials
 
 WINDOW = 8

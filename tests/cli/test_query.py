@@ -24,7 +24,7 @@ from pullwhy.cli import answers
 from pullwhy.cli.main import build_parser, main
 from pullwhy.cli.watching import WATCH_SECONDS
 from pullwhy.model import CauseId, FailingPod
-from pullwhy.node.status import NodeStatus
+from pullwhy.node.report.status import NodeStatus
 
 FEED = 0xFEED0123456789AB
 SAMPLES = (

@@ -11,7 +11,7 @@ import pytest
 
 from pullwhy.cli.client import Client, Unauthorized, token_in
 from pullwhy.cli.main import main
-from pullwhy.collector.readers import _SEND
+from pullwhy.collector.access.readers import _SEND
 
 TOKEN = "s3cret-7f21"
 

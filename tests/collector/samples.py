@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pullwhy.collector import ingest
+from pullwhy.collector.intake import ingest
 from pullwhy.collector.records import NodeFacts, Speaker
 from pullwhy.collector.service import Collector
 from pullwhy.collector.settings import CollectorSettings

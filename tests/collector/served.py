@@ -11,9 +11,9 @@ from collector.samples import NOW, collector, until
 from pullwhy.config import ReportSettings
 from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import Finding
-from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import Reporter
-from pullwhy.node.status import NodeStatus
+from pullwhy.node.report.outbox import Outbox
+from pullwhy.node.report.reporter import Reporter
+from pullwhy.node.report.status import NodeStatus
 
 
 class Served:

@@ -15,15 +15,15 @@ from collector.kubernetes.standin import OWN_TOKEN, Fault, StandIn
 from collector.minted import Pair, ServerFiles, token
 from collector.samples import NOW, collector, encoded, finding, get, until
 
-from pullwhy.collector import agents
-from pullwhy.collector.agents import CertificateGate, Identity
+from pullwhy.collector.access import agents
+from pullwhy.collector.access.agents import CertificateGate, Identity
 from pullwhy.collector.denials import CannotTell, Denial, Denied
 from pullwhy.collector.identities import Identities
 from pullwhy.collector.service import Collector, StartError
 from pullwhy.collector.settings import CollectorSettings, KubernetesSettings
 from pullwhy.config import ReportSettings
-from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import Reporter
+from pullwhy.node.report.outbox import Outbox
+from pullwhy.node.report.reporter import Reporter
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import MAX_MESSAGE, METHOD
 from pullwhy.secret import Secret

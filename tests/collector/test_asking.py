@@ -8,7 +8,7 @@ from collector.samples import NOW
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pullwhy.collector.asking import MOST_ASKED, Fleet, choose, is_local, why_not
+from pullwhy.collector.compare.asking import MOST_ASKED, Fleet, choose, is_local, why_not
 from pullwhy.collector.problem import KIND, ProblemKey
 from pullwhy.collector.records import NodeFacts, StoredNode
 from pullwhy.model import CauseId

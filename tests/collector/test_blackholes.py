@@ -7,10 +7,10 @@ from pathlib import Path
 from collector.fleetsim import HOST, World, failure, passes, world
 from collector.samples import NOW, Clock, get, until
 
-from pullwhy.collector.blackholes import BlackHole, Miss, black_holes
+from pullwhy.collector.compare.blackholes import BlackHole, Miss, black_holes
+from pullwhy.collector.compare.misses import BlackHoles
 from pullwhy.collector.fleet import Probe, Purpose, Walk, WalkState
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.misses import BlackHoles
 from pullwhy.collector.store import SQLStore, open_store
 from pullwhy.model import CauseId
 

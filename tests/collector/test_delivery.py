@@ -25,8 +25,8 @@ import asyncio, itertools, sys
 from pathlib import Path
 from collector.samples import NOW, encoded, finding
 from pullwhy.config import ReportSettings
-from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import Reporter
+from pullwhy.node.report.outbox import Outbox
+from pullwhy.node.report.reporter import Reporter
 
 async def main(address, state, first, last):
     outbox = Outbox(Path(state))

@@ -4,10 +4,10 @@ import msgspec
 import pytest
 from collector.samples import NOW, encoded, finding
 
-from pullwhy.collector import ingest
 from pullwhy.collector.documents import decode
-from pullwhy.collector.ingest import KnownPod, Refused
-from pullwhy.collector.records import Speaker
+from pullwhy.collector.intake import ingest
+from pullwhy.collector.intake.ingest import Refused
+from pullwhy.collector.records import KnownPod, Speaker
 from pullwhy.diagnose.document.codec import MAX_DOCUMENT
 from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import FailingPod

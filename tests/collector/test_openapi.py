@@ -11,7 +11,7 @@ from collector.served import Served
 
 from pullwhy.collector.api import operations
 from pullwhy.collector.api.operations import OPERATIONS
-from pullwhy.node.status import NodeStatus
+from pullwhy.node.report.status import NodeStatus
 
 DOCUMENT: dict[str, Any] = json.loads(operations.description())
 

@@ -11,9 +11,9 @@ from collector.samples import NOW, Clock, encoded, until
 from collector.wire import Running, Stream, running
 
 from pullwhy.collector.fleet import Probe, Purpose, Walk, WalkState
+from pullwhy.collector.intake.streams import MOST_WAITING
+from pullwhy.collector.intake.streams import Stream as SentTo
 from pullwhy.collector.records import NodeFacts, Speaker
-from pullwhy.collector.streams import MOST_WAITING
-from pullwhy.collector.streams import Stream as SentTo
 from pullwhy.pb.v1 import report_pb2 as pb
 
 IMAGE = "registry.example/shop/web1:1.4"

@@ -14,8 +14,8 @@ from collector.wire import running
 from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import Canary, WalkState
 from pullwhy.collector.imagecolumns import image_columns
+from pullwhy.collector.intake.permits import FIRST, MOST_TURNS, NOTHING_REMEMBERED, Pace, Permits
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.permits import FIRST, MOST_TURNS, NOTHING_REMEMBERED, Pace, Permits
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, Speaker
 from pullwhy.collector.store import SQLStore, open_store

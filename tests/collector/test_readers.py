@@ -15,7 +15,7 @@ from collector.minted import ServerFiles
 from collector.samples import NOW, collector, fill, finding, get, until
 
 from pullwhy.access import API_SOURCE
-from pullwhy.collector import readers
+from pullwhy.collector.access import readers
 from pullwhy.collector.api.sight import HIDDEN
 from pullwhy.collector.denials import Denied
 from pullwhy.collector.fleet import Canary, Probe, Purpose, WalkState
@@ -23,8 +23,8 @@ from pullwhy.collector.service import Collector, StartError
 from pullwhy.config import ReportSettings
 from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import Evidence, FailingPod, KubeletState, Stage
-from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import Reporter
+from pullwhy.node.report.outbox import Outbox
+from pullwhy.node.report.reporter import Reporter
 from pullwhy.secret import Secret
 
 BOTH = (FailingPod("shop", "web-1", "uid-shop", "main"), FailingPod("bank", "vault-7d9c", "uid-bank", "main"))
@@ -380,7 +380,7 @@ def test_questions_over_tls_use_a_renewed_certificate(tmp_path: Path, monkeypatc
     import ssl  # noqa: PLC0415
     import urllib.request  # noqa: PLC0415
 
-    monkeypatch.setattr("pullwhy.collector.certificates.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("pullwhy.collector.access.certificates.LOOK_SECONDS", 0.05)
     files = ServerFiles(tmp_path)
 
     def answers(address: str) -> bool:

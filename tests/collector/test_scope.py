@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pullwhy.collector.contrast import MOST, Facts, Node, node_facts
+from pullwhy.collector.compare.contrast import MOST, Facts, Node, node_facts
+from pullwhy.collector.compare.scope import Comparison, judge, may_be_one_fault
 from pullwhy.collector.problem import KIND, ProblemKey, SubjectKind
 from pullwhy.collector.records import NodeFacts
-from pullwhy.collector.scope import Comparison, judge, may_be_one_fault
 from pullwhy.diagnose.catalogue.causes import ABSENT, KIN, UNREACHABLE, same_fault
 from pullwhy.model import CauseId, ScopeVerdict
 

@@ -19,8 +19,8 @@ from collector.samples import NOW, collector, encoded, finding, get, until, writ
 from pullwhy.collector.service import Collector, StartError
 from pullwhy.collector.settings import CollectorSettings
 from pullwhy.config import ReportSettings
-from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import Reporter
+from pullwhy.node.report.outbox import Outbox
+from pullwhy.node.report.reporter import Reporter
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import METHOD
 

@@ -33,8 +33,8 @@ import asyncio, sys
 from pathlib import Path
 from collector.samples import NOW, encoded, finding
 from pullwhy.config import ReportSettings
-from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import Reporter
+from pullwhy.node.report.outbox import Outbox
+from pullwhy.node.report.reporter import Reporter
 
 async def main(address, state):
     outboxes = [Outbox(Path(state, f"node-{number}")) for number in range(NODES)]

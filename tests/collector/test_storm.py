@@ -7,9 +7,9 @@ from collector.fleetsim import World, fails, failure, world
 from collector.samples import until
 
 from pullwhy.collector.documents import decode
-from pullwhy.collector.permits import FIRST
+from pullwhy.collector.intake.permits import FIRST
 from pullwhy.model import CauseId
-from pullwhy.node.permits import ANSWER_SECONDS
+from pullwhy.node.investigate.permits import ANSWER_SECONDS
 
 NODES = 800
 TAG = CauseId.TAG_NOT_FOUND

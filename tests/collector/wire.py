@@ -11,13 +11,13 @@ import grpc
 import grpc.aio
 from collector.samples import NOW, encoded, finding
 
+from pullwhy.collector.intake.orders import Orders
+from pullwhy.collector.intake.permits import Permits
+from pullwhy.collector.intake.server import Desks, Servicer
+from pullwhy.collector.intake.streams import Streams
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.orders import Orders
-from pullwhy.collector.permits import Permits
 from pullwhy.collector.records import Query
-from pullwhy.collector.server import Desks, Servicer
 from pullwhy.collector.store import SQLStore, open_store
-from pullwhy.collector.streams import Streams
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import METHOD, collector_options
 

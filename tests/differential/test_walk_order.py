@@ -13,8 +13,8 @@ from differential.machine import ROOTS, Machine
 from differential.names import Place
 from differential.recorder import Contact, shown
 from differential.trees import Tree, sampled, trees
-from pullwhy.node.plan import NodeSight, Sources, make_plan
-from pullwhy.node.reach import HERE
+from pullwhy.node.walk.plan import NodeSight, Sources, make_plan
+from pullwhy.node.walk.reach import HERE
 from pullwhy.plan import Timeouts, WalkPlan
 from pullwhy.probe.clock import SystemClock
 from pullwhy.probe.network import RealNetwork

@@ -10,7 +10,7 @@ from node.test_walkrequests import Node
 
 from fuzz.target import Target
 from pullwhy.diagnose.document.finding import encode
-from pullwhy.node.permits import MAX_FACT, read
+from pullwhy.node.investigate.permits import MAX_FACT, read
 from pullwhy.pb.v1 import report_pb2 as pb
 
 

@@ -14,12 +14,13 @@ from walking.network import FakeClock, FakeNetwork, FakeStream
 from walking.plans import QUICK
 
 from fuzz.target import Target
-from pullwhy.collector import documents, ingest
+from pullwhy.collector import documents
+from pullwhy.collector.intake import ingest
 from pullwhy.collector.records import Speaker
 from pullwhy.diagnose.document.codec import InvalidDocument
 from pullwhy.image import parse as parse_image
 from pullwhy.model import Outcome
-from pullwhy.node.pipe import HEADER, BrokenFrame, PlanFrame, TraceFrame, decode, encode
+from pullwhy.node.walk.pipe import HEADER, BrokenFrame, PlanFrame, TraceFrame, decode, encode
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.plan import Credential, Endpoint, GoBuild, Resolver, WalkPlan
 from pullwhy.probe.chain import trust_fault

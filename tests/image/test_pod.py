@@ -245,7 +245,7 @@ def test_without_the_store_its_free_space_is_not_known(world: World) -> None:
 KILLING: Final = """
 import asyncio, os, signal
 from pullwhy.image import parse
-from pullwhy.node.walker import Walker
+from pullwhy.node.walk.walker import Walker
 from pullwhy.plan import Resolver, WalkPlan
 
 async def main():

@@ -17,11 +17,11 @@ from collector.samples import NOW, until
 from image import manifests
 from image.deployed import COLLECTOR, Cluster, Right, ask, deployed, failing, granted
 from image.manifests import RENDERED, render
-from pullwhy.collector import readers
-from pullwhy.collector.readers import GROUP
+from pullwhy.collector.access import readers
+from pullwhy.collector.access.readers import GROUP
 from pullwhy.diagnose.document.finding import encode
-from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import Reporter
+from pullwhy.node.report.outbox import Outbox
+from pullwhy.node.report.reporter import Reporter
 
 from lab.namespace import REPOSITORY
 

@@ -19,9 +19,9 @@ from pullwhy.model import (
     Retryable,
     Stage,
 )
-from pullwhy.node.incidents import Sight
-from pullwhy.node.investigate import Investigation, hypothesis
-from pullwhy.node.plan import NodeSight
+from pullwhy.node.incidents.incidents import Sight
+from pullwhy.node.investigate.investigate import Investigation, hypothesis
+from pullwhy.node.walk.plan import NodeSight
 from pullwhy.runtime.effective import RuntimeView
 from pullwhy.runtime.kubelet.settings import Kubelet
 from pullwhy.trace import Trace

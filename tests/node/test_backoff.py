@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pullwhy.model import Reason
-from pullwhy.node.backoff import Backoff, advance
+from pullwhy.node.incidents.backoff import Backoff, advance
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-from pullwhy.node.budget import MAX_KEYS, Budget, Rate
+from pullwhy.node.report.budget import MAX_KEYS, Budget, Rate
 
 
 def test_a_bucket_holds_so_much_and_fills_so_fast() -> None:

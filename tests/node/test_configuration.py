@@ -8,8 +8,8 @@ import pytest
 import trustme
 from node.fakes import START
 
-from pullwhy.node.configuration import MAX_FAILING, MAX_REGISTRIES, Configuration
-from pullwhy.node.plan import NodeSight, Sources
+from pullwhy.node.report.configuration import MAX_FAILING, MAX_REGISTRIES, Configuration
+from pullwhy.node.walk.plan import NodeSight, Sources
 from pullwhy.plan import GoBuild, Proxies
 from pullwhy.runtime.containerd.settings import ContainerdConfig
 from pullwhy.runtime.effective import RuntimeView

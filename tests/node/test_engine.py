@@ -10,11 +10,11 @@ from node.fakes import IMAGE, WEB, FakeClock, FakeInvestigator, FakeObserver, at
 
 from pullwhy.model import CauseId, Confidence, Finding, PodRef, PullFailure, Reason, State
 from pullwhy.node.engine import IDLE, Engine
-from pullwhy.node.findings import Identity
-from pullwhy.node.incidents import Sight
+from pullwhy.node.incidents.findings import Identity
+from pullwhy.node.incidents.incidents import Sight
+from pullwhy.node.incidents.remarks import Remarks
 from pullwhy.node.metrics import Metrics
 from pullwhy.node.parts import Parts
-from pullwhy.node.remarks import Remarks
 from pullwhy.node.state import Kept
 from pullwhy.watch.lines import LogLine
 

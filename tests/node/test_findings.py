@@ -14,8 +14,8 @@ from pullwhy.model import (
     Stage,
     State,
 )
-from pullwhy.node.findings import UNCONFIRMED, Identity, Judged, Ledger
-from pullwhy.node.incidents import Closed, Incident
+from pullwhy.node.incidents.findings import UNCONFIRMED, Identity, Judged, Ledger
+from pullwhy.node.incidents.incidents import Closed, Incident
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 IMAGE = "registry.example/shop/web:1"

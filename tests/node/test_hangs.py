@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 from pullwhy.model import PullFailure, Reason
-from pullwhy.node.hangs import Hangs
+from pullwhy.node.incidents.hangs import Hangs
 from pullwhy.watch.events import RuntimeEvent, RuntimeEventKind
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)

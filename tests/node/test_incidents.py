@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pullwhy.model import HintKind, KubeletHint, PodRef, PullFailure, Reason, State
-from pullwhy.node.incidents import BLIND_GRACE, GRACE, MAX_INCIDENTS, Closed, Incident, Sight, Tracker
+from pullwhy.node.incidents.incidents import BLIND_GRACE, GRACE, MAX_INCIDENTS, Closed, Incident, Sight, Tracker
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 WEB = PodRef("shop", "web", "uid-1")

@@ -10,7 +10,7 @@ from pullwhy.diagnose.case import Adopted, Case
 from pullwhy.diagnose.judge import judge
 from pullwhy.image import parse
 from pullwhy.model import CauseId, Confidence, Outcome, PullFailure, Reason, Stage
-from pullwhy.node.investigate import (
+from pullwhy.node.investigate.investigate import (
     Investigation,
     Investigator,
     as_failure,
@@ -19,9 +19,9 @@ from pullwhy.node.investigate import (
     with_retry,
     with_success,
 )
-from pullwhy.node.plan import Sources
-from pullwhy.node.reach import Reach
-from pullwhy.node.reproduce import Policy, Reproducer
+from pullwhy.node.investigate.reproduce import Policy, Reproducer
+from pullwhy.node.walk.plan import Sources
+from pullwhy.node.walk.reach import Reach
 from pullwhy.plan import Timeouts, WalkPlan
 from pullwhy.trace import ConnectAttempt, ConnectResult, StageResult, Trace
 

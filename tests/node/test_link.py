@@ -7,7 +7,7 @@ from node.fakes import WEB, at, pods
 
 from pullwhy.model import PodRef
 from pullwhy.node.link import RuntimeLink, as_sight
-from pullwhy.node.plan import Sources
+from pullwhy.node.walk.plan import Sources
 from pullwhy.runtime.cri import Container, PodSandbox
 
 EPOCH = datetime.fromtimestamp(0, UTC)

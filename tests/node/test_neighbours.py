@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from pullwhy.image import parse
-from pullwhy.node.neighbours import similar_repositories
+from pullwhy.node.investigate.neighbours import similar_repositories
 from pullwhy.runtime.cri import CRIClient, CRIError, Image
 
 DIGEST = "sha256:" + "a" * 64

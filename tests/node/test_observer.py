@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pullwhy.node.link import RuntimeLink
 from pullwhy.node.observer import FINGERPRINT_SECONDS, NodeObserver
-from pullwhy.node.plan import Sources
+from pullwhy.node.walk.plan import Sources
 
 
 def test_a_changed_configuration_is_read_again_at_the_next_look(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pullwhy.node.outbox import FOLDER, RETRY_SECONDS, InUse, Limits, Outbox
+from pullwhy.node.report.outbox import FOLDER, RETRY_SECONDS, InUse, Limits, Outbox
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -207,7 +207,7 @@ FULL_DISK = """
 import resource, sys
 from datetime import datetime, UTC
 from pathlib import Path
-from pullwhy.node.outbox import Outbox
+from pullwhy.node.report.outbox import Outbox
 clock = [0.0]
 outbox = Outbox(Path(sys.argv[1]), monotonic=lambda: clock[0])
 now = datetime.now(UTC)
@@ -251,7 +251,7 @@ WRITER = """
 import sys
 from datetime import datetime, UTC
 from pathlib import Path
-from pullwhy.node.outbox import Outbox
+from pullwhy.node.report.outbox import Outbox
 outbox = Outbox(Path(sys.argv[1]))
 start = int(sys.argv[2])
 for number in range(start, start + 100000):

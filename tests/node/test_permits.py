@@ -16,10 +16,10 @@ from pullwhy.diagnose.document.codec import MAX_DOCUMENT
 from pullwhy.diagnose.document.finding import encode
 from pullwhy.image import ImageReference, parse
 from pullwhy.model import CauseId, Confidence, Evidence, Stage, State
-from pullwhy.node.investigations import AsksWhen
+from pullwhy.node.investigate.investigations import AsksWhen
+from pullwhy.node.investigate.permits import ANSWER_SECONDS, LONGEST_WAIT, MAX_FACTS, Permission, Permits, read
 from pullwhy.node.metrics import Metrics
-from pullwhy.node.permits import ANSWER_SECONDS, LONGEST_WAIT, MAX_FACTS, Permission, Permits, read
-from pullwhy.node.stream import Conversation
+from pullwhy.node.report.stream import Conversation
 from pullwhy.pb.v1 import report_pb2 as pb
 
 REFERENCE = parse(IMAGE)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from walking.plans import plan_for
 
 from pullwhy.model import Outcome, Stage, Via
-from pullwhy.node.pipe import HEADER, MAX_PLAN, BrokenFrame, PlanFrame, TraceFrame, decode, encode, length
+from pullwhy.node.walk.pipe import HEADER, MAX_PLAN, BrokenFrame, PlanFrame, TraceFrame, decode, encode, length
 from pullwhy.plan import ClientPair, Credential, Endpoint, Proxies, WalkPlan
 from pullwhy.secret import Secret
 from pullwhy.trace import (

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pullwhy.model import Outcome, Stage
-from pullwhy.node.plan import InvalidCredentials, NodeSight, Prepared, Sources, make_plan, survey
+from pullwhy.node.walk.plan import InvalidCredentials, NodeSight, Prepared, Sources, make_plan, survey
 from pullwhy.runtime.cri import CRIClient, CRIError, ImageFilesystem, RuntimeStatus, RuntimeVersion
 
 CONFIG = "/etc/containerd/config.toml"

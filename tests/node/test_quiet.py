@@ -7,7 +7,7 @@ import pytest
 from node.fakes import IMAGE, START, at, diagnosis
 
 from pullwhy.model import CauseId, Confidence, Diagnosis, Outcome, RemedyRef, Stage
-from pullwhy.node.quiet import MAX_JITTER, MAX_REGISTRIES, Quiet
+from pullwhy.node.incidents.quiet import MAX_JITTER, MAX_REGISTRIES, Quiet
 from pullwhy.trace import HTTPFacts, StageResult, Trace
 
 C = CauseId

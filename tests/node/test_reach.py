@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from walking.plans import plan_for
 
-from pullwhy.node.reach import HERE, Known, Reach
-from pullwhy.node.registries import REFRESH_SOON, NodeRegistries, registries_of
+from pullwhy.node.report.registries import REFRESH_SOON, NodeRegistries, registries_of
+from pullwhy.node.walk.reach import HERE, Known, Reach
 from pullwhy.probe.destinations import Destinations, Origin
 from pullwhy.runtime.containerd.settings import ContainerdConfig
 from pullwhy.runtime.cri import CRIClient, CRIError, Image

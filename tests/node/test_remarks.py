@@ -6,7 +6,7 @@ import pytest
 from node.fakes import IMAGE, at
 
 from pullwhy.model import CauseId
-from pullwhy.node.remarks import AGE, MAX_KEPT, MAX_TOLD, Remarks
+from pullwhy.node.incidents.remarks import AGE, MAX_KEPT, MAX_TOLD, Remarks
 from pullwhy.watch.events import RuntimeEvent, RuntimeEventKind
 
 KIND = RuntimeEventKind

@@ -20,9 +20,9 @@ import trustme
 from collector.samples import until
 
 from pullwhy.config import ReportSettings
-from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, Reporter, pause
-from pullwhy.node.status import NodeStatus
+from pullwhy.node.report.outbox import Outbox
+from pullwhy.node.report.reporter import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, Reporter, pause
+from pullwhy.node.report.status import NodeStatus
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import (
     AGENT_PING_SECONDS,
@@ -34,7 +34,7 @@ from pullwhy.protocol import (
 )
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-REPORTERS = {"pullwhy.node.reporter", "pullwhy.node.stream"}
+REPORTERS = {"pullwhy.node.report.reporter", "pullwhy.node.report.stream"}
 
 Behaviour = Callable[["FakeCollector", Any], Awaitable[None]]
 
@@ -475,8 +475,8 @@ BEHIND_A_PROXY = """
 import asyncio, sys
 from datetime import UTC, datetime
 from pullwhy.config import ReportSettings
-from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import Reporter
+from pullwhy.node.report.outbox import Outbox
+from pullwhy.node.report.reporter import Reporter
 async def main():
     outbox = Outbox(None)
     outbox.append("a", b"", datetime.now(UTC))

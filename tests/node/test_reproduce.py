@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pullwhy.model import Outcome, Stage, Via
-from pullwhy.node.reproduce import Policy, Reproducer, Situation, decide, fails_early
+from pullwhy.node.investigate.reproduce import Policy, Reproducer, Situation, decide, fails_early
 from pullwhy.runtime.cri import CRIError
 from pullwhy.trace import ConfigFacts, ConfigFault, HTTPFacts, Identity, StageResult, StorageFacts, Trace
 

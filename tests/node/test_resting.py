@@ -31,7 +31,8 @@ def test_a_resting_agent_does_without(library: str, loaded: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["pullwhy.node.walkrequests", "pullwhy.diagnose.document.decoding", "pullwhy.diagnose.remedies.rendering"]
+    "module",
+    ["pullwhy.node.report.walkrequests", "pullwhy.diagnose.document.decoding", "pullwhy.diagnose.remedies.rendering"],
 )
 def test_a_resting_agent_does_without_what_others_ask_for(module: str, loaded: set[str]) -> None:
     assert module not in loaded

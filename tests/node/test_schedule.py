@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pullwhy.model import PodRef, Reason
-from pullwhy.node.incidents import Incident
-from pullwhy.node.schedule import Schedule
+from pullwhy.node.incidents.incidents import Incident
+from pullwhy.node.incidents.schedule import Schedule
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 NOW = START + timedelta(days=1)

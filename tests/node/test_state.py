@@ -6,10 +6,10 @@ import pytest
 from node.fakes import START, WEB, at
 
 from pullwhy.model import HintKind, KubeletHint, Reason
-from pullwhy.node.backoff import Backoff
-from pullwhy.node.hangs import Pull
-from pullwhy.node.incidents import Incident
-from pullwhy.node.schedule import Walked
+from pullwhy.node.incidents.backoff import Backoff
+from pullwhy.node.incidents.hangs import Pull
+from pullwhy.node.incidents.incidents import Incident
+from pullwhy.node.incidents.schedule import Walked
 from pullwhy.node.state import NAME, Kept, StateUnwritable, encode, load, save
 from pullwhy.watch.cursor import FilePosition, JournalPosition, Positions
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pullwhy.node.plan import NodeSight, Sources, make_plan
-from pullwhy.node.view import node_view
+from pullwhy.node.investigate.view import node_view
+from pullwhy.node.walk.plan import NodeSight, Sources, make_plan
 from pullwhy.plan import Proxies
 from pullwhy.runtime.containerd.settings import ContainerdConfig
 from pullwhy.runtime.effective import RuntimeView

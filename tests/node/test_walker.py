@@ -19,9 +19,9 @@ from walking.server import Answer, RawServer, Server
 from walking.shop import Shop
 
 from pullwhy.model import Outcome
-from pullwhy.node import walker as walkers
-from pullwhy.node.confine import NOBODY
-from pullwhy.node.walker import Walker
+from pullwhy.node.walk import walker as walkers
+from pullwhy.node.walk.confine import NOBODY
+from pullwhy.node.walk.walker import Walker
 from pullwhy.plan import Credential, Endpoint, Timeouts
 from pullwhy.secret import Secret
 from pullwhy.trace import Trace
@@ -171,7 +171,7 @@ def test_the_child_is_confined() -> None:
 
 def test_capabilities_do_not_survive_where_the_kernel_is_told_to_keep_them() -> None:
     program = (
-        "import ctypes, os\nfrom pullwhy.node.confine import confine\n"
+        "import ctypes, os\nfrom pullwhy.node.walk.confine import confine\n"
         "ctypes.CDLL(None).prctl(8, 1, 0, 0, 0)\nstatus = os.open('/proc/self/status', os.O_RDONLY)\nos.dup2(status, 0)\n"
         "confine(os.getppid())\nprint(os.read(0, 65536).decode())\n"
     )
@@ -196,8 +196,8 @@ def test_a_client_pair_can_be_loaded_in_confinement() -> None:
 def test_the_child_ends_with_its_parent() -> None:
     program = (
         "import asyncio, os, sys\n"
-        "from pullwhy.node.childprocess import ChildProcess\n"
-        "from pullwhy.node.walker import Walker\n"
+        "from pullwhy.node.walk.childprocess import ChildProcess\n"
+        "from pullwhy.node.walk.walker import Walker\n"
         "async def main():\n"
         "    walker = Walker()\n"
         "    child = await walker._ready()\n"
@@ -216,7 +216,7 @@ def test_the_child_ends_with_its_parent() -> None:
 
 
 def test_the_parent_loads_no_library_of_the_walk() -> None:
-    program = "import sys, pullwhy.node.walker; print(*sorted(sys.modules))"
+    program = "import sys, pullwhy.node.walk.walker; print(*sorted(sys.modules))"
     done = subprocess.run(script(program), capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert not loaded & {"h11", "dns", "cryptography"}

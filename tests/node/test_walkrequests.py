@@ -15,11 +15,11 @@ from node.test_reporter import FakeCollector, acknowledges, outbox_with, reporti
 from pullwhy.diagnose.case import Case
 from pullwhy.image import parse
 from pullwhy.model import CauseId, Confidence, Finding, Outcome, Stage
-from pullwhy.node.findings import Identity
-from pullwhy.node.investigate import Investigation
+from pullwhy.node.incidents.findings import Identity
+from pullwhy.node.investigate.investigate import Investigation
 from pullwhy.node.metrics import Metrics
-from pullwhy.node.reach import HERE, Reach
-from pullwhy.node.walkrequests import MAX_WAITING, Parts, WalkRequests
+from pullwhy.node.report.walkrequests import MAX_WAITING, Parts, WalkRequests
+from pullwhy.node.walk.reach import HERE, Reach
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.trace import StageResult, Trace
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from watch.journals import EPOCH, MACHINE, JournalWriter
 
-from pullwhy.node.kubeletversion import kubelet_version
+from pullwhy.node.walk.kubeletversion import kubelet_version
 from pullwhy.runtime.kubelet.settings import Kubelet
 from pullwhy.watch.journal import Place
 from pullwhy.watch.kubeletversion import version_at_start

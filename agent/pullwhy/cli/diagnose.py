@@ -15,8 +15,8 @@ from pullwhy.cli.places import add_places, check_files, check_places, check_sock
 
 if TYPE_CHECKING:
     from pullwhy.model import Finding, PullFailure
-    from pullwhy.node.investigate import Investigation, Investigator
-    from pullwhy.node.plan import Sources
+    from pullwhy.node.investigate.investigate import Investigation, Investigator
+    from pullwhy.node.walk.plan import Sources
 
 WORKS: Final = 0
 FOUND: Final = 1
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     """Diagnose one image; return the exit code."""
     import asyncio  # noqa: PLC0415 - every command passes here, few wait for anything
 
-    from pullwhy.node.plan import InvalidCredentials  # noqa: PLC0415 - gRPC is loaded when it is needed
+    from pullwhy.node.walk.plan import InvalidCredentials  # noqa: PLC0415 - gRPC is loaded when it is needed
 
     sources = _sources(options)
     if sys.stderr.isatty():
@@ -110,10 +110,10 @@ def _registry_side_works(found: Investigation) -> bool:
 
 
 async def _investigate(options: argparse.Namespace, sources: Sources) -> Investigation:
-    from pullwhy.node.investigate import Investigator  # noqa: PLC0415
+    from pullwhy.node.investigate.investigate import Investigator  # noqa: PLC0415
+    from pullwhy.node.investigate.reproduce import Policy, Reproducer  # noqa: PLC0415
     from pullwhy.node.link import RuntimeLink  # noqa: PLC0415
-    from pullwhy.node.reproduce import Policy, Reproducer  # noqa: PLC0415
-    from pullwhy.node.walker import Walker  # noqa: PLC0415
+    from pullwhy.node.walk.walker import Walker  # noqa: PLC0415
 
     walker, link = Walker(), RuntimeLink(sources)
     client = link.client()
@@ -134,14 +134,14 @@ async def _investigate(options: argparse.Namespace, sources: Sources) -> Investi
 
 
 def _failure(options: argparse.Namespace) -> PullFailure | None:
-    from pullwhy.node.investigate import as_failure  # noqa: PLC0415
+    from pullwhy.node.investigate.investigate import as_failure  # noqa: PLC0415
 
     message: str = options.message.strip()[:MAX_MESSAGE]
     return as_failure(message, options.image, _now()) if message else None
 
 
 def _sources(options: argparse.Namespace) -> Sources:
-    from pullwhy.node.plan import Sources  # noqa: PLC0415
+    from pullwhy.node.walk.plan import Sources  # noqa: PLC0415
 
     check_places(options)
     check_socket(options)

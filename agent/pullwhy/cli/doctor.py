@@ -19,7 +19,7 @@ from pullwhy.text import printable
 if TYPE_CHECKING:
     from pullwhy.config import AgentSettings
     from pullwhy.node.check import Check
-    from pullwhy.node.plan import Sources
+    from pullwhy.node.walk.plan import Sources
 
 _MARKS: Final = {"ok": "32", "FAIL": "31", "skip": "2"}
 """How a check ended, and its ANSI style."""
@@ -91,8 +91,8 @@ def _settings(options: argparse.Namespace) -> AgentSettings:
 
 async def _checks(settings: AgentSettings) -> list[Check]:
     from pullwhy.node import doctor  # noqa: PLC0415 - gRPC is loaded when it is needed
-    from pullwhy.node.plan import survey  # noqa: PLC0415
-    from pullwhy.node.walker import Walker  # noqa: PLC0415
+    from pullwhy.node.walk.plan import survey  # noqa: PLC0415
+    from pullwhy.node.walk.walker import Walker  # noqa: PLC0415
 
     sources, walker = _sources(settings), Walker()
     try:
@@ -113,7 +113,7 @@ async def _checks(settings: AgentSettings) -> list[Check]:
 
 
 def _sources(settings: AgentSettings) -> Sources:
-    from pullwhy.node.plan import Sources  # noqa: PLC0415
+    from pullwhy.node.walk.plan import Sources  # noqa: PLC0415
 
     return Sources(
         host_root=Path(settings.host_root),

@@ -8,16 +8,16 @@ import time
 from pathlib import Path
 from typing import Final
 
-from pullwhy.collector.agents import CertificateGate, Gate, OpenGate, TokenGate
+from pullwhy.collector.access.agents import CertificateGate, Gate, OpenGate, TokenGate
+from pullwhy.collector.access.certificates import Certificates, Files, UnusableCertificate
+from pullwhy.collector.access.readers import FileReaders, KubernetesReaders
 from pullwhy.collector.api.asker import Who, by_token, everybody
-from pullwhy.collector.certificates import Certificates, Files, UnusableCertificate
 from pullwhy.collector.denials import CannotTell, Denials
 from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.kubernetes.attendant import EVENTS_PER_SECOND, Attendant, Turn
 from pullwhy.collector.kubernetes.directory import Directory
 from pullwhy.collector.kubernetes.nodelabels import Change, NodeLabels
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.readers import FileReaders, KubernetesReaders
 from pullwhy.collector.settings import CollectorSettings
 from pullwhy.kubernetes import access
 from pullwhy.kubernetes.client import Client

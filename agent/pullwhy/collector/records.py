@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from pullwhy.collector.problem import ProblemKey
-from pullwhy.model import Scope
+from pullwhy.model import Finding, Scope
 
 
 class StoreError(Exception):
@@ -39,6 +39,21 @@ class Session:
     """Everything up to this sequence number is committed."""
     stream: int = 0
     """Grows with each stream that the node opens, at whatever collector."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPod:
+    """What the Kubernetes API told of a failing pod."""
+
+    here: bool
+    """Whether it is on the finding's node."""
+    owner: str = ""
+    fact: str = ""
+    """How its container pulls: policy, names of its secrets, service account."""
+
+
+Attend = Callable[[Finding], Mapping[int, KnownPod]]
+"""Tells what is known of a finding's pods, by their place."""
 
 
 @dataclass(frozen=True, slots=True)

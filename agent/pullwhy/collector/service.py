@@ -18,23 +18,23 @@ import grpc
 import grpc.aio
 import uvicorn
 
-from pullwhy.collector import permits
 from pullwhy.collector.api import API
 from pullwhy.collector.api.events import MOST_WATCHERS
-from pullwhy.collector.canary import Canaries
-from pullwhy.collector.compare import Compare
+from pullwhy.collector.compare.canary import Canaries
+from pullwhy.collector.compare.misses import BlackHoles
+from pullwhy.collector.compare.task import Compare
 from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.identities import BadSetting, Identities
+from pullwhy.collector.intake import permits
+from pullwhy.collector.intake.orders import Orders
+from pullwhy.collector.intake.permits import Permits
+from pullwhy.collector.intake.server import Desks, Servicer
+from pullwhy.collector.intake.streams import Streams
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.misses import BlackHoles
-from pullwhy.collector.orders import Orders
-from pullwhy.collector.permits import Permits
 from pullwhy.collector.records import StoreError
 from pullwhy.collector.retention import Keep, tend
-from pullwhy.collector.server import Desks, Servicer
 from pullwhy.collector.settings import CollectorSettings
 from pullwhy.collector.store import SQLStore, open_store
-from pullwhy.collector.streams import Streams
 from pullwhy.protocol import collector_options
 
 logger = logging.getLogger(__name__)

@@ -19,34 +19,34 @@ from pullwhy.config import AgentSettings, ReportSettings
 from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import Finding
 from pullwhy.node.checkpoint import Checkpoint
-from pullwhy.node.configuration import Configuration
 from pullwhy.node.engine import Engine
 from pullwhy.node.feed import Feed, log_sources
-from pullwhy.node.findings import Identity
 from pullwhy.node.http import ListenError, Server
 from pullwhy.node.impairments import Impairments
-from pullwhy.node.investigate import Investigator
+from pullwhy.node.incidents.findings import Identity
+from pullwhy.node.incidents.remarks import Remarks
+from pullwhy.node.investigate.investigate import Investigator
+from pullwhy.node.investigate.permits import Permits
+from pullwhy.node.investigate.reproduce import Policy, Reproducer
 from pullwhy.node.link import RuntimeLink
 from pullwhy.node.metrics import CONTENT_TYPE, Metrics
 from pullwhy.node.observer import NodeObserver
-from pullwhy.node.outbox import InUse, Outbox
 from pullwhy.node.parts import Parts
-from pullwhy.node.permits import Permits
-from pullwhy.node.plan import Sources
-from pullwhy.node.pullsecrets import PullSecrets
-from pullwhy.node.registries import NodeRegistries
-from pullwhy.node.remarks import Remarks
-from pullwhy.node.reporter import Reporter
-from pullwhy.node.reproduce import Policy, Reproducer
+from pullwhy.node.report.configuration import Configuration
+from pullwhy.node.report.outbox import InUse, Outbox
+from pullwhy.node.report.registries import NodeRegistries
+from pullwhy.node.report.reporter import Reporter
+from pullwhy.node.report.status import NodeStatus
 from pullwhy.node.state import load
-from pullwhy.node.status import NodeStatus
 from pullwhy.node.supervise import supervise
-from pullwhy.node.walker import Walker
+from pullwhy.node.walk.plan import Sources
+from pullwhy.node.walk.pullsecrets import PullSecrets
+from pullwhy.node.walk.walker import Walker
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.runtime.effective import RuntimeView
 
 if TYPE_CHECKING:
-    from pullwhy.node.walkrequests import WalkRequests
+    from pullwhy.node.report.walkrequests import WalkRequests
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +215,7 @@ class Agent:
         return reporter
 
     def _walk_requests(self) -> WalkRequests:
-        from pullwhy.node import walkrequests  # noqa: PLC0415 - most agents are never asked, and none at its start
+        from pullwhy.node.report import walkrequests  # noqa: PLC0415 - most agents are never asked, and none at its start
 
         if self._requests is None:
             parts = walkrequests.Parts(

@@ -16,8 +16,8 @@ from pullwhy.config import AgentSettings
 from pullwhy.image import parse
 from pullwhy.node.check import Check
 from pullwhy.node.feed import kubelet_silence, log_sources
-from pullwhy.node.investigate import Walks
-from pullwhy.node.plan import NodeSight, Sources, node_resolver
+from pullwhy.node.investigate.investigate import Walks
+from pullwhy.node.walk.plan import NodeSight, Sources, node_resolver
 from pullwhy.plan import Resolver, WalkPlan
 from pullwhy.runtime.host.hostfs import HostFS
 from pullwhy.runtime.host.trust import read_trust

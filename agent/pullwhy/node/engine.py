@@ -13,15 +13,15 @@ from typing import Final
 
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import CauseId, PullFailure, Reason, State
-from pullwhy.node.findings import Identity, Judged, Ledger, Subject
-from pullwhy.node.hangs import Hangs
-from pullwhy.node.incidents import BLIND_GRACE, GRACE, Closed, Incident, Tracker
-from pullwhy.node.investigate import topic
-from pullwhy.node.investigations import Deferred, HeldBack, Investigations
+from pullwhy.node.incidents.findings import Identity, Judged, Ledger, Subject
+from pullwhy.node.incidents.hangs import Hangs
+from pullwhy.node.incidents.incidents import BLIND_GRACE, GRACE, Closed, Incident, Tracker
+from pullwhy.node.incidents.quiet import Quiet
+from pullwhy.node.incidents.remarks import queue_behind
+from pullwhy.node.incidents.schedule import Schedule
+from pullwhy.node.investigate.investigate import topic
+from pullwhy.node.investigate.investigations import Deferred, HeldBack, Investigations
 from pullwhy.node.parts import Parts
-from pullwhy.node.quiet import Quiet
-from pullwhy.node.remarks import queue_behind
-from pullwhy.node.schedule import Schedule
 from pullwhy.node.state import Kept
 from pullwhy.watch.cursor import Positions
 from pullwhy.watch.events import RuntimeEvent, RuntimeEventKind

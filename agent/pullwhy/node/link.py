@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Final
 
 from pullwhy.model import PodRef
-from pullwhy.node.incidents import Sight
-from pullwhy.node.plan import Sources
+from pullwhy.node.incidents.incidents import Sight
+from pullwhy.node.walk.plan import Sources
 from pullwhy.runtime.cri import Container, CRIClient, CRIError, PodSandbox
 from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.host.processes import Processes

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from pullwhy.node.incidents import Sight
+from pullwhy.node.incidents.incidents import Sight
+from pullwhy.node.investigate.view import fingerprint
 from pullwhy.node.link import RuntimeLink
-from pullwhy.node.plan import NodeSight, Sources, survey
-from pullwhy.node.view import fingerprint
+from pullwhy.node.walk.plan import NodeSight, Sources, survey
 from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 
 FINGERPRINT_SECONDS: Final = 15.0

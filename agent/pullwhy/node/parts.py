@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from pullwhy.model import Finding
-from pullwhy.node.incidents import Sight
-from pullwhy.node.investigations import AsksWhen, Investigates
+from pullwhy.node.incidents.incidents import Sight
+from pullwhy.node.incidents.remarks import Remarks
+from pullwhy.node.investigate.investigations import AsksWhen, Investigates
 from pullwhy.node.metrics import Metrics
-from pullwhy.node.remarks import Remarks
 
 
 class Observes(Protocol):

@@ -25,9 +25,9 @@ from pullwhy.model import (
     Reason,
     State,
 )
-from pullwhy.node.backoff import NO_BACKOFF, Backoff, advance
-from pullwhy.node.hangs import Hangs
-from pullwhy.node.remarks import Remarks
+from pullwhy.node.incidents.backoff import NO_BACKOFF, Backoff, advance
+from pullwhy.node.incidents.hangs import Hangs
+from pullwhy.node.incidents.remarks import Remarks
 from pullwhy.watch.failures import Recogniser, RuntimeEvent, RuntimeEventKind
 from pullwhy.watch.lines import LogLine
 

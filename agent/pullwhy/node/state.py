@@ -14,10 +14,10 @@ from typing import Final
 
 import msgspec
 
-from pullwhy.node.findings import Record
-from pullwhy.node.hangs import Pull
-from pullwhy.node.incidents import Incident
-from pullwhy.node.schedule import Walked
+from pullwhy.node.incidents.findings import Record
+from pullwhy.node.incidents.hangs import Pull
+from pullwhy.node.incidents.incidents import Incident
+from pullwhy.node.incidents.schedule import Walked
 from pullwhy.watch.cursor import Positions, read_bounded, write_atomically
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from cli.test_query import answering
 from collector.samples import finding
 from collector.served import Served
 
-from pullwhy.node.status import NodeStatus
+from pullwhy.node.report.status import NodeStatus
 
 VERSION = json.dumps({"clientVersion": {"major": "1", "gitVersion": "v1.32.3"}, "kustomizeVersion": "v5.5.0"})
 SEES = [

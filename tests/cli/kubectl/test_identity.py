@@ -10,7 +10,7 @@ from cli.kubectl.test_plugin import SAMPLES, images, run
 from collector.kubernetes.standin import StandIn
 from collector.served import Served
 
-from pullwhy.node.status import NodeStatus
+from pullwhy.node.report.status import NodeStatus
 
 JANE = "token-of-jane-0001"
 VIEWER = "token-of-viewer-0002"

@@ -20,7 +20,7 @@ from collector.served import Served
 
 from pullwhy.cli.kubectl.plugin import build_parser
 from pullwhy.model import CauseId, FailingPod
-from pullwhy.node.status import NodeStatus
+from pullwhy.node.report.status import NodeStatus
 
 PLUGIN = [str(Path(sys.executable).with_name("kubectl-pullwhy"))]
 SAMPLES = (

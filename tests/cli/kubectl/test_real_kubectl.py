@@ -16,7 +16,7 @@ from cli.test_token import TOKEN, collector
 from collector.samples import finding
 from collector.served import Served
 
-from pullwhy.node.status import NodeStatus
+from pullwhy.node.report.status import NodeStatus
 
 from lab.packages import cache_folder, unpacked
 

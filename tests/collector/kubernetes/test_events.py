@@ -29,8 +29,8 @@ from pullwhy.diagnose.document.finding import encode
 from pullwhy.kubernetes.access import find
 from pullwhy.kubernetes.client import Client
 from pullwhy.model import FailingPod, Finding, RemedyRef
-from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import Reporter
+from pullwhy.node.report.outbox import Outbox
+from pullwhy.node.report.reporter import Reporter
 
 FACTS = Pod("shop", "web-1", "uid-web-1", "node-a", policies={"main": "Always"})
 

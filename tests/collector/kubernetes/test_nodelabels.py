@@ -12,13 +12,13 @@ import pytest
 from collector.kubernetes.standin import StandIn
 from collector.samples import collector, get, until
 
-from pullwhy.collector.ingest import MAX_LABELS
+from pullwhy.collector.intake.ingest import MAX_LABELS
 from pullwhy.collector.kubernetes.directory import Directory
 from pullwhy.collector.kubernetes.nodelabels import NodeLabels, merged
 from pullwhy.collector.records import NodeFacts, Speaker
 from pullwhy.config import ReportSettings
-from pullwhy.node.outbox import Outbox
-from pullwhy.node.reporter import Reporter
+from pullwhy.node.report.outbox import Outbox
+from pullwhy.node.report.reporter import Reporter
 
 LABELS = {
     "topology.kubernetes.io/zone": "zone-1",

@@ -23,12 +23,12 @@ from pullwhy.config import AgentSettings
 from pullwhy.kubernetes import access
 from pullwhy.model import CauseId, Outcome, PodRef, PullFailure, Reason, Stage
 from pullwhy.node.agent import Agent, Outbox
-from pullwhy.node.findings import Identity as Who
-from pullwhy.node.investigate import Investigation, Investigator
-from pullwhy.node.opinion import opinion
-from pullwhy.node.plan import Sources
-from pullwhy.node.pullsecrets import PullSecrets
-from pullwhy.node.reach import Reach
+from pullwhy.node.incidents.findings import Identity as Who
+from pullwhy.node.investigate.investigate import Investigation, Investigator
+from pullwhy.node.report.opinion import opinion
+from pullwhy.node.walk.plan import Sources
+from pullwhy.node.walk.pullsecrets import PullSecrets
+from pullwhy.node.walk.reach import Reach
 from pullwhy.plan import WalkPlan
 from pullwhy.probe.clock import SystemClock
 from pullwhy.probe.network import RealNetwork
@@ -326,8 +326,8 @@ def test_one_that_cannot_be_had_is_told_and_stops_nothing(
     told: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pullwhy.node.pullsecrets.REQUEST_SECONDS", 0.5)
-    monkeypatch.setattr("pullwhy.node.pullsecrets.PATIENCE_SECONDS", 0.6)
+    monkeypatch.setattr("pullwhy.node.walk.pullsecrets.REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("pullwhy.node.walk.pullsecrets.PATIENCE_SECONDS", 0.6)
     bench = Bench(api, tmp_path)
     if given is not None:
         api.objects[SECRET] = given

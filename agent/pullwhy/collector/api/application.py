@@ -21,10 +21,10 @@ from pullwhy.collector.api.body import read_body
 from pullwhy.collector.api.events import Watchers
 from pullwhy.collector.api.operation import Backend, Operation, Question
 from pullwhy.collector.api.operations import OPERATIONS
+from pullwhy.collector.compare.misses import Found
 from pullwhy.collector.denials import CannotTell, Denial, Denials, Denied
 from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.misses import Found
 from pullwhy.collector.pace import Pace
 from pullwhy.collector.params import BadParameter
 

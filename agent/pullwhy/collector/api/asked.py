@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 
 from pullwhy.collector.api.contract import ProbeRequest
 from pullwhy.collector.api.operation import Backend
-from pullwhy.collector.asking import THERE, WALK
-from pullwhy.collector.census import PAGE
+from pullwhy.collector.compare.asking import THERE, WALK
+from pullwhy.collector.compare.census import PAGE
 from pullwhy.collector.records import StoredNode
 from pullwhy.diagnose.document.finding import rfc3339
 from pullwhy.text import printable

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from pullwhy.collector.readers import Readers, Right, Sight, bearer
+from pullwhy.collector.access.readers import Readers, Right, Sight, bearer
 
 
 async def _everything(right: Right) -> bool:

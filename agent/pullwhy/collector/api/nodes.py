@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import datetime
 
-from pullwhy.collector import blackholes, params
+from pullwhy.collector import params
 from pullwhy.collector.api import parameters as of
 from pullwhy.collector.api.contract import BlackHole, Node, NodePage
 from pullwhy.collector.api.operation import Backend, Operation, Question, page_of
+from pullwhy.collector.compare import blackholes
 from pullwhy.collector.records import NodeFacts, StoredNode
 from pullwhy.diagnose.document.finding import rfc3339
 

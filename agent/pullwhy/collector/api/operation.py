@@ -12,9 +12,9 @@ from starlette.exceptions import HTTPException
 
 from pullwhy.collector.api.asker import Asker
 from pullwhy.collector.api.events import Watchers
+from pullwhy.collector.compare.misses import Found
 from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.misses import Found
 from pullwhy.collector.pace import Pace
 
 T = TypeVar("T")

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn, cast
 from starlette.exceptions import HTTPException
 
 from pullwhy.access import API_SOURCE
+from pullwhy.collector.access.readers import Right, Sight
 from pullwhy.collector.api.asker import Asker
 from pullwhy.collector.api.contract import FindingPage, FleetFinding, Problem, ProblemPage
 from pullwhy.collector.api.findings import documents
@@ -17,7 +18,6 @@ from pullwhy.collector.api.operation import Backend, Operation
 from pullwhy.collector.api.problems import MOST_OWNERS
 from pullwhy.collector.denials import Denial, Denied
 from pullwhy.collector.fleet import Purpose
-from pullwhy.collector.readers import Right, Sight
 from pullwhy.collector.records import Query
 from pullwhy.text import printable
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pullwhy.collector.denials import Denial, Denials, Denied
-from pullwhy.collector.ingest import KnownPod
 from pullwhy.collector.kubernetes import event
 from pullwhy.collector.kubernetes.directory import FORBIDDEN_SECONDS, Directory, Pod
 from pullwhy.collector.pace import Pace
-from pullwhy.collector.records import StoreError
+from pullwhy.collector.records import KnownPod, StoreError
 from pullwhy.collector.remembered import Remembered
 from pullwhy.kubernetes.client import APIError, Client
 from pullwhy.model import FailingPod, Finding, State

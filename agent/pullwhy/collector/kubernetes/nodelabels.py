@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from pullwhy.collector.ingest import MAX_LABELS
+from pullwhy.collector.intake.ingest import MAX_LABELS
 from pullwhy.collector.kubernetes.directory import Directory
 from pullwhy.collector.pace import Pace
 from pullwhy.collector.records import NodeFacts, Speaker, StoreError

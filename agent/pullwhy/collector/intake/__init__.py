@@ -1,0 +1,1 @@
+"""The agents' side: streams over gRPC, what comes in, and what is asked of nodes."""

@@ -1,0 +1,259 @@
+"""The gRPC side: one stream per agent, bounded in size, number and rate; an acknowledgement follows its commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+import grpc
+import grpc.aio
+
+from pullwhy import __version__
+from pullwhy.collector.access.agents import Gate, Identity, OpenGate
+from pullwhy.collector.denials import CannotTell, Denial, Denials, Denied
+from pullwhy.collector.intake import ingest
+from pullwhy.collector.intake.ingest import OtherNode, Refused
+from pullwhy.collector.intake.orders import Orders
+from pullwhy.collector.intake.permits import Permits
+from pullwhy.collector.intake.streams import Context, Stream, Streams
+from pullwhy.collector.metrics import Metrics
+from pullwhy.collector.pace import Pace
+from pullwhy.collector.records import Attend, FindingRecord, NodeFacts, Session, Speaker, Store, StoreError
+from pullwhy.image import MAX_LENGTH
+from pullwhy.pb.v1 import report_pb2 as pb
+from pullwhy.protocol import MAX_BATCH, MAX_BATCH_BYTES, MAX_MESSAGE, SERVICE
+from pullwhy.secret import Secret
+from pullwhy.text import printable
+
+logger = logging.getLogger(__name__)
+
+HELLO_SECONDS: Final = 30.0
+"""A stream that does not say who it is within this time is closed."""
+REPORTS_PER_SECOND: Final = 200.0
+"""Of one agent, over time; a faster one is read more slowly. A node has a few findings an hour."""
+REPORTS_AT_ONCE: Final = 4096.0
+"""What an agent may send at full speed after a silence: a whole outbox."""
+
+REQUESTS_PER_SECOND: Final = 5.0
+"""Answers to walks and requests for permits of one agent, over time."""
+REQUESTS_AT_ONCE: Final = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """Who deals with what agents send besides reports."""
+
+    streams: Streams
+    orders: Orders
+    permits: Permits
+
+
+class Servicer:
+    """Takes findings in. One object serves all agents."""
+
+    def __init__(
+        self,
+        store: Store,
+        desks: Desks,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        max_agents: int,
+        hello_seconds: float = HELLO_SECONDS,
+        gate: Gate | None = None,
+        attend: Attend | None = None,
+        complete: Callable[[Speaker, NodeFacts], NodeFacts] = lambda _, facts: facts,
+    ) -> None:
+        self._store, self._desks, self._metrics, self._clock = store, desks, metrics, clock
+        self._max_agents, self._hello_seconds = max_agents, hello_seconds
+        self._gate, self._denials = gate or OpenGate(), Denials(metrics.deny, clock)
+        self._attend, self._complete = attend, complete
+        self._streams = 0
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return what a gRPC server needs to know of this service."""
+        report = grpc.stream_stream_rpc_method_handler(
+            self._report,
+            request_deserializer=_parse,
+            response_serializer=pb.CollectorMessage.SerializeToString,
+        )
+        return grpc.method_handlers_generic_handler(SERVICE, {"Report": report})
+
+    def connected(self) -> set[tuple[str, str]]:
+        """Return cluster and name of the nodes whose agents have a stream now."""
+        return set(self._desks.streams)
+
+    async def _report(self, messages: AsyncIterator[pb.AgentMessage], context: Context) -> None:
+        del messages  # read through the context, one at a time
+        if self._streams >= self._max_agents:
+            await _abort(
+                context,
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"{self._streams} agents are connected, the most that `max_agents` allows",
+            )
+        self._streams += 1
+        self._metrics.connected.set(self._streams)
+        try:
+            await self._serve(context)
+        except StoreError as error:
+            self._metrics.store_failures.inc()
+            await _abort(context, grpc.StatusCode.UNAVAILABLE, f"the collector cannot store: {error}")
+        except Refused as refused:
+            await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(refused))
+        except Denied as denied:
+            self._denials.note(denied, context.peer())
+            await _abort(context, _CODES.get(denied.denial, grpc.StatusCode.PERMISSION_DENIED), str(denied))
+        except CannotTell as error:
+            await _abort(context, grpc.StatusCode.UNAVAILABLE, str(error))
+        finally:
+            self._streams -= 1
+            self._metrics.connected.set(self._streams)
+
+    async def _serve(self, context: Context) -> None:
+        # Read first: a stream that is ended before its first message was taken tells its agent INTERNAL, not the reason.
+        hello = await self._hear(context)
+        identity = await self._gate.admit(context.auth_context(), _token(context))
+        lasting = asyncio.timeout(identity.seconds)
+        try:
+            async with lasting:
+                await self._converse(context, hello, identity)
+        except TimeoutError:
+            # What let the agent in has ended: it comes again with what it has then. What was not acknowledged it sends again.
+            if not lasting.expired():
+                raise
+
+    async def _converse(self, context: Context, hello: pb.Hello, identity: Identity) -> None:
+        session, facts = await self._greet(context, hello, identity)
+        speaker, stream = session.speaker, Stream(context, frozenset(facts.abilities), session.stream)
+        key = (speaker.cluster, speaker.node)
+        self._desks.streams.enter(key, stream)
+        try:
+            await self._take_messages(context, stream, session, facts)
+        finally:
+            self._desks.streams.leave(key, stream)
+
+    async def _hear(self, context: Context) -> pb.Hello:
+        try:
+            async with asyncio.timeout(self._hello_seconds):
+                message = await _next(context)
+        except TimeoutError:
+            await _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, "no Hello came")
+        if message is None or not message.HasField("hello"):
+            raise Refused("the first message must be a Hello")
+        return message.hello
+
+    async def _greet(self, context: Context, hello: pb.Hello, identity: Identity) -> tuple[Session, NodeFacts]:
+        try:
+            speaker = ingest.speaker(hello)
+        except Refused as refused:
+            logger.warning("agent %s: %s", printable(context.peer(), 100), refused)
+            await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(refused))
+        identity.check(speaker.cluster, speaker.node)
+        facts = ingest.facts(hello.status)
+        session = await self._store.open_session(speaker, self._complete(speaker, facts))
+        welcome = pb.Welcome(
+            collector_version=__version__,
+            acknowledged=session.acknowledged,
+            max_batch=MAX_BATCH,
+            max_batch_bytes=MAX_BATCH_BYTES,
+            abilities=["permit"],
+        )
+        await context.write(pb.CollectorMessage(welcome=welcome))
+        return session, facts
+
+    async def _take_messages(self, context: Context, stream: Stream, session: Session, facts: NodeFacts) -> None:
+        pace = Pace(REPORTS_PER_SECOND, REPORTS_AT_ONCE, self._clock)
+        requests = Pace(REQUESTS_PER_SECOND, REQUESTS_AT_ONCE, self._clock)
+        while message := await _next(context):
+            match message.WhichOneof("message"):
+                case "batch":
+                    facts = await self._take_batch(message.batch, stream, session, facts)
+                    seconds = pace.wait(1 + len(message.batch.reports))
+                case "walk":
+                    await self._desks.orders.answer(session.speaker, message.walk)
+                    seconds = requests.wait(1)
+                case "permit":
+                    await self._permit(message.permit, stream, session.speaker)
+                    seconds = requests.wait(1)
+                case _:
+                    raise Refused("after the Hello only batches, answers to walks and requests for permits may follow")
+            if seconds:
+                await asyncio.sleep(seconds)
+
+    async def _take_batch(self, batch: pb.Batch, stream: Stream, session: Session, facts: NodeFacts) -> NodeFacts:
+        """Store what a batch holds and acknowledge it; return what the node told of itself last."""
+        if len(batch.reports) > MAX_BATCH:
+            raise Refused(f"a batch of {len(batch.reports)} reports, more than {MAX_BATCH}")
+        if batch.HasField("status"):
+            facts = ingest.facts(batch.status, facts)
+            stream.abilities = frozenset(facts.abilities)
+            await self._store.note_facts(session.speaker, self._complete(session.speaker, facts))
+        if batch.reports:
+            await stream.write(pb.CollectorMessage(ack=await self._take(batch, session, stream.peer)))
+        return facts
+
+    async def _permit(self, request: pb.PermitRequest, stream: Stream, speaker: Speaker) -> None:
+        if not ingest.is_token(request.id) or len(request.image) > MAX_LENGTH:
+            raise Refused("a request for a permit without an id, or for no image")
+        try:
+            permit = await self._desks.permits.decide(speaker, request)
+        except StoreError as error:
+            # An agent that gets no answer goes by its own budgets.
+            logger.warning("no permit for node %s: %s", speaker.node, error)
+            return
+        await stream.write(pb.CollectorMessage(permit=permit))
+
+    async def _take(self, batch: pb.Batch, session: Session, peer: str) -> pb.Ack:
+        """Store a batch and return its acknowledgement."""
+        ack = pb.Ack(sequence=ingest.in_order(batch.reports))
+        records: list[FindingRecord] = []
+        for report in batch.reports:
+            try:
+                records.append(ingest.record(report, session.speaker, self._attend))
+            except Refused as refused:
+                ack.refused.add(sequence=report.sequence, reason=printable(str(refused), 300))
+                denial = Denial.WRONG_NODE if isinstance(refused, OtherNode) else Denial.BAD_REPORT
+                self._denials.note(Denied(denial, str(refused), f"node '{session.speaker.node}'"), peer)
+        await self._store.write(session, records, ack.sequence)
+        self._metrics.reports.inc(len(batch.reports))
+        if ack.refused:
+            self._metrics.refused.inc(len(ack.refused))
+        return ack
+
+
+_CODES: Final = {
+    Denial.NO_CREDENTIALS: grpc.StatusCode.UNAUTHENTICATED,
+    Denial.BAD_CERTIFICATE: grpc.StatusCode.UNAUTHENTICATED,
+    Denial.BAD_TOKEN: grpc.StatusCode.UNAUTHENTICATED,
+    Denial.TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+
+
+def _parse(data: bytes) -> pb.AgentMessage | Denied:
+    # gRPC's own refusal of a large message looks like an agent that went away: only this one can be logged and counted.
+    if len(data) > MAX_MESSAGE:
+        return Denied(Denial.TOO_LARGE, f"a message of {len(data)} bytes, more than {MAX_MESSAGE}")
+    return pb.AgentMessage.FromString(data)
+
+
+def _token(context: Context) -> Secret | None:
+    """Return the bearer token that came with the call (RFC 6750, section 2.1)."""
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization" and isinstance(value, str):
+            scheme, _, token = value.partition(" ")
+            return Secret(token.strip()) if scheme.lower() == "bearer" else None
+    return None
+
+
+async def _next(context: Context) -> pb.AgentMessage | None:
+    message: object = await context.read()
+    if isinstance(message, Denied):
+        raise message
+    return message if isinstance(message, pb.AgentMessage) else None
+
+
+async def _abort(context: Context, code: grpc.StatusCode, text: str) -> NoReturn:
+    await context.abort(code, text)
+    raise AssertionError("unreachable: abort raises")

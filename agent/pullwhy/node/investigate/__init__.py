@@ -1,0 +1,1 @@
+"""Finding out why one image cannot be pulled here: when, by walk and by asking the runtime, and what comes of it."""
