@@ -395,7 +395,9 @@ def test_a_collector_that_floods_its_agent_harms_nothing(caplog: pytest.LogCaptu
             assert node.counted("dropped") == 1
 
     asyncio.run(scenario())
-    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) <= 3
+    # Of the agent: the server that plays the collector may complain of its own end.
+    told = [record for record in caplog.records if record.name.startswith("pullwhy.")]
+    assert len([record for record in told if record.levelno >= logging.WARNING]) <= 3
 
 
 def test_an_agent_that_takes_no_requests_leaves_them_and_goes_on_reporting() -> None:
