@@ -74,17 +74,24 @@ def granted(documents: list[dict[str, Any]]) -> set[Right]:
     return found
 
 
-def environment(name: str, kind: str, workload: str) -> dict[str, str]:
-    """Return what the pod's manifest sets."""
-    (container,) = manifests.pod(name, kind, workload)["containers"]
+def environment(documents: list[dict[str, Any]], kind: str, workload: str) -> dict[str, str]:
+    """Return what the pod's manifest itself sets, without what the kubelet fills in."""
+    (container,) = manifests.pod_of(documents, kind, workload)["containers"]
     return {entry["name"]: entry["value"] for entry in container["env"] if "$(" not in entry.get("value", "$(")}
+
+
+def settings_of(documents: list[dict[str, Any]]) -> tuple[AgentSettings, CollectorSettings]:
+    """Return what agent and collector make of their environment."""
+    agent = environment(documents, "DaemonSet", "pullwhy-agent")
+    collector = environment(documents, "Deployment", "pullwhy-collector")
+    return load(AgentSettings, None, agent), load(CollectorSettings, None, collector)
 
 
 @contextlib.asynccontextmanager
 async def deployed(name: str, folder: Path, api: StandIn) -> AsyncIterator[tuple[Collector, ReportSettings]]:
     """Run the collector of a rendering; yield it and what its agents are told of it. Only places are other ones here."""
-    settings = load(CollectorSettings, None, environment(name, "Deployment", "pullwhy-collector"))
-    report = load(AgentSettings, None, environment(name, "DaemonSet", "pullwhy-agent")).report
+    agents, settings = settings_of(manifests.render(name))
+    report = agents.report
     server, agent = ServerFiles(folder), Pair(folder)
     kubernetes = replace(
         settings.kubernetes, server=api.settings.server, ca=api.settings.ca, token_file=api.settings.token_file

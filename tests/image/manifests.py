@@ -1,8 +1,10 @@
 """Renders the manifests with kubectl, and checks them against Kubernetes' schemas, strictly."""
 
 import functools
+import json
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,22 @@ def render(name: str) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(text(name)) if document]
 
 
+def own_overlay(folder: Path, components: Sequence[str], **more: Any) -> str:
+    """Return an overlay of one's own in *folder*, as docs/operations.md shows it: the base with components, in this order."""
+    if not (folder / "daemonset").exists():
+        shutil.copytree(FOLDER, folder / "daemonset")
+    mine = folder / "daemonset/overlays" / "-".join(("own", *components))
+    mine.mkdir()
+    content = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["../../base"],
+        "components": [f"../../components/{name}" for name in components],
+    }
+    (mine / "kustomization.yaml").write_text(yaml.safe_dump(content | more))
+    return str(mine)
+
+
 def find(documents: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
     """Return the one object of a kind with a name."""
     (found,) = [each for each in documents if each["kind"] == kind and each["metadata"]["name"] == name]
@@ -67,7 +85,12 @@ def find(documents: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any
 
 def pod(name: str, kind: str = "DaemonSet", workload: str = "pullwhy-agent") -> dict[str, Any]:
     """Return the spec of the pods of a workload."""
-    spec: dict[str, Any] = find(render(name), kind, workload)["spec"]["template"]["spec"]
+    return pod_of(render(name), kind, workload)
+
+
+def pod_of(documents: list[dict[str, Any]], kind: str, workload: str) -> dict[str, Any]:
+    """Return the spec of the pods of a workload."""
+    spec: dict[str, Any] = find(documents, kind, workload)["spec"]["template"]["spec"]
     return spec
 
 
@@ -79,10 +102,18 @@ def validate(document: dict[str, Any], version: str) -> None:
         for problem in _differences(document["spec"], CERT_MANAGER[document["kind"]], "spec"):
             raise Invalid(problem)
         return
+    if problem := _validated(json.dumps(document, sort_keys=True), version):
+        raise Invalid(f"{document['kind']} for {version}: {problem}")
+
+
+@functools.cache
+def _validated(text: str, version: str) -> str:
+    """Return what is wrong with an object. Most are the same in every rendering, and a check takes its time."""
     try:
-        kubernetes_validate.validate(document, version, strict=True)
+        kubernetes_validate.validate(json.loads(text), version, strict=True)
     except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
-        raise Invalid(f"{document['kind']} for {version}: {error}") from None
+        return str(error)
+    return ""
 
 
 def _differences(value: Any, schema: Any, path: str) -> Iterator[str]:

@@ -4,11 +4,10 @@ import ast
 import asyncio
 import contextlib
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import yaml
@@ -16,7 +15,7 @@ from collector.samples import NOW, until
 
 from image import manifests
 from image.deployed import COLLECTOR, Cluster, Right, ask, deployed, failing, granted
-from image.manifests import RENDERED, render
+from image.manifests import RENDERED, own_overlay, render
 from pullwhy.collector.access import readers
 from pullwhy.collector.access.readers import GROUP
 from pullwhy.diagnose.document.finding import encode
@@ -29,6 +28,8 @@ pytestmark = pytest.mark.lab  # renders with a fetched kubectl
 
 OF_COLLECTOR = tuple(name for name in RENDERED if name != "overlays/pull-secrets")
 """All but the one with a right for agents, see test_manifests."""
+UNLIKE = ("base", "overlays/cert-manager", "overlays/events", "overlays/own-certificates", "overlays/postgres")
+"""Those whose collectors differ."""
 OPERATIONS = REPOSITORY / "docs/operations.md"
 
 
@@ -96,24 +97,20 @@ def used(api: Cluster) -> set[Right]:
     return {call if call in api.rights else replace(call, namespace="") for call in calls}
 
 
-@pytest.mark.parametrize("name", OF_COLLECTOR)
+@pytest.mark.parametrize("name", UNLIKE)
 def test_every_right_is_used_by_a_call_and_every_call_is_a_right(name: str, tmp_path: Path, cluster: Cluster) -> None:
-    if name == "overlays/postgres":
-        assert not granted(render(name)), "it asks another server, and this one nothing"
-        return
     cluster.rights = granted(render(name))
     seen = asyncio.run(lived(name, cluster, tmp_path, lambda seen: seen.admitted and used(cluster) == cluster.rights))
     assert used(cluster) == cluster.rights
     assert (seen.admitted, seen.status, cluster.refused) == (True, 200, set())
 
 
-def own_overlay(folder: Path, content: dict[str, Any]) -> str:
-    """Return an overlay of one's own, beside a copy of the manifests."""
-    shutil.copytree(manifests.FOLDER, folder / "daemonset")
-    mine = folder / "daemonset/overlays/mine"
-    mine.mkdir()
-    (mine / "kustomization.yaml").write_text(yaml.safe_dump(content))
-    return str(mine)
+@pytest.mark.parametrize("name", sorted(set(RENDERED) - set(UNLIKE)))
+def test_the_other_overlays_have_the_collector_of_own_certificates(name: str) -> None:
+    documents, like = render(name), render("overlays/own-certificates")
+    assert granted(documents) == granted(like)
+    for kind in ("Deployment", "NetworkPolicy"):
+        assert manifests.find(documents, kind, "pullwhy-collector") == manifests.find(like, kind, "pullwhy-collector")
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +118,9 @@ def operations(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the overlay that docs/operations.md shows, with Events."""
     (shown,) = re.findall(r"```yaml\n(.*?)```", OPERATIONS.read_text(), re.DOTALL)
     content = yaml.safe_load(shown)
-    content["components"].append("../../components/events")
-    return own_overlay(tmp_path_factory.mktemp("own"), content)
+    assert content["resources"] == ["../../base"]
+    components = [Path(each).name for each in content["components"]]
+    return own_overlay(tmp_path_factory.mktemp("own"), (*components, "events"), images=content["images"])
 
 
 REVIEWS = Right("authentication.k8s.io", "tokenreviews", "create")

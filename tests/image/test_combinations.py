@@ -1,0 +1,143 @@
+"""The components as people put them together, and that none of it opens what `secured` shuts."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from image import manifests
+from image.deployed import Right, granted, settings_of
+from image.manifests import OVERLAYS, VERSIONS, find, own_overlay, pod_of, render, validate
+from image.posture import Documents, open_to_anybody, refused
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # renders with a fetched kubectl
+
+CERTIFICATES: Final = ("own-certificates", "cert-manager")
+NODES: Final = ((), ("k3s",), ("rke2",), ("crio",))
+MORE: Final = ("postgres", "events", "pull-secrets", "no-socket")
+OLD: Final = "kubernetes-1.29"
+
+
+def _combinations() -> Iterator[tuple[str, ...]]:
+    for source in CERTIFICATES:
+        for node in NODES:
+            yield from ((source, "secured", *node, *more) for more in ((), *((each,) for each in MORE), MORE))
+            yield (source, "secured", *node, *MORE, OLD)
+
+
+COMBINATIONS: Final = tuple(_combinations())
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], str]:
+    """Render all at once: each takes kubectl a quarter of a second, most of which it waits."""
+    folder = tmp_path_factory.mktemp("own")
+    named = {each: own_overlay(folder, each) for each in COMBINATIONS}
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(manifests.text, named.values()))
+    return named
+
+
+def mounts(documents: Documents) -> set[str]:
+    return {
+        each["mountPath"] for each in pod_of(documents, "DaemonSet", "pullwhy-agent")["containers"][0]["volumeMounts"]
+    }
+
+
+def kinds(documents: Documents) -> set[str]:
+    return {each["kind"] for each in documents}
+
+
+def egress(documents: Documents) -> set[int]:
+    rules = find(documents, "NetworkPolicy", "pullwhy-collector")["spec"]["egress"]
+    return {port["port"] for rule in rules for port in rule["ports"]}
+
+
+SOCKETS: Final = {"/host/run/containerd", "/host/run/k3s/containerd", "/host/run/crio"}
+EFFECTS: Final[dict[str, Callable[[Documents], bool]]] = {
+    "own-certificates": lambda documents: (
+        settings_of(documents)[0].report.certificate != "" and "Certificate" not in kinds(documents)
+    ),
+    "cert-manager": lambda documents: "Certificate" in kinds(documents),
+    "secured": lambda documents: not list(open_to_anybody(documents)),
+    "k3s": lambda documents: "/host/var/lib/rancher" in mounts(documents),
+    "rke2": lambda documents: len(settings_of(documents)[0].watch.files) == 2,
+    "crio": lambda documents: "/host/var/lib/containers" in mounts(documents),
+    "postgres": lambda documents: (
+        settings_of(documents)[1].database.startswith("postgresql://")
+        and 5432 in egress(documents)
+        and "PodDisruptionBudget" in kinds(documents)
+        and "PersistentVolumeClaim" not in kinds(documents)
+    ),
+    "events": lambda documents: (
+        settings_of(documents)[1].kubernetes.events and Right("", "events", "create") in granted(documents)
+    ),
+    "pull-secrets": lambda documents: settings_of(documents)[0].pull_secrets == ("default/regcred",),
+    "no-socket": lambda documents: settings_of(documents)[0].reproduce == "never" and not SOCKETS & mounts(documents),
+    OLD: lambda documents: "appArmorProfile" not in str(documents),
+}
+
+
+@pytest.mark.parametrize("components", COMBINATIONS, ids="+".join)
+def test_components_go_together(components: Sequence[str], rendered: dict[tuple[str, ...], str]) -> None:
+    documents = render(rendered[tuple(components)])
+    for version in VERSIONS["old" if OLD in components else "new"]:
+        for document in documents:
+            validate(document, version)
+    assert list(refused(documents)) == []
+    assert [name for name in components if not EFFECTS[name](documents)] == []
+    sockets = SOCKETS & mounts(documents)
+    assert len(sockets) == (0 if "no-socket" in components else 1)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_every_overlay_is_one_for_production(name: str) -> None:
+    documents = render(f"overlays/{name}")
+    assert list(open_to_anybody(documents)) == []
+    assert list(refused(documents)) == []
+    assert name in EFFECTS
+    assert EFFECTS[name](documents)
+
+
+def test_every_component_has_its_effect_and_the_base_none() -> None:
+    whole = {path.name for path in (manifests.FOLDER / "components").iterdir()}
+    assert whole == set(EFFECTS) | {"tls", "api-server", "tokens", "readers", "pods-and-nodes"}
+    base = render("base")
+    assert [name for name, effect in EFFECTS.items() if effect(base)] == []
+
+
+@pytest.mark.parametrize(
+    ("components", "told"),
+    [
+        ((), "agents do not check the collector"),
+        (("k3s",), "an agent may report for any node"),
+        (("own-certificates", "k3s"), "an agent may report for any node"),
+        (("own-certificates", "api-server", "readers", "pods-and-nodes"), "an agent may report for any node"),
+        (("own-certificates", "api-server", "tokens", "pods-and-nodes"), "questions are answered to everybody"),
+        (("own-certificates", "api-server", "tokens", "readers"), "a finding may name any pod"),
+        (("own-certificates", "tokens", "readers", "pods-and-nodes"), "the collector's way to the API server is shut"),
+        (("secured",), "reports are taken in the clear"),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_lacks_a_part_is_told(components: Sequence[str], told: str, tmp_path: Path) -> None:
+    assert told in list(open_to_anybody(render(own_overlay(tmp_path, components))))
+
+
+def test_a_component_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    for once_more in ("tokens", "readers", "pods-and-nodes"):
+        with pytest.raises(manifests.Invalid, match="already registered"):
+            render(own_overlay(tmp_path, ("own-certificates", "secured", once_more)))
+
+
+def test_what_no_schema_refuses_is_told() -> None:
+    good = render("overlays/own-certificates")
+    lost, twice, again = (copy.deepcopy(good) for _ in range(3))
+    pod_of(lost, "DaemonSet", "pullwhy-agent")["volumes"].pop()
+    (container,) = pod_of(twice, "Deployment", "pullwhy-collector")["containers"]
+    container["env"].append(container["env"][0])
+    again.append(again[0])
+    assert [len(list(refused(each))) for each in (good, lost, twice, again)] == [0, 1, 1, 1]
