@@ -1,11 +1,13 @@
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from image.ociarchive import Archive
+from image.world import World
 
+from lab.lab import running
 from lab.namespace import REPOSITORY
 
 
@@ -23,3 +25,9 @@ def images() -> Mapping[str, Path]:
 @pytest.fixture(scope="session")
 def archives(images: Mapping[str, Path]) -> Mapping[str, Archive]:
     return {name: Archive(path) for name, path in images.items()}
+
+
+@pytest.fixture(scope="session")
+def world(images: Mapping[str, Path]) -> Iterator[World]:
+    with running() as lab:
+        yield World(lab, images)

@@ -35,12 +35,13 @@ JANE: Final = "token-of-jane-0001"
 
 @dataclass(frozen=True, order=True, slots=True)
 class Right:
-    """A verb on a resource, in a namespace or ("") in all."""
+    """A verb on a resource, in a namespace or ("") in all, of one object or ("") of all."""
 
     group: str
     resource: str
     verb: str
     namespace: str = ""
+    name: str = ""
 
     @classmethod
     def of(cls, method: str, path: str) -> Self:
@@ -54,22 +55,34 @@ class Right:
         return cls(group, rest[0], VERBS[method], namespace)
 
 
-def granted(documents: list[dict[str, Any]]) -> set[Right]:
-    """Return the rights of the collector's account, by its bindings."""
+def allows(rights: set[Right], method: str, path: str) -> bool:
+    """Return whether a call is granted, alone or among others."""
+    right = Right.of(method, path)
+    of_one = path.rpartition("/")[2]
+    return any(
+        replace(right, namespace=namespace, name=name) in rights
+        for namespace in {right.namespace, ""}
+        for name in {of_one, ""}
+    )
+
+
+def granted(documents: list[dict[str, Any]], account: str = COLLECTOR["name"]) -> set[Right]:
+    """Return the rights of a service account, by its bindings."""
     rules = {(each["kind"], each["metadata"]["name"]): each["rules"] for each in documents if "rules" in each}
     rules |= {("ClusterRole", name): known for name, known in KNOWN_ROLES.items()}
     found = set()
     for binding in documents:
-        if COLLECTOR not in binding.get("subjects", ()):
+        if COLLECTOR | {"name": account} not in binding.get("subjects", ()):
             continue
         namespace = binding["metadata"]["namespace"] if binding["kind"] == "RoleBinding" else ""
         for rule in rules[binding["roleRef"]["kind"], binding["roleRef"]["name"]]:
-            assert set(rule) == {"apiGroups", "resources", "verbs"}
+            assert set(rule) - {"resourceNames"} == {"apiGroups", "resources", "verbs"}
             found |= {
-                Right(group, resource, verb, namespace)
+                Right(group, resource, verb, namespace, name)
                 for group in rule["apiGroups"]
                 for resource in rule["resources"]
                 for verb in rule["verbs"]
+                for name in rule.get("resourceNames", ("",))
             }
     return found
 
@@ -145,8 +158,8 @@ class Cluster(StandIn):
 
     def answer(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
         """Refuse what no role grants."""
-        right = Right.of(method, path)
-        if not {right, replace(right, namespace="")} & self.rights:
+        if not allows(self.rights, method, path):
+            right = Right.of(method, path)
             self.refused.add(right)
             return refusal(403, "Forbidden", f"{right.resource} is forbidden: cannot {right.verb}")
         return super().answer(method, path, body)

@@ -4,13 +4,14 @@ Source: kubelet 1.30, pkg/kubelet: kubelet_pods.go, kuberuntime/{kuberuntime_con
 volume/hostpath/host_path.go, cm/helpers_linux.go.
 """
 
+import copy
 import dataclasses
 import os
 import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lab.containerd import SOCKET
 from lab.errors import LabError
@@ -42,6 +43,19 @@ class Answer:
     status: int
 
 
+class Api(Protocol):
+    """What the kubelet asks the API server for on behalf of a pod."""
+
+    def authority(self) -> bytes:
+        """Return its CA, as PEM."""
+
+    def request_token(self, account: str, audience: str, pod: tuple[str, str], node: str) -> str:
+        """Return a token of a service account, bound to a pod (name and UID); an empty audience is the API server's own."""
+
+
+ACCOUNT_MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cluster:
     """What the API server would tell the kubelet beside the pod itself."""
@@ -49,6 +63,7 @@ class Cluster:
     services: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Variables of Services."""
     secrets: Mapping[str, Mapping[str, bytes]] = dataclasses.field(default_factory=dict)
+    api: Api | None = None
     pod_network: bool = False
     """Whether the lab has one; without, every pod gets the node's."""
 
@@ -57,11 +72,11 @@ class RunningPod:
     """A pod with one container, started as its spec says."""
 
     def __init__(self, node: Node, name: str, spec: Mapping[str, Any], cluster: Cluster | None = None) -> None:
-        self._node, self._spec, self._cluster = node, spec, cluster or Cluster()
+        self._node, self._spec, self._cluster = node, admitted(spec), cluster or Cluster()
         self._runtime = Runtime(str(node.path(SOCKET)), compile_proto(cache_folder()))
         self.name, self._uid = name, str(uuid.uuid4())
-        (self._container,) = spec["containers"]
-        self._volumes = {volume["name"]: self._volume(volume) for volume in spec.get("volumes", ())}
+        (self._container,) = self._spec["containers"]
+        self._volumes = {volume["name"]: self._volume(volume) for volume in self._spec.get("volumes", ())}
         sandbox = self._sandbox_config()
         run = self._runtime._message("RunPodSandboxRequest", config=sandbox)
         self._sandbox = str(self._call("RunPodSandbox", run).pod_sandbox_id)
@@ -198,15 +213,33 @@ class RunningPod:
             secret = volume["secret"]
             for name, content in self._cluster.secrets[secret["secretName"]].items():
                 self._node.write(f"{folder}/{name}", content, secret["defaultMode"])
+        for source in volume.get("projected", {}).get("sources", ()):
+            self._project(folder, source)
         self._own(self._node.path(folder))
         return folder
+
+    def _project(self, folder: str, source: Mapping[str, Any]) -> None:
+        """Write a source of a projected volume (pkg/volume/projected/projected.go)."""
+        api = self._cluster.api
+        if api is None:
+            raise LabError("a projected volume takes an API server")
+        if "configMap" in source:
+            self._node.write(f"{folder}/ca.crt", api.authority())
+            return
+        wanted = source["serviceAccountToken"]
+        account = f"pullwhy/{self._spec['serviceAccountName']}"
+        token = api.request_token(account, wanted.get("audience", ""), (self.name, self._uid), self._node.name)
+        own = {**self._spec.get("securityContext", {}), **self._container.get("securityContext", {})}
+        os.chown(self._node.write(f"{folder}/{wanted['path']}", token, 0o600), own.get("runAsUser", 0), -1)
 
     def _own(self, folder: Path) -> None:
         """Give a volume to the pod's group (pkg/volume/volume_linux.go)."""
         group = self._spec.get("securityContext", {}).get("fsGroup")
         if group is not None:
-            for path in (folder, *folder.iterdir()):
+            for path in folder.iterdir():
                 os.chown(path, -1, group)
+                path.chmod(path.stat().st_mode | 0o440)
+            os.chown(folder, -1, group)
             folder.chmod(0o2775)
 
     def _host_path(self, source: Mapping[str, str]) -> str:
@@ -226,6 +259,18 @@ class RunningPod:
             readonly=mount.get("readOnly", False),
             propagation=PROPAGATIONS[mount.get("mountPropagation", "None")],
         )
+
+
+def admitted(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a pod's spec with the token of its account mounted, if it wants it (plugin/pkg/admission/serviceaccount)."""
+    changed: dict[str, Any] = copy.deepcopy(dict(spec))
+    if spec.get("automountServiceAccountToken"):
+        mount = {"name": "kube-api-access", "mountPath": ACCOUNT_MOUNT, "readOnly": True}
+        changed["containers"][0].setdefault("volumeMounts", []).append(mount)
+        token = {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}}
+        sources = [token, {"configMap": {"name": "kube-root-ca.crt"}}]
+        changed.setdefault("volumes", []).append({"name": "kube-api-access", "projected": {"sources": sources}})
+    return changed
 
 
 def quantity(text: str) -> float:

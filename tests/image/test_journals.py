@@ -7,17 +7,15 @@ import re
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from image import manifests
-from image.kubelet import RunningPod, import_image
-from image.test_pod import IDLE, as_systemd_leaves_it
+from image.kubelet import RunningPod
+from image.world import World
 
-from lab.lab import running
 from lab.namespace import TESTS
 from lab.program import Program
 
@@ -56,15 +54,10 @@ def causes(text: str) -> set[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def pod(images: Mapping[str, Path]) -> Iterator[tuple[RunningPod, Path]]:
+def pod(world: World) -> Iterator[tuple[RunningPod, Path]]:
     """Run the agent's container, and return it with the /var/log of its host."""
-    with running() as lab:
-        node = lab.node("node-a")
-        as_systemd_leaves_it(node)
-        import_image(node, images["agent"], "registry.example/pullwhy/agent")
-        spec = manifests.pod("base")
-        spec["containers"][0]["command"] = IDLE
-        yield RunningPod(node, "agent", spec), node.path("/var/log")
+    with world.agent(idle=True) as running:
+        yield running, world.node.path("/var/log")
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)

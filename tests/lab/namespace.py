@@ -1,13 +1,16 @@
 """A machine of the lab: mount, process, network, cgroup and UTS namespaces that end with the process that made them."""
 
+import ctypes
 import dataclasses
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +22,8 @@ from lab.errors import LabError, last_lines, wait_for
 TESTS = Path(__file__).resolve().parents[1]
 REPOSITORY = TESTS.parent
 CGROUP_PREFIX = "pullwhy-lab-"
+_NETWORK = 0x40000000
+"""CLONE_NEWNET of setns(2)."""
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EMPTY = (
     "/run",
@@ -196,6 +201,18 @@ class Namespace:
         done = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=20, check=False)
         if done.returncode != 0:
             raise LabError(f"{self.name}: {' '.join(argv)} ended with {done.returncode}: {last_lines(done.stderr)}")
+
+    def listen(self, address: str) -> socket.socket:
+        """Return a socket of this very process that listens on an address of the namespace's network; raises LabError."""
+        with ThreadPoolExecutor(1) as one:
+            return one.submit(self._listen, address).result()
+
+    def _listen(self, address: str) -> socket.socket:
+        # A network namespace is a thread's own: this one ends here, and what it opened stays in that network.
+        with Path(f"/proc/{self.pid}/ns/net").open("rb") as network:
+            if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), _NETWORK) != 0:
+                raise LabError(f"{self.name}: its network cannot be entered: {os.strerror(ctypes.get_errno())}")
+        return socket.create_server((address, 0))
 
     def popen(self, argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, **options: Any) -> Process:
         """Start a program; *options* are those of subprocess.Popen. It is killed when this process ends."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from lab.certificates import Pair
 from lab.errors import LabError
 
 VERSIONS = Path("/usr/lib/postgresql")
@@ -30,8 +31,8 @@ def programs() -> Path:
 class Cluster:
     """One postmaster; it refuses to be root's, so root gives it to the user that the package made."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.folder, self._options = folder, options
+    def __init__(self, folder: Path, *options: str, network: int | None = None) -> None:
+        self.folder, self._options, self._network = folder, options, network
         self._process: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
             owner = pwd.getpwnam(_USER)
@@ -81,12 +82,30 @@ class Cluster:
         """Run a statement as the superuser; raises LabError."""
         return self._run("psql", "-h", str(self.folder), "-U", _USER, "-qAtc", text, database).strip()
 
+    def serve_tls(self, pair: Pair, user: str, password: str) -> None:
+        """Let a new user, with a database of its name, in over TLS with its password, and nobody else over the network."""
+        for name, content in (("server.crt", pair.chain), ("server.key", pair.key)):
+            path = self.folder / "data" / name
+            path.write_bytes(content)
+            path.chmod(0o600)
+            if os.geteuid() == 0:
+                shutil.chown(path, _USER)
+        (self.folder / "data/pg_hba.conf").write_text(f"local all all trust\nhostssl {user} {user} all scram-sha-256\n")
+        self.query("ALTER SYSTEM SET ssl = on")
+        self.query(f"CREATE ROLE {user} LOGIN PASSWORD '{password}'")
+        self.create(user)
+        self.query(f"ALTER DATABASE {user} OWNER TO {user}")
+        self.query("SELECT pg_reload_conf()")
+
     def _popen(self) -> subprocess.Popen[bytes]:
         argv = ["postgres", "-D", str(self.folder / "data"), "-k", str(self.folder), "-c", "listen_addresses="]
         for option in self._options:
             argv += ["-c", option]
+        there = ["nsenter", "--target", str(self._network), "--net", "--"] if self._network is not None else []
         with self._log().open("ab") as log:
-            return subprocess.Popen(self._argv(*argv), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/")
+            return subprocess.Popen(
+                [*there, *self._argv(*argv)], stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/"
+            )
 
     def _answers(self) -> bool:
         ready = [str(programs() / "pg_isready"), "-q", "-h", str(self.folder)]
@@ -108,12 +127,12 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(*options: str) -> Iterator[Cluster]:
-    """Run a cluster in a folder that goes with it."""
+def cluster(*options: str, network: int | None = None) -> Iterator[Cluster]:
+    """Run a cluster in a folder that goes with it, on the network of a process where one is named."""
     folder = Path(tempfile.mkdtemp(prefix="pullwhy-postgres-"))
     made: Cluster | None = None
     try:
-        made = Cluster(folder, *options)
+        made = Cluster(folder, *options, network=network)
         made.start()
         yield made
     finally:

@@ -6,6 +6,7 @@ It is no Kubernetes: it keeps what a test puts in, checks what it is sent as the
 import http.server
 import json
 import re
+import socket
 import ssl
 import threading
 import time
@@ -44,7 +45,7 @@ class Seen:
 class StandIn:
     """Objects by path, tokens with their users, who may what, and faults that are waiting by a part of the path."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, listener: socket.socket | None = None) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
         self.tokens: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {}
         self.allowed: set[tuple[str, str, str, str]] = set()
@@ -58,16 +59,17 @@ class StandIn:
         authority.cert_pem.write_to_path(str(folder / "api-ca"))
         (folder / "api-token").write_text(OWN_TOKEN + "\n")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(context)
-        self._server = Server(self, context)
+        listener = listener or socket.create_server(("127.0.0.1", 0))
+        self.address, self.port = listener.getsockname()
+        authority.issue_cert(self.address).configure_cert(context)
+        self._server = Server(self, context, listener)
         self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.02), daemon=True)
         self._thread.start()
 
     @property
     def settings(self) -> KubernetesSettings:
-        port = self._server.server_address[1]
         return KubernetesSettings(
-            server=f"https://127.0.0.1:{port}",
+            server=f"https://{self.address}:{self.port}",
             ca=str(self._folder / "api-ca"),
             token_file=str(self._folder / "api-token"),
         )
@@ -107,6 +109,10 @@ class StandIn:
                 del self.faults[place]
                 return fault
         return None
+
+    def admits(self, authorization: str) -> bool:
+        """Return whether who asks is let in."""
+        return authorization == f"Bearer {self.own_token}"
 
     def answer(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
         if path.endswith("/tokenreviews"):
@@ -174,9 +180,11 @@ def invalid_event(event: dict[str, Any]) -> str:
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, api: StandIn, context: ssl.SSLContext) -> None:
+    def __init__(self, api: StandIn, context: ssl.SSLContext, listener: socket.socket) -> None:
         self.api, self.context = api, context
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(listener.getsockname(), Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
 
     def handle_error(self, *_: object) -> None:
         """A client that went away in the middle is part of the tests."""
@@ -215,7 +223,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             self._send(fault.status or 200, fault.body or b"{}", fault.headers)
-        elif self.headers.get("authorization") != f"Bearer {api.own_token}":
+        elif not api.admits(self.headers.get("authorization", "")):
             self._reply(*refusal(401, "Unauthorized", "Unauthorized"))
         else:
             self._reply(*api.answer(self.command, self.path, body))
