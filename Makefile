@@ -17,7 +17,7 @@ demo: setup
 	@scripts/demo
 
 image: setup
-	@scripts/image
+	@NAME="$(NAME)" scripts/image
 
 lab-report: setup
 	@scripts/lab-report

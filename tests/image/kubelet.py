@@ -281,6 +281,6 @@ def quantity(text: str) -> float:
     return int(match[1]) * UNITS[match[2] or ""]
 
 
-def import_image(node: Node, archive: Path, name: str) -> None:
+def import_image(node: Node, archive: Path) -> None:
     """Put an image into the node's runtime, as docs/operations.md says for nodes without a registry."""
-    node.containerd.ctr("images", "import", "--base-name", name, str(archive))
+    node.containerd.ctr("images", "import", str(archive))

@@ -33,7 +33,7 @@ class World:
         self.node.allow_http(self.registry.place)
         as_systemd_leaves_it(self.node)
         for node, name in ((self.node, "agent"), (self.node, "collector"), (self.other, "collector")):
-            import_image(node, images[name], f"registry.example/pullwhy/{name}")
+            import_image(node, images[name])
         self.collector = RunningPod(
             self.other, "collector", manifests.pod("base", "Deployment", "pullwhy-collector"), Cluster()
         )

@@ -4,12 +4,13 @@ import dataclasses
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lab.errors import LabError, last_lines
 
 SOURCES = Path("/etc/apt")
+_SUITES = {"bookworm", "trixie", "forky", "sid", "stable", "testing", "unstable", "oldstable"}
 _DEB_LINE = re.compile(r"^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+(.*)$")
 
 
@@ -48,22 +49,36 @@ def mirror(folder: Path = SOURCES) -> str:
     It is the first one with a plain suite (no "-security", no "-updates") and the component "main" that has Debian's own
     keyring or none named. Raises LabError when there is none.
     """
-    for path in sorted(folder.glob("sources.list.d/*.sources")):
-        for stanza in re.split(r"\n\s*\n", path.read_text(encoding="utf-8")):
-            fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", stanza, re.MULTILINE))
-            if _is_debian(fields.get("Suites", ""), fields.get("Components", ""), fields.get("Signed-By", "debian")):
-                return str(fields["URIs"].split()[0])
-    for path in [folder / "sources.list", *sorted(folder.glob("sources.list.d/*.list"))]:
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-            match = _DEB_LINE.match(line.strip())
-            if match and _is_debian(match[2], match[3], line if "signed-by" in line else "debian"):
-                return match[1]
+    for address, suites in _debian_sources(folder):
+        if _SUITES & suites:
+            return address
     raise LabError(f"no Debian mirror in {folder}: add a source with the component main")
 
 
-def _is_debian(suites: str, components: str, keyring: str) -> bool:
-    plain = {"bookworm", "trixie", "forky", "sid", "stable", "testing", "unstable", "oldstable"}
-    return bool(plain & set(suites.split())) and "main" in components.split() and "debian" in keyring
+def security_mirror(folder: Path = SOURCES) -> str:
+    """Return the address from which this machine has its security updates; raises LabError when there is none."""
+    for address, suites in _debian_sources(folder):
+        if {f"{suite}-security" for suite in _SUITES} & suites:
+            return address
+    raise LabError(f"no security updates in {folder}: add a source with a suite such as bookworm-security")
+
+
+def _debian_sources(folder: Path) -> Iterator[tuple[str, set[str]]]:
+    for path in sorted(folder.glob("sources.list.d/*.sources")):
+        for stanza in re.split(r"\n\s*\n", path.read_text(encoding="utf-8")):
+            fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", stanza, re.MULTILINE))
+            suites = set(fields.get("Suites", "").split())
+            if suites and _is_debian(fields.get("Components", ""), fields.get("Signed-By", "debian")):
+                yield str(fields["URIs"].split()[0]), suites
+    for path in [folder / "sources.list", *sorted(folder.glob("sources.list.d/*.list"))]:
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+            match = _DEB_LINE.match(line.strip())
+            if match and _is_debian(match[3], line if "signed-by" in line else "debian"):
+                yield match[1], {match[2]}
+
+
+def _is_debian(components: str, keyring: str) -> bool:
+    return "main" in components.split() and "debian" in keyring
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.debian import mirror
+from lab.debian import mirror, security_mirror
 from lab.errors import LabError
 
 DEB822 = """\
@@ -30,6 +30,7 @@ def test_the_machines_own_mirror_is_taken_and_no_foreign_or_security_one(tmp_pat
     (tmp_path / "sources.list.d" / "a.sources").write_text(FOREIGN)
     (tmp_path / "sources.list.d" / "debian.sources").write_text(DEB822)
     assert mirror(tmp_path) == "http://mirror.example.test/debian"
+    assert security_mirror(tmp_path) == "http://security.example.test/debian-security"
 
 
 def test_the_old_form_of_sources_is_read_too(tmp_path: Path) -> None:
@@ -41,3 +42,5 @@ def test_the_old_form_of_sources_is_read_too(tmp_path: Path) -> None:
 def test_without_a_mirror_the_mend_is_named(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="add a source with the component main"):
         mirror(tmp_path)
+    with pytest.raises(LabError, match="add a source with a suite such as bookworm-security"):
+        security_mirror(tmp_path)
