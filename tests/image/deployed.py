@@ -105,7 +105,8 @@ async def deployed(name: str, folder: Path, api: StandIn) -> AsyncIterator[tuple
     """Run the collector of a rendering; yield it and what its agents are told of it. Only places are other ones here."""
     agents, settings = settings_of(manifests.render(name))
     report = agents.report
-    server, agent = ServerFiles(folder), Pair(folder)
+    of_node = ("pullwhy://node/node-a",) if settings.agent_auth == "certificate" else ()
+    server, agent = ServerFiles(folder), Pair(folder, *of_node)
     kubernetes = replace(
         settings.kubernetes, server=api.settings.server, ca=api.settings.ca, token_file=api.settings.token_file
     )

@@ -39,7 +39,7 @@ def open_to_anybody(documents: Documents) -> Iterator[str]:
         (report.tls and report.ca and report.server_name, "agents do not check the collector"),
         (report.certificate and report.key and collector.tls_client_ca, "agents show no certificate"),
         (collector.tls_certificate and collector.tls_key, "reports are taken in the clear"),
-        (collector.agent_auth == "kubernetes" and report.token_file, "an agent may report for any node"),
+        (_node_is_shown(documents, agent, collector), "an agent may report for any node"),
         (collector.reader_auth == "kubernetes", "questions are answered to everybody"),
         (collector.http_tls, "readers' tokens go in the clear"),
         (collector.kubernetes.pods, "a finding may name any pod"),
@@ -47,6 +47,16 @@ def open_to_anybody(documents: Documents) -> Iterator[str]:
         if not fits:
             yield told
     yield from _out_of_reach(documents, agent, collector)
+
+
+def _node_is_shown(documents: Documents, agent: AgentSettings, collector: CollectorSettings) -> bool:
+    """Return whether agents show which node they are on: by a token, or by a certificate that lies on the node itself."""
+    if collector.agent_auth == "kubernetes":
+        return bool(agent.report.token_file)
+    spec = pod_of(documents, "DaemonSet", "pullwhy-agent")
+    of_host = {volume["name"] for volume in spec["volumes"] if "hostPath" in volume}
+    places = tuple(f"{each['mountPath']}/" for each in spec["containers"][0]["volumeMounts"] if each["name"] in of_host)
+    return collector.agent_auth == "certificate" and agent.report.certificate.startswith(places)
 
 
 def _out_of_reach(documents: Documents, agent: AgentSettings, collector: CollectorSettings) -> Iterator[str]:

@@ -24,7 +24,8 @@ OLD: Final = "kubernetes-1.29"
 def _combinations() -> Iterator[tuple[str, ...]]:
     for source in CERTIFICATES:
         for node in NODES:
-            yield from ((source, "secured", *node, *more) for more in ((), *((each,) for each in MORE), MORE))
+            yield from ((source, "secured", *node, *more) for more in ((), *((each,) for each in MORE)))
+            yield from ((source, who, *node, *MORE) for who in ("secured", "node-certificates"))
             yield (source, "secured", *node, *MORE, OLD)
 
 
@@ -51,6 +52,11 @@ def kinds(documents: Documents) -> set[str]:
     return {each["kind"] for each in documents}
 
 
+def volume_kinds(documents: Documents) -> set[str]:
+    volumes = pod_of(documents, "DaemonSet", "pullwhy-agent")["volumes"]
+    return {kind for volume in volumes for kind in volume if kind != "name"}
+
+
 def egress(documents: Documents) -> set[int]:
     rules = find(documents, "NetworkPolicy", "pullwhy-collector")["spec"]["egress"]
     return {port["port"] for rule in rules for port in rule["ports"]}
@@ -62,7 +68,14 @@ EFFECTS: Final[dict[str, Callable[[Documents], bool]]] = {
         settings_of(documents)[0].report.certificate != "" and "Certificate" not in kinds(documents)
     ),
     "cert-manager": lambda documents: "Certificate" in kinds(documents),
-    "secured": lambda documents: not list(open_to_anybody(documents)),
+    "secured": lambda documents: (
+        settings_of(documents)[1].agent_auth == "kubernetes" and not list(open_to_anybody(documents))
+    ),
+    "node-certificates": lambda documents: (
+        settings_of(documents)[1].agent_auth == "certificate"
+        and not list(open_to_anybody(documents))
+        and not volume_kinds(documents) & {"projected", "secret"}
+    ),
     "k3s": lambda documents: "/host/var/lib/rancher" in mounts(documents),
     "rke2": lambda documents: len(settings_of(documents)[0].watch.files) == 2,
     "crio": lambda documents: "/host/var/lib/containers" in mounts(documents),
@@ -120,6 +133,7 @@ def test_every_component_has_its_effect_and_the_base_none() -> None:
         (("own-certificates", "api-server", "tokens", "readers"), "a finding may name any pod"),
         (("own-certificates", "tokens", "readers", "pods-and-nodes"), "the collector's way to the API server is shut"),
         (("secured",), "reports are taken in the clear"),
+        (("node-certificates",), "reports are taken in the clear"),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, tuple) else "",
 )
@@ -128,7 +142,7 @@ def test_what_lacks_a_part_is_told(components: Sequence[str], told: str, tmp_pat
 
 
 def test_a_component_that_is_named_twice_is_refused(tmp_path: Path) -> None:
-    for once_more in ("tokens", "readers", "pods-and-nodes"):
+    for once_more in ("tokens", "readers", "pods-and-nodes", "node-certificates"):
         with pytest.raises(manifests.Invalid, match="already registered"):
             render(own_overlay(tmp_path, ("own-certificates", "secured", once_more)))
 

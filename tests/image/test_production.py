@@ -48,6 +48,31 @@ def test_without_a_socket_a_fault_is_found_and_only_its_own_certificate_and_toke
     assert not [token for token in production.api.given_out if token in collector.log() + agent.log()]
 
 
+def test_with_the_certificate_of_another_node_an_agent_reports_nothing(production: Production) -> None:
+    node, image = production.node, f"{production.world.registry.host}/app/web:2.3"
+    authority = production.folder / "pki"
+    assert made(authority, "node-a", "node-b") == made(authority, "node-b"), "nodes that come later change nothing else"
+
+    def put(name: str) -> None:
+        for path in (authority / "nodes" / name).iterdir():
+            node.write(f"/etc/pullwhy/tls/{path.name}", path.read_bytes(), 0o600)
+
+    overlay = "overlays/node-certificates"
+    refusal = "its credentials are of node 'node-b', it reports for 'node-a'"
+    with production.collector(overlay) as collector, production.agent(overlay) as agent, production.failing(image):
+        wait_for(
+            "word of what is missing", lambda: "tls/ca.crt: No such file" in agent.log(), log=agent.log, seconds=30
+        )
+        put("node-b")
+        wait_for("the refusal", lambda: refusal in agent.log(), log=agent.log, seconds=30)
+        assert refusal in collector.log()
+        assert ": connected" not in agent.log()
+        assert image not in {each["image"] for each in production.findings()}
+        put("node-a")
+        found = production.found(image, agent)
+    assert (found["node"], found["cause"]) == ("node-a", "TagNotFound")
+
+
 @pytest.fixture(scope="module")
 def database(production: Production) -> Iterator[postgres.Cluster]:
     """Run a PostgreSQL that lets nobody in but by password over TLS, and make the Secret for it."""

@@ -28,7 +28,10 @@ pytestmark = pytest.mark.lab  # renders with a fetched kubectl
 
 OF_COLLECTOR = tuple(name for name in RENDERED if name != "overlays/pull-secrets")
 """All but the one with a right for agents, see test_manifests."""
-UNLIKE = ("base", "overlays/cert-manager", "overlays/events", "overlays/own-certificates", "overlays/postgres")
+UNLIKE = (
+    "base",
+    *(f"overlays/{name}" for name in ("cert-manager", "events", "node-certificates", "own-certificates", "postgres")),
+)
 """Those whose collectors differ."""
 OPERATIONS = REPOSITORY / "docs/operations.md"
 
