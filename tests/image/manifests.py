@@ -2,8 +2,10 @@
 
 import functools
 import json
+import re
 import shutil
 import subprocess
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from lab.namespace import REPOSITORY
 from lab.packages import cache_folder, unpacked
 
 FOLDER = REPOSITORY / "daemonset"
+OPERATIONS = REPOSITORY / "docs/operations.md"
 OVERLAYS = tuple(sorted(path.parent.name for path in FOLDER.glob("overlays/*/kustomization.yaml")))
 RENDERED = ("base", *(f"overlays/{name}" for name in OVERLAYS))
 OLD = "overlays/kubernetes-1.29"
@@ -75,6 +78,16 @@ def own_overlay(folder: Path, components: Sequence[str], **more: Any) -> str:
     }
     (mine / "kustomization.yaml").write_text(yaml.safe_dump(content | more))
     return str(mine)
+
+
+def told_overlays() -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Return what docs/operations.md shows of overlays: the components of each, and what else is in it."""
+    found = []
+    for shown in re.findall(r"^( *)```yaml\n(.*?)```", OPERATIONS.read_text(), re.DOTALL | re.MULTILINE):
+        content = yaml.safe_load(textwrap.dedent(shown[0] + shown[1].lstrip(" ")))
+        components = tuple(Path(each).name for each in content.pop("components", ()))
+        found.append((components, content))
+    return found
 
 
 def find(documents: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from image import manifests
 from image.deployed import Right, granted, settings_of
-from image.manifests import OVERLAYS, VERSIONS, find, own_overlay, pod_of, render, validate
+from image.manifests import OVERLAYS, VERSIONS, find, own_overlay, pod_of, render, told_overlays, validate
 from image.posture import Documents, open_to_anybody, refused
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # renders with a fetched kubectl
@@ -115,9 +115,36 @@ def test_every_overlay_is_one_for_production(name: str) -> None:
     assert EFFECTS[name](documents)
 
 
+def test_nodes_of_another_kind_get_a_daemonset_of_the_same_installation_and_nothing_else(tmp_path: Path) -> None:
+    (_, main), (components, more), (_, kept_away) = told_overlays()
+    first = render(own_overlay(tmp_path, ("cert-manager", "secured"), **main, **kept_away))
+    (second,) = render(own_overlay(tmp_path, components, **more))
+    other = find(first, "DaemonSet", "pullwhy-agent")
+    for document in (second, other):
+        validate(document, VERSIONS["new"][-1])
+    assert second["metadata"]["name"] != other["metadata"]["name"]
+    spec, like = (each["spec"]["template"]["spec"] for each in (second, other))
+    for same in ("serviceAccountName", "priorityClassName", "hostNetwork", "tolerations"):
+        assert spec[same] == like[same]
+    assert spec["containers"][0]["image"] == like["containers"][0]["image"]
+    (label,) = set(spec["nodeSelector"]) - set(like["nodeSelector"])
+    (term,) = like["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert term == {"matchExpressions": [{"key": label, "operator": "DoesNotExist"}]}
+    labels = second["spec"]["template"]["metadata"]["labels"]
+    assert second["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert other["spec"]["template"]["metadata"]["labels"].items() <= labels.items(), "it is found as an agent"
+
+
 def test_every_component_has_its_effect_and_the_base_none() -> None:
     whole = {path.name for path in (manifests.FOLDER / "components").iterdir()}
-    assert whole == set(EFFECTS) | {"tls", "api-server", "tokens", "readers", "pods-and-nodes"}
+    assert whole == set(EFFECTS) | {
+        "tls",
+        "api-server",
+        "tokens",
+        "readers",
+        "pods-and-nodes",
+        "agents-only",
+    }
     base = render("base")
     assert [name for name, effect in EFFECTS.items() if effect(base)] == []
 

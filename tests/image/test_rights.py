@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-import yaml
 from collector.samples import NOW, until
 
 from image import manifests
 from image.deployed import COLLECTOR, Cluster, Right, ask, deployed, failing, granted
-from image.manifests import RENDERED, own_overlay, render
+from image.manifests import OPERATIONS, RENDERED, own_overlay, render, told_overlays
 from pullwhy.collector.access import readers
 from pullwhy.collector.access.readers import GROUP
 from pullwhy.diagnose.document.finding import encode
@@ -33,7 +32,6 @@ UNLIKE = (
     *(f"overlays/{name}" for name in ("cert-manager", "events", "node-certificates", "own-certificates", "postgres")),
 )
 """Those whose collectors differ."""
-OPERATIONS = REPOSITORY / "docs/operations.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +116,9 @@ def test_the_other_overlays_have_the_collector_of_own_certificates(name: str) ->
 
 @pytest.fixture(scope="module")
 def operations(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the overlay that docs/operations.md shows, with Events."""
-    (shown,) = re.findall(r"```yaml\n(.*?)```", OPERATIONS.read_text(), re.DOTALL)
-    content = yaml.safe_load(shown)
-    assert content["resources"] == ["../../base"]
-    components = [Path(each).name for each in content["components"]]
-    return own_overlay(tmp_path_factory.mktemp("own"), (*components, "events"), images=content["images"])
+    """Return the first overlay that docs/operations.md shows, with Events."""
+    components, more = told_overlays()[0]
+    return own_overlay(tmp_path_factory.mktemp("own"), (*components, "events"), **more)
 
 
 REVIEWS = Right("authentication.k8s.io", "tokenreviews", "create")
