@@ -20,6 +20,7 @@ SEES = [
     {"name": "CRI socket", "ok": False, "found": "does not \x1b[2Janswer", "mend": "mount its directory"},
 ]
 LISTED = "get pods"
+AGENTS = "get daemonset"
 EXEC = "exec pullwhy-agent-x1 pullwhy doctor --output=json"
 
 
@@ -33,13 +34,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture
 def kubectl(tmp_path: Path, served: Served) -> Kubectl:
     made = Kubectl(tmp_path)
-    daemonset = json.dumps({"status": {"desiredNumberScheduled": 3, "numberReady": 2}})
+    kinds = [{"status": {"desiredNumberScheduled": wanted, "numberReady": ready}} for wanted, ready in ((1, 1), (2, 1))]
     made.set(
         collector=int(served.address.rpartition(":")[2]),
         config=kubeconfig({"token": "t0ken"}),
         answers={
             "version": VERSION,
-            "get daemonset pullwhy-agent": daemonset,
+            AGENTS: json.dumps({"kind": "List", "items": kinds}),
             LISTED: pods(("pullwhy-agent-x0", "Running", True), ("pullwhy-agent-x1", "Running", False)),
             EXEC: json.dumps(SEES),
         },
@@ -101,7 +102,7 @@ def test_a_kubeconfig_that_is_not_there_is_a_fault_with_its_mend(kubectl: Kubect
 
 def test_having_no_token_and_no_right_to_list_is_no_fault(kubectl: Kubectl) -> None:
     answers = {"version": VERSION}
-    kubectl.set(config=kubeconfig(), answers=answers, errors={"get daemonset pullwhy-agent": ERRORS["forbidden"]})
+    kubectl.set(config=kubeconfig(), answers=answers, errors={AGENTS: ERRORS["forbidden"]})
     found = checks(kubectl)
     assert (found["identity"]["ok"], found["identity"]["skipped"]) == (True, True)
     assert found["collector"]["ok"]

@@ -69,11 +69,17 @@ def cluster(folder: Path, port: int) -> APIServer:
             "kind": "TokenRequest",
             "status": {"token": TOKEN, "expirationTimestamp": "2100-01-01T00:00:00Z"},
         },
-        "/apis/apps/v1/namespaces/pullwhy/daemonsets/pullwhy-agent": {
+        "/apis/apps/v1/namespaces/pullwhy/daemonsets": {
             "apiVersion": "apps/v1",
-            "kind": "DaemonSet",
-            "metadata": {"name": "pullwhy-agent", "namespace": "pullwhy"},
-            "status": {"desiredNumberScheduled": 1, "numberReady": 1},
+            "kind": "DaemonSetList",
+            "metadata": {},
+            "items": [
+                {
+                    "metadata": {"name": name, "namespace": "pullwhy"},
+                    "status": {"desiredNumberScheduled": 1, "numberReady": 1},
+                }
+                for name in ("pullwhy-agent", "pullwhy-agent-crio")
+            ],
         },
     }
     return api

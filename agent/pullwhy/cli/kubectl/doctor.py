@@ -58,6 +58,11 @@ class _DaemonSet(msgspec.Struct):
     status: _DaemonSetStatus
 
 
+class _DaemonSets(msgspec.Struct):
+    items: list[_DaemonSet]
+    """Each kind of node may have its own."""
+
+
 class _ClientVersion(msgspec.Struct, rename="camel"):
     git_version: str
 
@@ -227,13 +232,14 @@ class _Look:
     def pods(self) -> Check:
         where = f"--namespace={self._session.tunnel.namespace}"
         try:
-            listed = self._session.kubectl.ask("get", "daemonset", AGENT, where, "--output=json")
+            listed = self._session.kubectl.ask("get", "daemonset", where, _SELECTOR, "--output=json")
         except CommandError as error:
             return Check("agent pods", True, str(error), skipped=True)
-        status = _decoded(listed, _DaemonSet, "get daemonset").status
-        well = status.number_ready >= status.desired_number_scheduled > 0
+        found = [each.status for each in _decoded(listed, _DaemonSets, "get daemonset").items]
+        ready, wanted = sum(each.number_ready for each in found), sum(each.desired_number_scheduled for each in found)
+        well = ready >= wanted > 0
         mend = "" if well else f"see why: kubectl get pods {where} {_SELECTOR} --output=wide"
-        return Check("agent pods", well, f"{status.number_ready} of {status.desired_number_scheduled} are ready", mend)
+        return Check("agent pods", well, f"{ready} of {wanted} are ready", mend)
 
 
 def _name(node: dict[str, Any]) -> str:
