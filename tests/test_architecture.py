@@ -17,6 +17,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "",
             "access",
             "failure",
+            "frozen",
             "model",
             "image",
             "likeness",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from pullwhy.frozen import frozen
 
 API_SOURCE: Final = "Kubernetes API"
 """Source of evidence that the API told: whoever may not see the namespace that it begins with is not shown it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Provider:
     """An exec credential provider whose matchImages cover the image."""
 
@@ -18,7 +19,7 @@ class Provider:
     """Why the kubelet cannot run its binary; empty where it can."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Providers:
     """The kubelet's exec credential providers, as its flags and their configuration name them."""
 
@@ -36,7 +37,7 @@ class Providers:
     """Whether the kubelet's command line was seen."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CredentialFacts:
     """What the kubelet's own files offer for one image."""
 
@@ -49,7 +50,7 @@ class CredentialFacts:
     """What came of the Secrets that the agent was told to try for this pod, a sentence each."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PullRecord:
     """How the kubelet recorded an image as pulled (KEP-2535, kubelet 1.33 and later: images/pullmanager)."""
 

@@ -6,11 +6,13 @@ import dataclasses
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
+
+from pullwhy.frozen import frozen
 
 PREFIX: Final = "PULLWHY_"
 MAX_BYTES: Final = 1024 * 1024
@@ -61,7 +63,7 @@ class ConfigError(Exception):
     """A setting is wrong or unknown; one line that names where it was read, the key, and what to write instead."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WatchSettings:
     """What is read for failures."""
 
@@ -77,7 +79,7 @@ class WatchSettings:
     """The same where the runtime's store cannot be read, so that nothing shows progress."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReportSettings:
     """Where findings go."""
 
@@ -92,7 +94,7 @@ class ReportSettings:
     """File of the service account's token, read anew for each connection; needs `tls`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WalkRequestSettings:
     """Walks that the collector asks for, without a pull."""
 
@@ -101,7 +103,7 @@ class WalkRequestSettings:
     """Registries that are walked on request, beside those that the runtime's configuration names or the node has images of."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StandaloneSettings:
     """The collector that `pullwhy agent --standalone` embeds."""
 
@@ -111,7 +113,7 @@ class StandaloneSettings:
     retention_days: Annotated[float, msgspec.Meta(gt=0, le=3650)] = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AgentSettings:
     """`pullwhy agent`. Paths are as this process sees them; what is found by itself is found below `host_root`."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
+
+from pullwhy.frozen import frozen
 
 
 class Reason(enum.StrEnum):
@@ -22,7 +23,7 @@ class Reason(enum.StrEnum):
     PULL_HANGS = "PullHangs"  # ours: the runtime began a pull and neither ended it nor made progress
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PodRef:
     """A pod as the kubelet names it. A static pod's uid is the hash of its manifest."""
 
@@ -44,7 +45,7 @@ class HintKind(enum.StrEnum):
     PULL_RECORDS_UNREADABLE = "PullRecordsUnreadable"  # the kubelet pulls anew, to be safe (1.33 and later)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KubeletHint:
     """Context that explains a later failure: credentials that could not be had, or not be looked up."""
 
@@ -62,7 +63,7 @@ class KubeletHint:
     """`namespace/name` of the pull secret, where told."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PullFailure:
     """One failure line, recognised. It is a hypothesis until CRI confirms pod and image: a registry's answer can forge a line."""
 

@@ -6,8 +6,9 @@ Source: distribution/reference (normalize.go, regexp.go), which kubelet 1.24 to 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from pullwhy.frozen import frozen
 
 MAX_LENGTH: Final = 4096
 """Characters; longer texts are no reference but an attack."""
@@ -32,7 +33,7 @@ class InvalidReference(ValueError):
         self.suggestion = suggestion
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageReference:
     """A parsed reference, normalised; the defaulted parts are known by name."""
 

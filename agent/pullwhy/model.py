@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from pullwhy.failure import HintKind as HintKind  # noqa: PLC0414 - part of the vocabulary
@@ -11,6 +11,7 @@ from pullwhy.failure import KubeletHint as KubeletHint  # noqa: PLC0414 - part o
 from pullwhy.failure import PodRef as PodRef  # noqa: PLC0414 - part of the vocabulary
 from pullwhy.failure import PullFailure as PullFailure  # noqa: PLC0414 - part of the vocabulary
 from pullwhy.failure import Reason as Reason  # noqa: PLC0414 - part of the vocabulary
+from pullwhy.frozen import frozen
 
 SCHEMA = "pullwhy/v1"
 """Names the JSON form of a finding; a field may be added within it, never renamed or removed."""
@@ -164,7 +165,7 @@ class ScopeVerdict(enum.StrEnum):
     UNKNOWN = "Unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hypothesis:
     """What a text alone says about a failure."""
 
@@ -178,7 +179,7 @@ class Hypothesis:
     """Causes that the text alone cannot exclude."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evidence:
     """One observed fact and where it was observed (`walk`, `journal`, `cri`, a file with its line)."""
 
@@ -187,7 +188,7 @@ class Evidence:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retryable:
     """Can the kubelet's next try succeed with nothing changed, and why."""
 
@@ -195,7 +196,7 @@ class Retryable:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RemedyRef:
     """A remedy by id with its arguments; text and commands are rendered, and shell-quoted, only where they are shown."""
 
@@ -203,7 +204,7 @@ class RemedyRef:
     arguments: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reproduction:
     """What the runtime itself said when asked over CRI (or why it was not asked)."""
 
@@ -216,7 +217,7 @@ class Reproduction:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TraceLine:
     """One stage of the walk as a finding shows it."""
 
@@ -228,7 +229,7 @@ class TraceLine:
     identity: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Diagnosis:
     """One root cause with what supports it and one remedy for this node."""
 
@@ -243,7 +244,7 @@ class Diagnosis:
     factors: tuple[Factor, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FailingPod:
     """A pod's container that a finding holds up."""
 
@@ -256,7 +257,7 @@ class FailingPod:
     next_retry_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KubeletState:
     """The kubelet's own clock for the most recent pod of a finding."""
 
@@ -266,7 +267,7 @@ class KubeletState:
     next_retry_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scope:
     """The fleet's view; an agent alone knows none."""
 
@@ -277,7 +278,7 @@ class Scope:
     in_common: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """A diagnosis of an image on a node with its pods, counts, times and state; its JSON form is the contract `pullwhy/v1`."""
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference
 from pullwhy.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClientPair:
     """A client certificate and its key, PEM."""
 
@@ -18,7 +19,7 @@ class ClientPair:
     key: Secret
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Endpoint:
     """One host that the runtime would try, in order."""
 
@@ -62,7 +63,7 @@ class Endpoint:
         return host if self.port == default and not self.names_port else f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GoBuild:
     """How the runtime was built: what its Go accepts and how it resolves names depend on it."""
 
@@ -92,7 +93,7 @@ CURRENT: Final = GoBuild()
 """A current Go, of which nothing else is known."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LookupStep:
     """One source of names in the resolver's order (nsswitch.conf)."""
 
@@ -107,7 +108,7 @@ STUBS: Final = frozenset({"127.0.0.53", "127.0.0.54"})
 FILES_DNS: Final = (LookupStep("files"), LookupStep("dns"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resolver:
     """The node's resolver settings, as the runtime's own resolver reads them (Go 1.27: net/dnsconfig_unix.go, net/conf.go)."""
 
@@ -131,7 +132,7 @@ class Resolver:
     source: str = "/etc/resolv.conf"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Proxies:
     """The runtime process's own proxy environment; the values may hold user info."""
 
@@ -142,7 +143,7 @@ class Proxies:
     """Where it was read, such as `/proc/812/environ`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credential:
     """One credential that the kubelet's rules would match for this image."""
 
@@ -160,7 +161,7 @@ class Credential:
     """Of a Secret that the agent's settings name."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timeouts:
     """Seconds. The runtime waits longer (dial 30, handshake 10); a walk need only be long enough to tell silence from slowness."""
 
@@ -172,7 +173,7 @@ class Timeouts:
     blob: float = 8.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WalkPlan:
     """Everything that one walk may use and must respect."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.gotext import LITERAL, unescape
 
 MAX_FAILURES: Final = 64
@@ -17,7 +17,7 @@ _FAILURE: Final = re.compile(
 _BACK_OFF_CAUSE: Final = re.compile(r'Back-off pulling image "[^"\n]{0,4096}": \w{1,64}: ')
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SyncFailure:
     """One failed operation of a pod sync (kubelet 1.24 to 1.36: pkg/kubelet/container/sync_result.go)."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
 
 from pullwhy.access import CredentialFacts
+from pullwhy.frozen import frozen
 from pullwhy.model import Outcome, Stage, TraceLine, Via
 
 
@@ -35,7 +35,7 @@ class DNSResult(enum.StrEnum):
     GARBLED = "garbled"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NameserverAnswer:
     """One nameserver's answer for one queried name (A and AAAA taken together)."""
 
@@ -49,7 +49,7 @@ class NameserverAnswer:
     """One of those that systemd-resolved asks, asked to tell its faults from theirs."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DNSFacts:
     """How a host name was resolved: literal address, hosts file or nameservers, and what the resolver's order makes of it."""
 
@@ -76,7 +76,7 @@ class ConnectResult(enum.StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConnectAttempt:
     """One TCP connect to one address."""
 
@@ -105,7 +105,7 @@ class TLSFault(enum.StrEnum):
     UNACCEPTABLE = "certificate not acceptable"  # to Go's verifier, whatever is trusted
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CertificateFacts:
     """One certificate of the chain that the server sent, leaf first; or the trusted one that is at fault, behind them."""
 
@@ -119,7 +119,7 @@ class CertificateFacts:
     sent: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TLSFacts:
     """One handshake under the runtime's effective trust."""
 
@@ -146,7 +146,7 @@ class HTTPFault(enum.StrEnum):
     CUT_SHORT = "cut short"  # the stream ended in order before the promised length
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HTTPFacts:
     """One request and its answer: status, registry error codes and allow-listed headers, never a body."""
 
@@ -180,7 +180,7 @@ class AuthResult(enum.StrEnum):
     UNUSABLE_CHALLENGE = "unusable challenge"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuthFacts:
     """The challenge and what came of it."""
 
@@ -197,7 +197,7 @@ class AuthFacts:
     """When they end by their own word; None where they say nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ManifestFacts:
     """The manifest or index that the reference led to."""
 
@@ -214,7 +214,7 @@ class ManifestFacts:
     """Compressed size of the layers and the config."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlatformFacts:
     """The node's platform and those that the image has (`os/architecture[/variant]`)."""
 
@@ -233,7 +233,7 @@ class BlobResult(enum.StrEnum):
     UNREADABLE = "unreadable"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BlobFacts:
     """One blob as its host served it."""
 
@@ -252,7 +252,7 @@ class ConfigFault(enum.StrEnum):
     REJECTED = "rejected"  # by the policy for images, which the runtime applies once it has the manifest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConfigFacts:
     """One fault in the runtime's registry configuration."""
 
@@ -265,7 +265,7 @@ class ConfigFacts:
     """False where the runtime pulls all the same (a parse error that only loses a mirror)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StorageFacts:
     """One filesystem that the runtime writes to (statvfs)."""
 
@@ -279,7 +279,7 @@ class StorageFacts:
     needed_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StageResult:
     """One stage against one target with the facts of that stage.
 
@@ -317,7 +317,7 @@ class StageResult:
         return TraceLine(self.stage, self.target, self.outcome, round(self.seconds, 3), self.detail, self.identity)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trace:
     """The stage results of one walk, in the order in which they were made."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from pullwhy.access import PullRecord
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference
 from pullwhy.model import CauseId, Hypothesis, PodRef, PullFailure, Reproduction, Stage, Via
 from pullwhy.trace import Trace
@@ -15,7 +15,7 @@ MESSAGE: Final = "message"
 """The unit of a failure whose text a person brought: no log told it, and the kubelet's reason for it is not known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NodeView:
     """The node's own facts that decide how a remedy is worded; empty where unknown."""
 
@@ -49,7 +49,7 @@ class NodeView:
     """What of the runtime's effective configuration a walk had to do without, and why, as a clause; empty where nothing that matters."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RuntimeRemark:
     """One line of the runtime's own log about a pull of this image: which host did not serve, or what it could not read."""
 
@@ -65,7 +65,7 @@ class RuntimeRemark:
     is_mirror: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Queue:
     """What waits on this node while a pull hangs."""
 
@@ -75,7 +75,7 @@ class Queue:
     """Whether the runtime began other pulls since: one after the other, they would wait."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Adopted:
     """What another node of the fleet proved, of this image or of its registry; it comes from elsewhere, so no text of it is trusted."""
 
@@ -91,7 +91,7 @@ class Adopted:
     """The first that its walk observed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Case:
     """One image on one node, as the judge sees it."""
 

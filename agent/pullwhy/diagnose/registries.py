@@ -6,10 +6,10 @@ is absent or closed to the asker.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pullwhy.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RegistryService:
     """One registry service."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.catalogue.causes import ACCESS, CATALOGUE, same_fault
@@ -31,12 +31,13 @@ from pullwhy.diagnose.rules.local import (
 from pullwhy.diagnose.rules.reading import ORDER, Reading
 from pullwhy.diagnose.rules.trust import trust_not_loaded
 from pullwhy.diagnose.rules.verdict import Verdict
+from pullwhy.frozen import frozen
 from pullwhy.model import Answer, CauseId, Confidence, Factor, Hypothesis, Reason, Stage, Via
 
 _STORAGE = frozenset({CauseId.DISK_FULL, CauseId.READ_ONLY_FILESYSTEM})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """The cause that stands, with its support and what must be said about it."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
+from pullwhy.frozen import frozen
 from pullwhy.secret import Secret
 from pullwhy.text import printable
 
@@ -41,7 +41,7 @@ class Settings(Protocol):
         """File of the token."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """One API server and the files that open it."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from pullwhy.frozen import frozen
 from pullwhy.model import Finding
 from pullwhy.node.incidents.incidents import Sight
 from pullwhy.node.incidents.remarks import Remarks
@@ -37,7 +38,7 @@ class Observes(Protocol):
         """Return when the runtime's process was started."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parts:
     """What an engine works with."""
 

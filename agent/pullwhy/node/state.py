@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from pullwhy.frozen import frozen
 from pullwhy.node.incidents.findings import Record
 from pullwhy.node.incidents.hangs import Pull
 from pullwhy.node.incidents.incidents import Incident
@@ -26,11 +26,11 @@ NAME: Final = "agent.json"
 VERSION: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kept:
     """One consistent moment."""
 
-    positions: Positions = Positions()  # noqa: RUF009 - it is frozen
+    positions: Positions = Positions()
     incidents: tuple[Incident, ...] = ()
     records: tuple[Record, ...] = ()
     walked: tuple[Walked, ...] = ()

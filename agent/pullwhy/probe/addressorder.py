@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.trace import ConnectAttempt, ConnectResult
 
 FALLBACK_DELAY: Final = 0.3
@@ -31,14 +31,14 @@ _POLICIES: Final = (  # network, precedence, label; the longest prefix first
 _LINK, _SITE, _GLOBAL = 2, 5, 14
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Traits:
     scope: int
     precedence: int
     label: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Candidate:
     address: str
     own: _Traits

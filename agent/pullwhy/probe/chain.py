@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.probe.x509 import Certificate
 from pullwhy.trace import TLSFault
 
@@ -28,7 +28,7 @@ _WORD: Final = re.compile(r"[^\W\d_]+")
 """Letters only: generations (`G2`, `01`) differ between a root and what it issues."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChainFault:
     """What is wrong with a chain, and with which of its certificates."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from pullwhy.frozen import frozen
 
 MAX_LENGTH: Final = 8_192
 """Characters read of all challenges together."""
@@ -20,7 +22,7 @@ _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Challenge:
     """One scheme with its parameters; scheme and names in lower case."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.model import Via
 from pullwhy.probe import url as urls
 from pullwhy.probe.answers import date_of, facts
@@ -25,7 +26,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 Headers = tuple[tuple[str, Secret], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ask:
     """What is asked of a URL."""
 
@@ -41,7 +42,7 @@ class Ask:
     """Seconds for one answer; 0 for the plan's."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """The last answer of a chain of redirects, or why there is none."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from pullwhy.frozen import frozen
 
 MAX_CHILDREN: Final = 512
 """Elements of one sequence or set."""
@@ -29,7 +30,7 @@ class Malformed(ValueError):
     """Bytes that are no DER, or not what was looked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Element:
     """One element: its tag, its content and, in `whole`, all of its bytes."""
 

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.plan import WalkPlan
 
 Address = IPv4Address | IPv6Address
@@ -63,7 +64,7 @@ class Origin(enum.Enum):
     NODE = "node"  # the node's own proxy
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Destinations:
     """The destination rules of one plan."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.plan import GoBuild
 from pullwhy.probe import der
 from pullwhy.probe.der import Element, Malformed
@@ -37,7 +38,7 @@ class GoRefuses(Exception):
     """Go's parser does not take a certificate; the text is Go's."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GoCertificate:
     """A certificate as Go sees it."""
 
@@ -310,7 +311,7 @@ def _base(element: Element) -> tuple[str | Network, ...]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reader:
     refusal: str
     read: Callable[[GoCertificate, bytes], GoCertificate]

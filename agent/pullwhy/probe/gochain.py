@@ -7,7 +7,7 @@ OpenSSL refuses `*.lan`, key identifiers that do not match, and key usages that 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from pullwhy.frozen import frozen
 from pullwhy.plan import GoBuild
 from pullwhy.probe import gocert, gonames
 from pullwhy.probe.gocert import GoCertificate, GoRefuses
@@ -54,7 +55,7 @@ _NO_SHA1: Final = 24
 _CANNOT_SIGN: Final = "x509: invalid signature: parent certificate cannot sign this kind of certificate"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """Why Go refuses a chain, and because of which of the certificates that were sent."""
 
@@ -65,7 +66,7 @@ class Refusal:
     """The trusted certificate at fault, where it is none of those that were sent; DER."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Roots:
     """Trusted certificates by their subject; each is read when it is needed first."""
 

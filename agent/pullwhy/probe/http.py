@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Final
 
 import h11
 
+from pullwhy.frozen import frozen
 from pullwhy.probe.network import READ_SIZE, Stream, StreamReset, StreamTimedOut
 from pullwhy.secret import Secret
 from pullwhy.trace import HTTPFault
@@ -37,7 +37,7 @@ class HTTPFailed(Exception):
         """Bytes of the answer that had come."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """One request; header values may be secrets, so all are."""
 
@@ -49,7 +49,7 @@ class Request:
     """Where there is one, the headers tell its length."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answered:
     """One answer, its body cut at the limit."""
 

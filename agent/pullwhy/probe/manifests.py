@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
+from pullwhy.frozen import frozen
 from pullwhy.probe.answers import decode_json
 from pullwhy.probe.platforms import Platform, acceptable, normalise
 from pullwhy.text import printable
@@ -49,7 +49,7 @@ class UnsupportedManifest(ValueError):
     """No runtime can use a manifest; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Descriptor:
     """One reference to content."""
 
@@ -59,7 +59,7 @@ class Descriptor:
     platform: Platform | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Index:
     """The images of an index; attestations are left out."""
 
@@ -79,7 +79,7 @@ class Index:
         return tuple(printable(name, 80) for name in sorted(names)[:MAX_PLATFORMS])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manifest:
     """One image: its config and layers."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
 import dns.exception
@@ -14,6 +13,7 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
+from pullwhy.frozen import frozen
 from pullwhy.probe.clock import Clock
 from pullwhy.probe.network import ConnectFailed, Network, NetworkError, StreamTimedOut
 from pullwhy.text import printable
@@ -47,7 +47,7 @@ DECISIVE: Final = frozenset({DNSResult.ANSWERED, DNSResult.NXDOMAIN, DNSResult.N
 _REPEATABLE: Final = frozenset({DNSResult.TIMED_OUT, DNSResult.SERVFAIL, DNSResult.GARBLED})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asking:
     """How questions are put."""
 
@@ -61,7 +61,7 @@ class Asking:
     """Gives an unpredictable message id, 0 to 65,535."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reply:
     result: DNSResult
     addresses: tuple[str, ...] = ()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from pullwhy.frozen import frozen
 from pullwhy.plan import Proxies
 from pullwhy.secret import Secret
 
@@ -19,7 +19,7 @@ class InvalidProxy(ValueError):
     """A proxy variable is no URL; the text never holds the value."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProxyAddress:
     """A proxy to go through."""
 
@@ -27,7 +27,7 @@ class ProxyAddress:
     host: str
     port: int
     username: str = ""
-    password: Secret = Secret("")  # noqa: RUF009 - immutable
+    password: Secret = Secret("")
     misread: bool = False
     """The variable has a scheme and is no URL, so that Go takes the scheme for the proxy's name."""
 

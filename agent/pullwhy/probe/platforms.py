@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from pullwhy.frozen import frozen
 
 _ARCHITECTURES: Final = {
     "x86_64": "amd64",
@@ -16,7 +17,7 @@ _ARCHITECTURES: Final = {
 _LOWEST_ARM: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Platform:
     """One platform, normalised; an empty variant is the architecture's default."""
 

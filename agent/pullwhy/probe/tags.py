@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.likeness import similar
 from pullwhy.probe import url as urls
 from pullwhy.probe.answers import decode_json
@@ -24,7 +24,7 @@ _OK: Final = 200
 _NOT_FOUND: Final = 404
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tags:
     """What the list of tags showed."""
 
@@ -53,7 +53,7 @@ async def look(client: Client, repository: str, tag: str, headers: Headers, page
     return Tags(True, None, similar(tag, known))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Page:
     """One page of tags."""
 

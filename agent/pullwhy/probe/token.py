@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+from pullwhy.frozen import frozen
 from pullwhy.model import Via
 from pullwhy.plan import Credential
 from pullwhy.probe import url as urls
@@ -29,7 +29,7 @@ _REFUSALS: Final = frozenset({401, 403})
 _BAD_REQUEST: Final = 400
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Meeting:
     """One attempt to meet a challenge as one identity."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pullwhy.frozen import frozen
 from pullwhy.model import Via
 from pullwhy.plan import WalkPlan
 from pullwhy.probe.clock import Clock
@@ -35,7 +36,7 @@ class Tools:
     """Hosts to which a hello as large as the runtime's was sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hop:
     """One host on the way, and who named it."""
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pullwhy import clientpair
+from pullwhy.frozen import frozen
 from pullwhy.plan import ClientPair, Endpoint
 from pullwhy.probe.gochain import Roots
 from pullwhy.probe.x509 import Certificate, read
@@ -34,7 +35,7 @@ _SUITES: Final = (
 """TLS 1.2 suites of Go 1.27; level 1 as Go: RSA keys from 1024 bits, no SHA-1 signatures on certificates."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trust:
     """What a connection trusts and shows."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
+from pullwhy.frozen import frozen
 from pullwhy.plan import Endpoint
 
 MAX_LENGTH: Final = 8_192
@@ -18,7 +19,7 @@ class InvalidURL(ValueError):
     """A text is no URL that may be asked; the text of the error does not repeat it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class URL:
     """One place to ask. The query may hold a signature, so the text form leaves it out."""
 

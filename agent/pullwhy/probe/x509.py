@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from pullwhy.frozen import frozen
 from pullwhy.text import printable
 from pullwhy.trace import CertificateFacts
 
@@ -26,7 +26,7 @@ UNREADABLE: Final = "(unreadable certificate)"
 _NO_DATE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Certificate:
     """What is read of one certificate: the facts and what chain building needs beside them."""
 

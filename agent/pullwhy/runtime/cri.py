@@ -6,7 +6,7 @@ Source: cri-api v0.24 to v0.37, pkg/apis/runtime/v1/api.proto.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, Self, TypeVar
 import grpc
 import grpc.aio
 
+from pullwhy.frozen import frozen
 from pullwhy.pb.cri.v1 import api_pb2 as api
 from pullwhy.plan import Credential
 from pullwhy.redact import redact
@@ -66,7 +67,7 @@ class RuntimeDown(CRIError):
     """Nothing answers on the runtime's socket."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RuntimeVersion:
     """Which runtime this is: `containerd`, `cri-o` or `docker`, and its version as it spells it."""
 
@@ -75,7 +76,7 @@ class RuntimeVersion:
     api_version: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Condition:
     """One condition of the runtime, such as RuntimeReady."""
 
@@ -85,7 +86,7 @@ class Condition:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RuntimeStatus:
     """The runtime's conditions and its own configuration, without the secrets in it."""
 
@@ -96,7 +97,7 @@ class RuntimeStatus:
     """Hosts for which that configuration has credentials, which are not kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Image:
     """An image on the node."""
 
@@ -107,7 +108,7 @@ class Image:
     pinned: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PodSandbox:
     """A pod as the runtime knows it; a static pod's uid is the hash of its manifest."""
 
@@ -122,7 +123,7 @@ class PodSandbox:
     annotations: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Container:
     """A container with the image that it was made from."""
 
@@ -136,7 +137,7 @@ class Container:
     labels: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageFilesystem:
     """A filesystem that holds images; only what is used is told, not how much there is."""
 

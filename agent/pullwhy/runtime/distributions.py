@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Distribution:
     """One distribution: where its runtime's configuration is, and which file of its own it is generated from."""
 

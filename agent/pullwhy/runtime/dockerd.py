@@ -6,9 +6,10 @@ Source: moby 20.10 to 28, registry/config.go, service_v2.go (lookupV2Endpoints) 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference
 from pullwhy.plan import Endpoint
 from pullwhy.runtime import urls
@@ -22,7 +23,7 @@ CERTIFICATES: Final = ("/etc/docker/certs.d",)
 _LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DaemonSettings:
     """The parts of daemon.json that bear on registries."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import Endpoint
@@ -23,17 +24,17 @@ CONTAINERD = "containerd"
 DOCKER = "docker"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RuntimeView:
     """The node's runtime as far as it is known."""
 
     name: str = CONTAINERD
     """As CRI spells it: `containerd`, `cri-o` or `docker`."""
-    version: Version = Version()  # noqa: RUF009 - it is frozen
+    version: Version = Version()
     config: ContainerdConfig | None = None
     """None for runtimes other than containerd."""
     process: RuntimeProcess | None = None
-    fs: HostFS = HostFS()  # noqa: RUF009 - it holds nothing but a path
+    fs: HostFS = HostFS()
     socket: str = ""
     results: tuple[StageResult, ...] = ()
     """What could not be learnt about it."""
@@ -58,7 +59,7 @@ class RuntimeView:
         return roots[0] if roots and ":" not in roots[0] else ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Effective:
     """The effective configuration for one image."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 import struct
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import CURRENT, GoBuild, Proxies
 from pullwhy.runtime.host.gobuild import read_build
@@ -25,7 +25,7 @@ _VARIABLES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RuntimeProcess:
     """What the runtime was started with. Of its environment only proxies, trust and Go's own settings are kept."""
 
@@ -47,7 +47,7 @@ class RuntimeProcess:
     """Its environment has settings of libc's resolver, for whose sake Go leaves names to it (Go 1.27: net/conf.go)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProcessView:
     """The process, or None where it is not seen, and what could not be learnt."""
 

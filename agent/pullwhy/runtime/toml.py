@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
 from typing import Any, Final
 
+from pullwhy.frozen import frozen
 from pullwhy.redact import redact
 
 Table = dict[str, Any]
@@ -31,7 +31,7 @@ class InvalidTOML(ValueError):
         self.column = column
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Header:
     """A table header such as `[host."https://mirror.example"]`, with the line that it stands on."""
 

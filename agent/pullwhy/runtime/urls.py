@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
+
+from pullwhy.frozen import frozen
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _HOST: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=-]*\Z")
@@ -18,7 +19,7 @@ _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "
 _MAX_PORT: Final = 65535
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Address:
     """A URL's parts. `authority` is as written, without user info: what containerd compares with the image's registry."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.watch.lines import LogLine
 
 TRIED: Final = "PullImage from image service failed"
@@ -33,7 +34,7 @@ class _Attempt:
     """None once it can no longer be told from another's."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pull:
     """What the lines of a pull tell."""
 

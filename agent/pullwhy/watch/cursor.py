@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from pullwhy.frozen import frozen
 
 MAX_FILE: Final = 64 * 1024 * 1024
 """Bytes of a state file; a longer one is not ours."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalPosition:
     """An entry of the journal that was read, and what to fall back on when it is no longer there.
 
@@ -25,7 +26,7 @@ class JournalPosition:
     """Microseconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FilePosition:
     """A place in a plain log file: which file it was, and up to which byte its lines were read."""
 
@@ -37,7 +38,7 @@ class FilePosition:
     head_length: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Positions:
     """Up to where each source was processed; what is kept between two lives of an agent."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
+
+from pullwhy.frozen import frozen
 
 
 class RuntimeEventKind(enum.StrEnum):
@@ -18,7 +19,7 @@ class RuntimeEventKind(enum.StrEnum):
     HOSTS_TOML_DECODE_ERROR = "HostsTomlDecodeError"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RuntimeEvent:
     """One line of the runtime's own log. It is text like any other: a hypothesis."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from pullwhy import pulltext
 from pullwhy.failure import HintKind, KubeletHint, PodRef, PullFailure, Reason
+from pullwhy.frozen import frozen
 from pullwhy.redact import redact
 from pullwhy.syncerror import SyncFailure, sync_failures, without_back_off
 from pullwhy.watch import hints, klog
@@ -37,7 +38,7 @@ _START_FAILED: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Memory:
     """What is known of one container of one pod."""
 

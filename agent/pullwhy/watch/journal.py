@@ -11,13 +11,13 @@ import enum
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from systemd import _reader
 
+from pullwhy.frozen import frozen
 from pullwhy.watch.cursor import JournalPosition
 from pullwhy.watch.gate import gate
 from pullwhy.watch.lines import LogLine
@@ -57,7 +57,7 @@ class Start(enum.Enum):
     """The entry that was read last, and some after it, are no longer in the journal."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where the journal is: a host's root with both trees under it, or a directory or file of stored journals."""
 
@@ -65,7 +65,7 @@ class Place:
     stored: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slice:
     """Some entries, reduced to the lines that were wanted."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
+from pullwhy.frozen import frozen
 from pullwhy.gotext import pairs, scan_quoted
 from pullwhy.watch.jsontext import decode_object, encode
 
@@ -19,7 +20,7 @@ _HEADER: Final = re.compile(
 _WRAPPED: Final = "component=kubelet"  # k0s logs its components' lines as logrus messages
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KlogRecord:
     """One record. Its time is the journal's: the header has no year and the node's own zone."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from pullwhy.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class LogLine:
     """A line with where and when it was written; a multi-line record is one line whose text holds line breaks."""
 

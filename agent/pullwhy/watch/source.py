@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from pullwhy.frozen import frozen
 from pullwhy.watch.lines import LogLine
 
 P = TypeVar("P")
 """The source's own kind of position."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Batch(Generic[P]):
     """Some lines; once they are processed, `position` may be kept and reading resumed behind it."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.watch.lines import LogLine
 from pullwhy.watch.units import KUBELET_UNITS, RUNTIME_UNITS
 
@@ -65,7 +65,7 @@ class Survey:
         return told or looks_like_ours(line.text[: 64 * HEAD].encode(errors="replace"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalFiles:
     """How many journal files a place has, and how many of them must not be read by this user."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pullwhy.cgroup import in_pod
+from pullwhy.frozen import frozen
 
 KUBELET_UNITS: Final = (
     "kubelet.service",
@@ -39,7 +39,7 @@ _RUNTIME_FILES: Final = (
 """k3s and rke2 write their containerd's log to a file (docs.rke2.io: reference/logging)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogSources:
     """What to follow, and how that was found out."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from pullwhy.frozen import frozen
 from pullwhy.model import Answer, CauseId, Stage
 
 ANY_STAGE: tuple[Stage, ...] = tuple(Stage)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Cause:
     """One thing that a person must mend, declared once."""
 

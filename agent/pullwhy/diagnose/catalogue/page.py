@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from pullwhy.frozen import frozen
 
 REGISTRY: Final = "registry.example"
 IMAGE: Final = f"{REGISTRY}/shop/web:1.4"
@@ -12,7 +13,7 @@ MANIFEST: Final = f"https://{REGISTRY}/v2/shop/web/manifests/1.4"
 BLOB: Final = f"https://{REGISTRY}/v2/shop/web/blobs/{DIGEST}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Page:
     """What the documentation says of a cause beside its catalogue entry; not loaded by the agent."""
 

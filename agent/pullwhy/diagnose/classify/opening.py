@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from pullwhy import pulltext
+from pullwhy.frozen import frozen
 from pullwhy.gotext import pairs, scan_quoted, unescape
 from pullwhy.model import Reason
 from pullwhy.syncerror import SyncFailure, sync_failures, without_back_off
@@ -43,7 +43,7 @@ _EVENT_OF_A_PULL: Final = re.compile(
 _JSON: Final = msgspec.json.Decoder()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
     """A text without its wrappers."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import Stage, Via
 
@@ -31,7 +31,7 @@ STAGES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """The request that failed, as far as the text tells."""
 

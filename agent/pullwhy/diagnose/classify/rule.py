@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from pullwhy.frozen import frozen
 from pullwhy.model import CauseId, Stage
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """A text that betrays a cause. Rules stand in tables, in order; the first that matches decides."""
 

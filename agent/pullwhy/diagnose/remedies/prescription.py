@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
+from pullwhy.frozen import frozen
 from pullwhy.text import printable
 
 Where = Literal["node", "workstation", "registry"]
@@ -48,7 +49,7 @@ _PLACEHOLDERS: dict[str, str] = {
 _PLACEHOLDER = re.compile(rf"\b(?:{'|'.join(re.escape(word) for word in _PLACEHOLDERS)})(?![\w.])")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """One thing to type, already quoted."""
 
@@ -58,7 +59,7 @@ class Command:
     """What must be there, or filled in, first."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remedy:
     """What to do, for people."""
 

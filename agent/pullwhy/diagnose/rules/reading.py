@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.rules.limits import limit_arguments, remaining_of
@@ -31,6 +30,7 @@ from pullwhy.diagnose.rules.transport import (
     scheme_reversed,
 )
 from pullwhy.diagnose.rules.verdict import STRONG, Results, Rule, Verdict
+from pullwhy.frozen import frozen
 from pullwhy.model import CauseId, Outcome, Stage, Via
 from pullwhy.trace import StageResult
 
@@ -64,7 +64,7 @@ _ENDPOINT_STAGES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EndpointReading:
     """One host of the runtime's order: whether it serves the manifest, and its decisive failure."""
 
@@ -85,7 +85,7 @@ class EndpointReading:
         return any(r.stage is Stage.BLOB and r.outcome is Outcome.PASSED for r in self.results)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """What the walk as a whole says."""
 

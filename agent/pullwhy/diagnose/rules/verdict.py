@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import urlsplit
 
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.catalogue.causes import CATALOGUE
+from pullwhy.frozen import frozen
 from pullwhy.model import CauseId, Stage, Via
 from pullwhy.trace import HTTPFacts, HTTPFault, Identity, StageResult
 
@@ -15,7 +16,7 @@ STRONG: frozenset[Identity] = frozenset({Identity.NODE, Identity.SUPPLIED, Ident
 """Identities that send credentials."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """A cause with the observation that speaks for it."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.model import Reason
 
 STEPS: Final = (10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
@@ -27,7 +27,7 @@ _NO_BACKOFF: Final = frozenset(
 """The kubelet fails these before it would pull, at every sync."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Backoff:
     """The entry of one pod and image in the kubelet's back-off table, as far as its lines tell."""
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pullwhy.diagnose.document.finding import finding_id
+from pullwhy.frozen import frozen
 from pullwhy.model import (
     Diagnosis,
     Evidence,
@@ -42,7 +43,7 @@ Subject = tuple[str, Topic]
 """An image and what is said about it: what one diagnosis is made for."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """Who tells."""
 
@@ -53,7 +54,7 @@ class Identity:
     agent_version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judged:
     """What an investigation of a subject came to."""
 
@@ -65,7 +66,7 @@ class Judged:
     reproduction: Reproduction | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """A finding as it was told last, and what it is made of."""
 

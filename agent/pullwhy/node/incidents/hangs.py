@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.model import PullFailure, Reason
 from pullwhy.watch.events import RuntimeEvent, RuntimeEventKind
 
@@ -14,7 +15,7 @@ REPEAT: Final = timedelta(seconds=60)
 MAX_PULLS: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pull:
     """A pull that the runtime began and did not end."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.model import CauseId, KubeletHint, PodRef, PullFailure, Reason, State
 from pullwhy.node.incidents.backoff import NO_BACKOFF, Backoff, advance
 
@@ -32,7 +33,7 @@ Topic = str
 """What a text says, without what varies between two tries: equal topics need one diagnosis."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Incident:
     """One container that cannot have its image."""
 
@@ -88,7 +89,7 @@ class Incident:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sight:
     """What CRI shows of the node's pods at one moment."""
 
@@ -100,7 +101,7 @@ class Sight:
     """Pods with a sandbox that is ready and no container yet: their first image is awaited, or just came."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Closed:
     """An incident that ended, and how."""
 

@@ -12,6 +12,7 @@ from typing import Final
 from pullwhy.diagnose.case import Queue, RuntimeRemark
 from pullwhy.diagnose.classify.classifier import classify
 from pullwhy.diagnose.classify.request import is_own_host, read_request
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import Reason
 from pullwhy.node.incidents.hangs import Hangs
@@ -39,7 +40,7 @@ _URL: Final = re.compile(r"https?://[^\s\"'<>]{1,4096}")
 _NAMESPACE: Final = re.compile(r"[?&]ns=([^&]{1,300})")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Kept:
     event: RuntimeEvent
     image: str

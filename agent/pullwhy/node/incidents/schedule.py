@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.node.incidents.findings import Subject
 from pullwhy.node.incidents.incidents import Incident
 
@@ -18,7 +19,7 @@ AFTER_OUR_FAULT: Final = timedelta(minutes=2)
 """Pause after a walk that ended in an error of pullwhy itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Walked:
     """The last investigation of a subject."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -14,6 +14,7 @@ from pullwhy.diagnose.case import MESSAGE, Adopted, Case, Queue
 from pullwhy.diagnose.classify.classifier import classify
 from pullwhy.diagnose.judge import judge, passes
 from pullwhy.diagnose.rules.identity import credentials_sent
+from pullwhy.frozen import frozen
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import (
     CauseId,
@@ -65,7 +66,7 @@ class Walks(Protocol):
         """Walk a plan; raises nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Investigation:
     """What is known about one image, and what is made of it."""
 
@@ -87,7 +88,7 @@ class Investigation:
         return trace is not None and any(each.outcome is Outcome.ERROR for each in trace.results)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Investigator:
     """Looks at images on this node, from what it is given."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from pullwhy.diagnose.case import Adopted
 from pullwhy.diagnose.document.codec import InvalidDocument
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import CauseId, Confidence
 from pullwhy.node.metrics import Metrics
@@ -27,7 +28,7 @@ MAX_FACTS: Final = 3
 MAX_FACT: Final = 300
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Permission:
     """What the collector said."""
 
@@ -39,7 +40,7 @@ class Permission:
     """Whether no turn was given: the question is to be asked again after so long."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Permits:
     """Asks for permits over the stream that there is."""
 

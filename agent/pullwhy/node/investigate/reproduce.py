@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from pullwhy.frozen import frozen
 from pullwhy.model import Outcome, Reproduction, Stage
 from pullwhy.runtime.cri import CRIError
 from pullwhy.trace import ConfigFault, StageResult, Trace
@@ -41,7 +42,7 @@ class Puller(Protocol):
         """Pull an image; raises CRIError."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Situation:
     """What the decision rests on."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from pullwhy.frozen import frozen
+
 MAX_KEYS: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rate:
     """What a bucket holds and how fast it fills."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from pullwhy.diagnose.catalogue.causes import ACCESS
 from pullwhy.diagnose.document.finding import encode, finding_id
+from pullwhy.frozen import frozen
 from pullwhy.model import CauseId, Confidence, Finding, Outcome
 from pullwhy.node.incidents.findings import Identity
 from pullwhy.node.investigate.investigate import Investigation
@@ -17,7 +17,7 @@ from pullwhy.text import printable
 MAX_REASON: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opinion:
     """An answer to whoever asks about the same image."""
 

@@ -11,12 +11,12 @@ import re
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from pullwhy.diagnose.document.codec import MAX_DOCUMENT
+from pullwhy.frozen import frozen
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class InUse(Exception):
         super().__init__(f"{state}: {who} uses this state directory: stop it, or set state_directory to another place")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """Bounds of what waits; beyond them the oldest report is dropped and counted."""
 
@@ -52,7 +52,10 @@ class Limits:
     """The collector takes no larger document, so one would wait for ever."""
 
 
-@dataclass(frozen=True, slots=True)
+USUAL: Final = Limits()
+
+
+@frozen
 class Pending:
     """One report that waits for its acknowledgement."""
 
@@ -71,7 +74,7 @@ class Outbox:
     """
 
     def __init__(
-        self, state: Path | None, limits: Limits = Limits(), monotonic: Callable[[], float] = time.monotonic
+        self, state: Path | None, limits: Limits = USUAL, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         """Open the outbox in the state directory (made if absent); None keeps it in memory on purpose.
 

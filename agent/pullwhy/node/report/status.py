@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from pullwhy.frozen import frozen
 from pullwhy.pb.v1 import report_pb2 as pb
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NodeStatus:
     """What the collector shows of a node (report.proto: NodeStatus)."""
 

@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from pullwhy.frozen import frozen
 from pullwhy.node.report.outbox import Outbox
 from pullwhy.node.report.status import news
 from pullwhy.pb.v1 import report_pb2 as pb
@@ -64,7 +65,7 @@ class Tally:
     """For which reports were refused, as far as they were logged."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Delivery:
     """What streams work with, one after the other."""
 

@@ -6,10 +6,10 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.node.incidents.findings import Identity
 from pullwhy.node.investigate.investigate import Investigation
@@ -71,7 +71,7 @@ class KnowsRegistries(Protocol):
         """Return how far a walk may lead; None where the registry is not to be walked."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parts:
     """What requests are answered with."""
 
@@ -85,7 +85,7 @@ class Parts:
     metrics: Metrics
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Request:
     id: str
     image: str

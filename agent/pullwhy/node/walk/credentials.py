@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pullwhy.access import CredentialFacts
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import Credential
@@ -24,7 +24,7 @@ from pullwhy.runtime.kubelet.settings import Kubelet
 from pullwhy.trace import StageResult
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Matched:
     """What matches, and what is told of it without a secret."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from pullwhy.frozen import frozen
 from pullwhy.plan import WalkPlan
 from pullwhy.secret import Secret
 from pullwhy.trace import Trace
@@ -23,7 +23,7 @@ class BrokenFrame(Exception):
     """What came over the pipe is no frame of ours."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlanFrame:
     """A plan to walk, under a number that its answer repeats."""
 
@@ -32,7 +32,7 @@ class PlanFrame:
     """None gives up the walk of this number: nobody waits for it any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TraceFrame:
     """What came of a plan."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Final
 
 from pullwhy import __version__
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.model import Outcome, Stage
 from pullwhy.node.walk.credentials import match
@@ -38,7 +39,7 @@ START_PRECISION: Final = 1.0
 __all__ = ["InvalidCredentials", "NodeSight", "Prepared", "Sources", "make_plan", "node_resolver", "survey"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sources:
     """Where the node's facts are read. What is named here is meant as this process sees it, and wins over what is found."""
 
@@ -56,7 +57,7 @@ class Sources:
     """The API server's address as a pod is told it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NodeSight:
     """What was seen of the node: the same for every image until its configuration changes."""
 
@@ -69,10 +70,10 @@ class NodeSight:
     """Hosts for which the runtime's own status shows credentials."""
     kubelet_version: str = ""
     """As the kubelet told at its start; empty where that is not known."""
-    limits: NetworkLimits = NetworkLimits()  # noqa: RUF009 - it is frozen
+    limits: NetworkLimits = NetworkLimits()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prepared:
     """A plan with what is known before the walk: the results of the stages Reference, Config, Storage and Runtime."""
 
@@ -178,13 +179,13 @@ def node_resolver(sources: Sources, fs: HostFS, process: RuntimeProcess | None =
     return read_resolver(where, path, sources.hostname, fs, go=go, prefers_libc=prefers)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Answers:
     """What the runtime said over CRI."""
 
     answered: bool | None = None
     name: str = ""
-    version: Version = Version()  # noqa: RUF009 - it is frozen
+    version: Version = Version()
     config: dict[str, object] = field(default_factory=dict)
     credentials_for: tuple[str, ...] = ()
     mountpoints: tuple[str, ...] = ()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.plan import WalkPlan
 from pullwhy.runtime import urls
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reach:
     """What a walk may dial beside public addresses (probe/destinations.py) and hosts of the runtime's own configuration."""
 
@@ -34,7 +35,7 @@ HERE: Final = Reach(local=True)
 """Of a walk for a failure of this node, or for a person at it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Known:
     """Registries that this node has to do with: whom it walks when it is asked to."""
 

@@ -10,6 +10,7 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pullwhy.frozen import frozen
 from pullwhy.runtime import toml
 from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.versions import Version
@@ -45,7 +46,7 @@ class InvalidRuntimeConfig(Exception):
         self.line = line
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a setting stands; the line is None where it is not found."""
 
@@ -71,7 +72,7 @@ class Loaded:
     """Registry settings that this containerd overlooks: where, why and the mend."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Source:
     """One file that was read."""
 

@@ -6,8 +6,9 @@ Source: containerd 1.6 to 2.3, remotes/docker/config/hosts.go and cri/server/ima
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from pullwhy.frozen import frozen
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import ClientPair, Endpoint
 from pullwhy.runtime import urls
@@ -33,7 +34,7 @@ class PullBlocked(Exception):
         self.facts = facts
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hosts:
     """The endpoints in the order in which the runtime tries them, and what was found wrong on the way."""
 

@@ -7,9 +7,9 @@ file that does not parse is ignored as a whole.
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
 from typing import Any, Final
 
+from pullwhy.frozen import frozen
 from pullwhy.runtime import toml, urls
 from pullwhy.runtime.versions import Version
 from pullwhy.secret import Secret
@@ -33,7 +33,7 @@ class FatalHostsFile(InvalidHostsFile):
     """containerd 1.x crashes on the file: it sorts the hosts by their lines and takes each for a table (getSortedHosts)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostEntry:
     """One host as a configuration names it; an empty authority is the image's own registry."""
 
@@ -57,7 +57,7 @@ class HostEntry:
         return self.ca is not None or self.client is not None or self.skip_verify is not None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _File:
     """A file as its tables see it."""
 
@@ -67,7 +67,7 @@ class _File:
     version: Version
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Place:
     """A table of the file: where faults are, for their line."""
 

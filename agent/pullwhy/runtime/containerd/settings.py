@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 
+from pullwhy.frozen import frozen
 from pullwhy.runtime.containerd.files import DEFAULT_FILE, InvalidRuntimeConfig, Loaded, Place, load
 from pullwhy.runtime.containerd.hosts import faulty, unseen
 from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
@@ -23,7 +24,7 @@ _SANDBOX_IMAGES: Final = (((2, 2), "3.10.1"), ((2, 0), "3.10"), ((1, 7), "3.8"),
 _CONCURRENT_DOWNLOADS: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InlineTLS:
     """The deprecated `registry.configs.HOST.tls` (containerd 1.x)."""
 
@@ -33,7 +34,7 @@ class InlineTLS:
     skip_verify: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContainerdConfig:
     """The settings in force. Credentials are noted as present and never kept."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference
 from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.trace import ConfigFacts, ConfigFault
@@ -26,7 +26,7 @@ _HUB: Final = frozenset({"docker.io", "registry-1.docker.io", "index.docker.io"}
 _LEGACY: Final = "/root/.dockercfg"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuthFiles:
     """The keys that CRI-O's own files have, by file."""
 

@@ -5,9 +5,9 @@ Source: go.podman.io/image 5.39, docker/docker_client.go (dockerCertDir) and pkg
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.plan import ClientPair
 from pullwhy.runtime.containerd.hosts import PullBlocked, read_client
 from pullwhy.runtime.host import pem
@@ -18,7 +18,7 @@ ROOTS: Final = ("/root/.config/containers/certs.d", "/etc/containers/certs.d", "
 """The first that has a directory for the host counts, whatever is in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Certificates:
     """What a directory holds."""
 

@@ -6,9 +6,10 @@ server/image_pull.go.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import Endpoint
@@ -33,7 +34,7 @@ ASSUMED: Final = Version((1, 36, 0))
 LOOPBACK: Final = "127.0.0.0/8"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CrioHosts:
     """What CRI-O does with one image."""
 

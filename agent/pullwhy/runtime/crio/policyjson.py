@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference
 
 SYSTEM: Final = "/etc/containers/policy.json"
@@ -29,7 +29,7 @@ class InvalidPolicy(ValueError):
         self.line = line
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Requirement:
     """What the policy asks of an image."""
 
@@ -48,7 +48,7 @@ class Requirement:
         return any(kind.startswith("sig") for kind in self.types)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Policy:
     """The parts of a policy that bear on images of registries."""
 

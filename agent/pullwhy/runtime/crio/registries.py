@@ -5,9 +5,10 @@ Source: go.podman.io/image 5.39, pkg/sysregistriesv2 (newConfigWrapper, dropInCo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference, InvalidReference, parse
 from pullwhy.runtime.crio.registriesconf import parse_registries_file
 from pullwhy.runtime.crio.registrytables import InvalidRegistriesFile, Location, PullFrom, Registry
@@ -27,7 +28,7 @@ class UnusableRegistries(Exception):
         self.facts = facts
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """One place that CRI-O would pull an image from."""
 
@@ -39,7 +40,7 @@ class Source:
     """The table that says so."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Registries:
     """What the files say together."""
 

@@ -7,9 +7,9 @@ Every check is the library's own: what it accepts, however odd, is accepted here
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
+from pullwhy.frozen import frozen
 from pullwhy.image import InvalidReference, parse
 from pullwhy.runtime import toml, urls
 from pullwhy.runtime.crio.registrytables import InvalidRegistriesFile, Location, PullFrom, RegistriesFile, Registry
@@ -214,7 +214,7 @@ class _File:
         return InvalidRegistriesFile(why, mend, toml.line_of(self._text, (), key))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Place:
     """One table, and the line of the [[registry]] that it belongs to."""
 

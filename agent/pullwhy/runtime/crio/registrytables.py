@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from pullwhy.frozen import frozen
 
 
 class InvalidRegistriesFile(ValueError):
@@ -24,7 +26,7 @@ class PullFrom(enum.StrEnum):
     TAG_ONLY = "tag-only"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Location:
     """A place that images are pulled from: a mirror, or the registry itself."""
 
@@ -35,7 +37,7 @@ class Location:
     pull_from: PullFrom = PullFrom.ALL
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Registry:
     """One [[registry]] table."""
 
@@ -55,7 +57,7 @@ class Registry:
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RegistriesFile:
     """What one file says."""
 

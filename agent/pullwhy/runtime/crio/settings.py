@@ -7,9 +7,10 @@ what came before. Of 1.35 on insecure_registries has no effect; short_name_mode 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import Any, Final
 
+from pullwhy.frozen import frozen
 from pullwhy.runtime import toml
 from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.runtime.versions import Version
@@ -21,7 +22,7 @@ MAX_DEPTH: Final = 3
 """Of folders below the drop-in directory."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CrioSettings:
     """The table [crio.image]; the fields are named as the keys are."""
 

@@ -6,9 +6,9 @@ internal/storage/image.go (CandidatesForPotentiallyShortImageName).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference, parse
 from pullwhy.runtime.crio.registries import Registries, UnusableRegistries
 from pullwhy.runtime.crio.registriesconf import parse_registries_file
@@ -24,7 +24,7 @@ QUALIFY: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resolved:
     """What a short name stands for."""
 

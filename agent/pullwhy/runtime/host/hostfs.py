@@ -10,9 +10,10 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
+
+from pullwhy.frozen import frozen
 
 MAX_BYTES: Final = 1 << 20
 """Of one file; configuration is smaller by orders of magnitude."""
@@ -56,7 +57,7 @@ class UnreadableFile(Exception):
         return self.errno in {errno.EACCES, errno.EPERM}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """A name in a directory, itself and not what a symbolic link leads to."""
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from pullwhy.frozen import frozen
 
 MAX_TEXT: Final = 64
 """Characters read of one value."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NetworkLimits:
     """What is seen of this network namespace; None where there is no such limit, or it cannot be read."""
 

@@ -5,9 +5,9 @@ Go resolves by itself where it understands the node's configuration, and leaves 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.plan import FILES_DNS, LookupStep
 
 MAX_SOURCES: Final = 16
@@ -15,7 +15,7 @@ MAX_SOURCES: Final = 16
 _DEFAULTS: Final = {"success": "return", "notfound": "continue", "unavail": "continue", "tryagain": "continue"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """One source of the line `hosts:` with its criteria: status, action, and whether all other statuses are meant."""
 

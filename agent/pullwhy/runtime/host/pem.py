@@ -6,7 +6,8 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from pullwhy.frozen import frozen
 
 _BEGIN = "-----BEGIN "
 _END = "-----END "
@@ -14,7 +15,7 @@ _DASHES = "-----"
 _LONG_FORM = 0x80
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     """One PEM block: its label, and its text from BEGIN to END."""
 

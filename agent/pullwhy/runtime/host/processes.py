@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from pullwhy.cgroup import in_pod
+from pullwhy.frozen import frozen
 
 MAX_BYTES: Final = 1 << 20
 """Of one file below /proc."""
@@ -26,7 +26,7 @@ class UnreadableProcess(Exception):
         super().__init__(f"{path}: {self.why}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Process:
     """A process and the arguments that it was started with."""
 
@@ -46,7 +46,7 @@ class Process:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Processes:
     """The processes below a /proc, which must be the host's (hostPID) to show the host's processes."""
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import CURRENT, STUBS, GoBuild, LookupStep, Resolver
 from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
@@ -33,7 +34,7 @@ _LOOPBACK: Final = ("127.0.0.1", "::1")
 _DIGITS: Final = re.compile(r"\d{1,6}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResolverView:
     """The settings, and what about them a person should know."""
 

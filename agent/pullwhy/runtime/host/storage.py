@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.model import Outcome, Stage
 from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.trace import StageResult, StorageFacts
@@ -22,7 +22,7 @@ _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 _SEPARATOR: Final = " - "
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A path that the runtime writes to, and what for."""
 
@@ -30,7 +30,7 @@ class Place:
     purpose: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Space:
     """What statvfs(3) says; free is what root, and so the runtime, may use."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.runtime.host import pem
 from pullwhy.runtime.host.hostfs import Entry, HostFS, UnreadableFile
 
@@ -24,7 +24,7 @@ MAX_TOTAL_BYTES: Final = 8 << 20
 """Of PEM text, all files together; the usual store has 0.25 MiB."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrustStore:
     """The certificates, each once, and where they came from."""
 

@@ -10,9 +10,10 @@ import binascii
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 
+from pullwhy.frozen import frozen
 from pullwhy.image import ImageReference
 from pullwhy.model import Outcome, Stage
 from pullwhy.plan import Credential
@@ -40,7 +41,7 @@ class InvalidCredentials(Exception):
         self.why = why
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Match:
     """What the rules found for one image."""
 
@@ -51,7 +52,7 @@ class Match:
     results: tuple[StageResult, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Entry:
     written: str
     key: str
@@ -61,7 +62,7 @@ class _Entry:
     """Why the kubelet takes nothing from it, in a clause."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PullSecret:
     """A Secret of the Kubernetes API, or why there is nothing to be had of it."""
 

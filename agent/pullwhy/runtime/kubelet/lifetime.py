@@ -8,10 +8,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pullwhy.frozen import frozen
 from pullwhy.secret import Secret
 
 MAX_TOKEN: Final = 65_536
@@ -31,7 +31,7 @@ _KINDS: Final = {
 """By user name: docs of Amazon ECR (registry authentication), Artifact Registry (authentication), GitLab (CI/CD job token), ACR."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lifetime:
     """What is known of a credential's end."""
 

@@ -6,10 +6,11 @@ import ipaddress
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from pullwhy.frozen import frozen
 from pullwhy.runtime import urls
 from pullwhy.runtime.documents import MAX_YAML, decode, texts
 from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
@@ -54,7 +55,7 @@ RANCHER_PROVIDERS: Final = "/var/lib/rancher/credentialprovider"
 """Where k3s has the kubelet look unless told otherwise (k3s: pkg/cli/cmds/agent.go): config.yaml and bin."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kubelet:
     """What is known of the node's kubelet; defaults where it is not seen."""
 
