@@ -23,7 +23,19 @@ def loaded() -> set[str]:
 
 @pytest.mark.parametrize(
     "library",
-    ["cryptography", "dns", "h11", "prometheus_client", "psutil", "shtab", "sqlite3", "starlette", "uvicorn", "yaml"],
+    [
+        "cryptography",
+        "dns",
+        "email",
+        "h11",
+        "prometheus_client",
+        "psutil",
+        "shtab",
+        "sqlite3",
+        "starlette",
+        "uvicorn",
+        "yaml",
+    ],
 )
 def test_a_resting_agent_does_without(library: str, loaded: set[str]) -> None:
     assert "pullwhy.node.agent" in loaded

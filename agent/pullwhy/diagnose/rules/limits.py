@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from pullwhy.diagnose.rules.verdict import header
@@ -81,7 +80,7 @@ def _whose(source: str) -> str:
 def _end(http: HTTPFacts | None, now: datetime) -> str:
     """Return when the headers say that the limit ends, empty where they do not, or where that is over."""
     told = (header(http, "retry-after"), header(http, "x-retry-after"), _either(http, "ratelimit-reset"))
-    moment = next((found for value in told if (found := _moment(value, now)) is not None), None)
+    moment = next((found for value in told if value and (found := _moment(value, now)) is not None), None)
     if moment is None or moment <= now:
         return ""
     return min(moment, now + MAX_WAIT).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -95,6 +94,8 @@ def _moment(value: str, now: datetime) -> datetime | None:
         if seconds >= _EPOCH_FROM:
             return datetime.fromtimestamp(seconds, UTC)
         return now + min(timedelta(seconds=seconds), MAX_WAIT)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - a resting agent does without the whole of email
+
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, TypeError, IndexError, OverflowError):
