@@ -44,9 +44,15 @@ def test_a_resting_agent_does_without(library: str, loaded: set[str]) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["pullwhy.node.report.walkrequests", "pullwhy.diagnose.document.decoding", "pullwhy.diagnose.remedies.rendering"],
+    [
+        "pullwhy.node.report.walkrequests",
+        "pullwhy.diagnose.document.decoding",
+        "pullwhy.diagnose.remedies.rendering",
+        "pullwhy.runtime.crio.endpoints",
+        "pullwhy.runtime.crio.registriesconf",
+    ],
 )
-def test_a_resting_agent_does_without_what_others_ask_for(module: str, loaded: set[str]) -> None:
+def test_a_resting_agent_does_without_what_others_ask_for_or_other_nodes_need(module: str, loaded: set[str]) -> None:
     assert module not in loaded
 
 

@@ -12,7 +12,6 @@ from pullwhy.runtime.containerd.hosts import Hosts, faulty, registry_hosts
 from pullwhy.runtime.containerd.mirrors import inline_hosts
 from pullwhy.runtime.containerd.overlooked import overlooked
 from pullwhy.runtime.containerd.settings import ContainerdConfig, holds_credentials
-from pullwhy.runtime.crio.endpoints import crio_hosts
 from pullwhy.runtime.distributions import Distribution, by_config_file, by_socket
 from pullwhy.runtime.dockerd import dockerd_hosts
 from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
@@ -99,6 +98,8 @@ def effective(image: ImageReference, view: RuntimeView) -> Effective:
 
 
 def _crio(image: ImageReference, view: RuntimeView) -> Effective:
+    from pullwhy.runtime.crio.endpoints import crio_hosts  # noqa: PLC0415 - most nodes have containerd, and keep this out of their memory
+
     found = crio_hosts(image, view.version, view.process, view.fs)
     return Effective(found.endpoints, (*view.results, *found.results), found.directory, found.held, found.image)
 

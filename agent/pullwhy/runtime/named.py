@@ -9,7 +9,6 @@ from typing import Final
 from pullwhy.image import InvalidReference, parse
 from pullwhy.runtime.containerd.hosts import DOCKER_HUB
 from pullwhy.runtime.crio.certificates import ROOTS
-from pullwhy.runtime.crio.registries import UnusableRegistries, read_registries
 from pullwhy.runtime.dockerd import CERTIFICATES, daemon_settings
 from pullwhy.runtime.effective import DOCKER, RuntimeView
 from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
@@ -47,6 +46,8 @@ def _texts(view: RuntimeView) -> Iterator[str]:
 
 
 def _of_registries_conf(fs: HostFS) -> Iterator[str]:
+    from pullwhy.runtime.crio.registries import UnusableRegistries, read_registries  # noqa: PLC0415 - as in effective
+
     try:
         tables = read_registries(fs).registries
     except (UnusableRegistries, UnreadableFile):
