@@ -33,6 +33,7 @@ def test_a_wrong_setting_is_one_clear_line(
     assert told in line
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         environment = {
@@ -46,6 +47,7 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     assert line.startswith("pullwhy collector: grpc_listen 127.0.0.1:")
 
 
+@pytest.mark.slow
 def test_nobody_else_can_read_the_database(tmp_path: Path) -> None:
     environment = {
         "PULLWHY_DATABASE": str(tmp_path / "data/c.db"),

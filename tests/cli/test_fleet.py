@@ -240,6 +240,7 @@ def test_a_probe_that_cannot_be_is_one_clear_line(fleet: Fleet, capsys: pytest.C
     assert "no agent has reported from 'node-x'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_probe_on_a_terminal_fills_and_ctrl_c_cancels_it(fleet: Fleet) -> None:
     mine, theirs = pty.openpty()
     environment = os.environ | {"PULLWHY_SERVER": fleet.url, "COLUMNS": "120", "TERM": "xterm"}
@@ -259,6 +260,7 @@ def test_a_probe_on_a_terminal_fills_and_ctrl_c_cancels_it(fleet: Fleet) -> None
         os.close(handle)
 
 
+@pytest.mark.slow
 def test_watching_shows_a_change_as_soon_as_it_is_told(fleet: Fleet) -> None:
     command = [*PULLWHY, "problems", "-w", "-o", "json", "--server", fleet.url, "--cause", "PullStalled"]
     with child(command, stdout=subprocess.PIPE) as process:

@@ -8,6 +8,8 @@ import pytest
 
 from pullwhy.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 PULLWHY = f"{sys.executable} -c 'from pullwhy.cli.main import run; run()'"
 EXPORT = Path(__file__).parent.parent / "data/kubelet-1.36.2-sandbox.export.gz"
 

@@ -60,6 +60,7 @@ def echo(got: Got) -> Answer:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["json", "wide"])
 def test_diagnose_shows_nothing_of_the_credentials_that_were_refused(tmp_path: Path, output: str) -> None:
     async def go() -> str:

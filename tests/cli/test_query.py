@@ -341,6 +341,7 @@ def read_until(handle: int, text: str, seconds: float = 15.0) -> str:
     return seen
 
 
+@pytest.mark.slow
 def test_watch_on_a_terminal_shows_again_what_changed_until_ctrl_c(served: Served) -> None:
     mine, theirs = pty.openpty()
     environment = os.environ | {"PULLWHY_SERVER": served.url, "COLUMNS": "120", "TERM": "xterm"}

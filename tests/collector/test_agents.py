@@ -185,6 +185,7 @@ def test_a_cluster_that_names_no_node_is_asked_for_the_pod(tmp_path: Path, api: 
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_a_token_that_ends_ends_its_stream_and_does_not_open_another(
     tmp_path: Path, api: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +252,7 @@ def test_an_oversized_message_ends_the_stream(
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_while_the_api_is_away_an_agent_that_was_there_comes_in_and_a_new_one_waits(
     tmp_path: Path, api: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from collector.samples import get
+
+pytestmark = pytest.mark.slow
 
 FINDINGS = 40
 """Different findings; their states follow each other in `count`."""

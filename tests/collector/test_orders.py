@@ -74,6 +74,7 @@ def test_a_node_that_connects_later_is_asked_then(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_a_node_that_moved_to_another_collector_is_not_asked_over_the_stream_it_left(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as served:

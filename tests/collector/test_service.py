@@ -141,6 +141,7 @@ def test_agents_are_trusted_by_their_certificate_where_one_is_asked_for(tmp_path
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_at_once_and_well_when_told_with_an_agent_connected(tmp_path: Path, number: signal.Signals) -> None:
     with taken_port() as probe:

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from collector.fleetsim import World, fails, failure, world
 from collector.samples import until
 
@@ -33,6 +34,7 @@ async def waits_of(made: World) -> list[int]:
     return sorted(agent.permits[-1].wait_ms if agent.waited[-1] < ANSWER_SECONDS else 0 for agent in agents)
 
 
+@pytest.mark.slow
 def test_of_800_nodes_few_walk_in_the_first_seconds(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as made:

@@ -103,6 +103,7 @@ def test_a_restart_of_the_runtime_is_drained() -> None:
                 assert any(before.startswith("kubectl drain") for before in runs[:index]), name
 
 
+@pytest.mark.slow
 def test_every_command_is_valid_shell() -> None:
     scripts = {command.run: name for name, remedy in ALL for command in remedy.commands}
     for run, name in scripts.items():

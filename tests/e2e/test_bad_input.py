@@ -8,6 +8,8 @@ import pytest
 
 from e2e.world import PULLWHY
 
+pytestmark = pytest.mark.slow
+
 MISSING = "/nowhere/containerd.sock"
 
 

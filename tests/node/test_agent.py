@@ -6,10 +6,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from node.fakes import sync_error
 from watch.journals import EPOCH, JournalWriter, host, wait_until
 
 from pullwhy.node.state import NAME, load
+
+pytestmark = pytest.mark.slow
 
 PULLWHY = Path(sys.executable).with_name("pullwhy")
 KILLS = 3

@@ -260,6 +260,7 @@ for number in range(start, start + 100000):
 """
 
 
+@pytest.mark.slow
 def test_nothing_that_append_returned_from_is_lost_or_torn_by_kill_9(tmp_path: Path) -> None:
     chance = random.Random(7)
     newest: dict[str, int] = {}

@@ -274,6 +274,7 @@ def test_a_collector_that_understands_is_asked_over_the_stream() -> None:
     assert (asked.image, asked.registry, asked.cause) == (IMAGE, "registry.example", "TagNotFound")
 
 
+@pytest.mark.slow
 def test_a_collector_that_does_not_answer_in_time_is_not_waited_for() -> None:
     answer, seconds = asyncio.run(asked_of(Permitting(None, pb.Permit())))
     assert answer is None

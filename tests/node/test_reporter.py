@@ -422,6 +422,7 @@ async def said_by_a_collector_that_allows_a_ping_every(seconds: float, patience:
         return ""
 
 
+@pytest.mark.slow
 def test_an_idle_agent_pings_no_more_often_than_its_collector_allows() -> None:
     async def scenario() -> list[str]:
         return [
@@ -490,6 +491,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_the_environments_proxy_is_not_for_the_way_to_the_collector() -> None:
     async def scenario() -> None:
         fake = FakeCollector(acknowledges)

@@ -26,6 +26,8 @@ from pullwhy.plan import Credential, Endpoint, Timeouts
 from pullwhy.secret import Secret
 from pullwhy.trace import Trace
 
+pytestmark = pytest.mark.slow
+
 ROOT = os.getuid() == 0
 
 

@@ -209,6 +209,7 @@ def test_what_is_no_certificate_in_a_store_is_passed_over() -> None:
     assert hello(web(serve(CA.issue_cert(HOST))), Trust(("",))).fault is TLSFault.UNTRUSTED
 
 
+@pytest.mark.slow
 def test_refused_handshakes_leave_nothing_behind() -> None:
     async def many(count: int) -> None:
         async with web(serve(OTHER.issue_cert(HOST))) as server:

@@ -29,6 +29,7 @@ def test_a_word_becomes_what_the_command_takes_there(words: list[str], found: li
     assert candidates(build_parser(), words) == (found, directive)
 
 
+@pytest.mark.slow
 def test_the_program_prints_what_kubectl_reads() -> None:
     done = subprocess.run([COMPLETE, "doc"], capture_output=True, text=True, check=True)
     assert done.stdout == "doctor\n:4\n"

@@ -14,6 +14,8 @@ from collector.served import Served
 
 from pullwhy.node.report.status import NodeStatus
 
+pytestmark = pytest.mark.slow
+
 VERSION = json.dumps({"clientVersion": {"major": "1", "gitVersion": "v1.32.3"}, "kustomizeVersion": "v5.5.0"})
 SEES = [
     {"name": "rights", "ok": True, "found": "root", "mend": "", "skipped": False},

@@ -12,6 +12,8 @@ from collector.served import Served
 
 from pullwhy.node.report.status import NodeStatus
 
+pytestmark = pytest.mark.slow
+
 JANE = "token-of-jane-0001"
 VIEWER = "token-of-viewer-0002"
 

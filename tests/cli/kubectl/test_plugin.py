@@ -22,6 +22,8 @@ from pullwhy.cli.kubectl.plugin import build_parser
 from pullwhy.model import CauseId, FailingPod
 from pullwhy.node.report.status import NodeStatus
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = [str(Path(sys.executable).with_name("kubectl-pullwhy"))]
 SAMPLES = (
     finding(1),

@@ -15,6 +15,7 @@ from pullwhy.cli.kubectl.tunnel import Tunnel, deferred
 from pullwhy.cli.main import CommandError
 
 
+@pytest.mark.slow
 def test_a_kubectl_that_says_nothing_is_not_waited_for_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -375,6 +375,7 @@ def test_its_values_are_in_no_text_form(api: StandIn, tmp_path: Path) -> None:
     assert not [value for value in VALUES if value in written]
 
 
+@pytest.mark.slow
 def test_neither_log_nor_state_nor_finding_of_an_agent_holds_its_values(
     api: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
