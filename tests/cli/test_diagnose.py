@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli.inprocess import pullwhy
 from diagnose.builders import ALL, IMAGE, case, passing, trace
 
 from pullwhy.cli.diagnose import exit_code, show
@@ -20,21 +21,26 @@ CLOSED = "127.0.0.1:1/shop/web:1"
 
 def diagnose(*words: str, root: Path) -> "subprocess.CompletedProcess[str]":
     """Run the command as a user does, on a host that has nothing."""
+    return subprocess.run(
+        [PULLWHY, "diagnose", *places(root), *words], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def places(root: Path) -> list[str]:
+    """Return the options for a host that has nothing."""
     (root / "etc").mkdir(exist_ok=True)
     (root / "etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
     (root / "config.toml").write_text("version = 3\n")
     with socket.socket(socket.AF_UNIX) as closed:
         (root / "none.sock").unlink(missing_ok=True)
         closed.bind(str(root / "none.sock"))
-    places = [
+    return [
         *("--host-root", str(root), "--runtime-endpoint", str(root / "none.sock")),
         *("--runtime-config", str(root / "config.toml")),
     ]
-    return subprocess.run(
-        [PULLWHY, "diagnose", *places, *words], capture_output=True, text=True, timeout=60, check=False
-    )
 
 
+@pytest.mark.slow
 def test_a_cause_that_was_found_is_one_finding_and_exit_code_1(tmp_path: Path) -> None:
     done = diagnose(CLOSED, "--pull", "never", "-o", "json", root=tmp_path)
     (found,) = json.loads(done.stdout)
@@ -44,6 +50,7 @@ def test_a_cause_that_was_found_is_one_finding_and_exit_code_1(tmp_path: Path) -
     assert found["schema"] == "pullwhy/v1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["table", "wide"])
 def test_people_get_the_explanation(tmp_path: Path, output: str) -> None:
     done = diagnose(CLOSED, "-o", output, root=tmp_path)
@@ -76,6 +83,7 @@ def test_a_walk_that_passes_promises_no_more_than_was_seen(
     assert words in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_message_is_weighed_too(tmp_path: Path) -> None:
     message = f'failed to pull and unpack image "{CLOSED}": dial tcp 127.0.0.1:1: connect: connection refused'
     (found,) = json.loads(diagnose(CLOSED, "--message", message, "-o", "json", root=tmp_path).stdout)
@@ -85,6 +93,7 @@ def test_a_message_is_weighed_too(tmp_path: Path) -> None:
     assert not any(each["source"] == "journal" for each in found["evidence"])
 
 
+@pytest.mark.slow
 def test_a_message_that_the_walk_contradicts_is_told_so(tmp_path: Path) -> None:
     done = diagnose(CLOSED, "--message", "x509: certificate signed by unknown authority", "-o", "json", root=tmp_path)
     (found,) = json.loads(done.stdout)
@@ -96,6 +105,7 @@ def test_a_message_that_the_walk_contradicts_is_told_so(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_invalid_reference_is_a_cause(tmp_path: Path) -> None:
     for text in ("Shop/Web:1", "", " "):
         done = diagnose(text, "-o", "json", root=tmp_path)
@@ -123,7 +133,7 @@ def test_an_invalid_reference_is_a_cause(tmp_path: Path) -> None:
     ],
 )
 def test_a_usage_error_is_one_clear_line_and_exit_code_64(tmp_path: Path, words: tuple[str, ...], named: str) -> None:
-    done = diagnose(CLOSED, *words, root=tmp_path)
+    done = pullwhy("diagnose", *places(tmp_path), CLOSED, *words)
     assert done.returncode == 64
     assert named in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -132,12 +142,13 @@ def test_a_usage_error_is_one_clear_line_and_exit_code_64(tmp_path: Path, words:
 def test_credentials_that_are_none_are_a_usage_error_without_the_secret(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text('{"auths": {"127.0.0.1:1": {"auth": "canary"}}}')
-    done = diagnose(CLOSED, "--credentials", str(file), root=tmp_path)
+    done = pullwhy("diagnose", *places(tmp_path), CLOSED, "--credentials", str(file))
     assert done.returncode == 64
     assert str(file) in done.stderr
     assert "canary" not in done.stderr + done.stdout
 
 
+@pytest.mark.slow
 def test_hostile_names_come_out_escaped(tmp_path: Path) -> None:
     done = diagnose("reg\x1b[31m.example/x:1", root=tmp_path)
     assert done.returncode == 1

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli.inprocess import pullwhy
 
 from pullwhy.cli.doctor import checklist, print_checks
 from pullwhy.node.check import Check
@@ -15,6 +16,7 @@ def doctor(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([PULLWHY, "doctor", *words], capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_each_thing_that_is_not_seen_comes_with_its_mend(tmp_path: Path) -> None:
     endpoint = str(tmp_path / "none.sock")
     done = doctor("--host-root", str(tmp_path), "--runtime-endpoint", endpoint, "-o", "json")
@@ -27,6 +29,7 @@ def test_each_thing_that_is_not_seen_comes_with_its_mend(tmp_path: Path) -> None
     assert all(check["ok"] or check["mend"] for check in checks.values())
 
 
+@pytest.mark.slow
 def test_the_walks_child_is_tried(tmp_path: Path) -> None:
     checks = {each["name"]: each for each in json.loads(doctor("--host-root", str(tmp_path), "-o", "json").stdout)}
     assert checks["walks"]["ok"], checks["walks"]
@@ -80,7 +83,7 @@ def test_the_checklist_says_what_the_records_say(capsys: pytest.CaptureFixture[s
     ],
 )
 def test_a_place_that_cannot_be_meant_is_one_clear_line(words: tuple[str, ...], named: str) -> None:
-    done = doctor(*words)
+    done = pullwhy("doctor", *words)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (64, "", 1)
     assert named in done.stderr
 
@@ -89,7 +92,7 @@ def test_a_place_that_cannot_be_meant_is_one_clear_line(words: tuple[str, ...], 
 def test_a_broken_configuration_is_one_clear_line(tmp_path: Path, content: str) -> None:
     config = tmp_path / "agent.toml"
     config.write_text(content)
-    done = doctor("--config", str(config))
+    done = pullwhy("doctor", "--config", str(config))
     assert done.returncode == 64
     assert len(done.stderr.splitlines()) == 1
     assert str(config) in done.stderr
