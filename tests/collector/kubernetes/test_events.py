@@ -166,8 +166,12 @@ def test_a_pod_of_another_node_is_taken_out_of_what_was_stored_before_that_was_k
             await until(corrected)
             _, answer, _ = await asyncio.to_thread(get, running.http_address, "/api/v1/findings?pod=web-1")
             assert answer["items"] == []
-            _, answer, _ = await asyncio.to_thread(get, running.http_address, "/api/v1/problems")
-            assert answer["items"][0]["pods"] == 1
+
+            async def counted_anew() -> bool:
+                _, answer, _ = await asyncio.to_thread(get, running.http_address, "/api/v1/problems")
+                return bool(answer["items"][0]["pods"] == 1)
+
+            await until(counted_anew)
             outbox.append(failing().id, encode(failing(3, pods=mine)), NOW)
             await until(lambda: not len(outbox))
             await until(corrected)
