@@ -5,7 +5,19 @@ from typing import Any
 
 from pullwhy.diagnose.case import Case, NodeView
 from pullwhy.image import InvalidReference, parse
-from pullwhy.model import Answer, CauseId, Hypothesis, Outcome, PodRef, PullFailure, Reason, Reproduction, Stage, Via
+from pullwhy.model import (
+    Answer,
+    CauseId,
+    Confidence,
+    Hypothesis,
+    Outcome,
+    PodRef,
+    PullFailure,
+    Reason,
+    Reproduction,
+    Stage,
+    Via,
+)
 from pullwhy.trace import (
     AuthFacts,
     AuthResult,
@@ -31,6 +43,8 @@ from pullwhy.trace import (
     Trace,
 )
 
+C, S = CauseId, Stage
+PROVED, LIKELY, UNKNOWN = Confidence.PROVED, Confidence.LIKELY, Confidence.UNKNOWN
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 HOST = "registry.example"
 IMAGE = f"{HOST}/shop/web:1.4"

@@ -10,6 +10,8 @@ from diagnose.builders import (
     NOW,
     UNTIL_AUTH,
     UNTIL_TLS,
+    C,
+    S,
     auth,
     case,
     connect,
@@ -28,7 +30,7 @@ from pullwhy.diagnose.case import Case, Queue, RuntimeRemark
 from pullwhy.diagnose.explain.factors import SENTENCES
 from pullwhy.diagnose.judge import judge
 from pullwhy.diagnose.remedies.rendering import render
-from pullwhy.model import CauseId, Factor, Outcome, PodRef, Reason, Stage
+from pullwhy.model import CauseId, Factor, Outcome, PodRef, Reason
 from pullwhy.trace import (
     AuthResult,
     ConnectAttempt,
@@ -40,7 +42,6 @@ from pullwhy.trace import (
     NameserverAnswer,
 )
 
-C, S = CauseId, Stage
 ABSENT = trace(passing(*UNTIL_AUTH), manifest(404, facts=ManifestFacts(tag_listed=False, repository_answers=True)))
 REFUSED = trace(passing(S.DNS), connect(("10.0.0.1", ConnectResult.REFUSED)))
 DENIES = NameserverAnswer("10.0.0.53", HOST, DNSResult.NXDOMAIN)

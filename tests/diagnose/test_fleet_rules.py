@@ -4,14 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from diagnose.builders import ALL, HOST, IMAGE, NODE, NOW, case, failure, passing, told, trace
+from diagnose.builders import ALL, HOST, IMAGE, NODE, NOW, C, S, case, failure, passing, told, trace
 
 from pullwhy.diagnose.case import Adopted
 from pullwhy.diagnose.judge import judge
 from pullwhy.image import parse
 from pullwhy.model import CauseId, Confidence, Diagnosis, Hypothesis, Stage, Via
 
-C, S = CauseId, Stage
 OTHER = Adopted(
     node="node-b",
     image=parse(IMAGE),

@@ -3,13 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from diagnose.builders import UNTIL_TLS, auth, case, failure, passing, told, trace
+from diagnose.builders import UNTIL_TLS, C, S, auth, case, failure, passing, told, trace
 
 from pullwhy.diagnose.judge import judge
-from pullwhy.model import CauseId, Confidence, Reproduction, Stage
+from pullwhy.model import CauseId, Confidence, Reproduction
 from pullwhy.trace import AuthResult
 
-C, S = CauseId, Stage
 ANONYMOUS_401 = trace(passing(*UNTIL_TLS), auth(AuthResult.NO_CREDENTIALS))
 BARE_401 = told(C.CREDENTIALS_MISSING, S.AUTH, C.CREDENTIALS_REJECTED, C.ACCESS_DENIED_OR_NOT_FOUND)
 

@@ -7,10 +7,15 @@ from diagnose.builders import (
     ALL,
     DIGEST,
     HOST,
+    LIKELY,
     NODE,
+    PROVED,
+    UNKNOWN,
     UNTIL_AUTH,
     UNTIL_MANIFEST,
     UNTIL_TLS,
+    C,
+    S,
     again,
     auth,
     blob,
@@ -52,8 +57,6 @@ from pullwhy.trace import (
     TLSFault,
 )
 
-C, S = CauseId, Stage
-PROVED, LIKELY, UNKNOWN = Confidence.PROVED, Confidence.LIKELY, Confidence.UNKNOWN
 YES, NO, MAYBE = Answer.YES, Answer.NO, Answer.MAYBE
 ABSENT = ManifestFacts(tag_listed=False, similar_tags=("1.40", "1.3"), repository_answers=True)
 REFUSED = ("10.0.0.9", ConnectResult.REFUSED)

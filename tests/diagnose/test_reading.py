@@ -6,6 +6,8 @@ from diagnose.builders import (
     UNTIL_AUTH,
     UNTIL_MANIFEST,
     UNTIL_TLS,
+    C,
+    S,
     auth,
     blob,
     case,
@@ -26,7 +28,7 @@ from diagnose.builders import (
 
 from pullwhy.diagnose.judge import judge, passes
 from pullwhy.diagnose.rules.verdict import host_of
-from pullwhy.model import CauseId, Confidence, Factor, Outcome, Stage, Via
+from pullwhy.model import CauseId, Confidence, Factor, Outcome, Via
 from pullwhy.trace import (
     AuthResult,
     BlobResult,
@@ -40,7 +42,7 @@ from pullwhy.trace import (
     TLSFault,
 )
 
-C, S, M = CauseId, Stage, Via.MIRROR
+M = Via.MIRROR
 DEAD = connect(("10.0.0.1", ConnectResult.REFUSED), via=M)
 MIRROR_404 = [*passing(*UNTIL_AUTH, via=M), manifest(404, via=M)]
 MIRROR_403 = [*passing(*UNTIL_TLS, via=M), auth(AuthResult.REFUSED, 403, via=M, path="/v2/x/manifests/1")]

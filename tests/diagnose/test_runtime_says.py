@@ -1,13 +1,12 @@
 """What the runtime's own log adds to text and walk, and a stall that the walk meets or does not."""
 
-from diagnose.builders import ALL, NOW, UNTIL_MANIFEST, blob, case, passing, tls, told, trace
+from diagnose.builders import ALL, NOW, UNTIL_MANIFEST, C, S, blob, case, passing, tls, told, trace
 
 from pullwhy.diagnose.case import RuntimeRemark
 from pullwhy.diagnose.judge import judge
-from pullwhy.model import CauseId, Confidence, Factor, Stage
+from pullwhy.model import Confidence, Factor
 from pullwhy.trace import BlobResult, TLSFault
 
-C, S = CauseId, Stage
 UNREAD = RuntimeRemark(
     when=NOW, unit="containerd.service", text="failed to decode hosts.toml", cause=C.RUNTIME_CONFIG_INVALID
 )

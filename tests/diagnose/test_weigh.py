@@ -7,10 +7,15 @@ from diagnose.builders import (
     ALL,
     HOST,
     IMAGE,
+    LIKELY,
     NODE,
+    PROVED,
+    UNKNOWN,
     UNTIL_AUTH,
     UNTIL_MANIFEST,
     UNTIL_TLS,
+    C,
+    S,
     again,
     auth,
     case,
@@ -32,8 +37,6 @@ from pullwhy.diagnose.judge import judge, passes
 from pullwhy.model import Answer, CauseId, Confidence, Factor, Outcome, Reason, Reproduction, Stage, Via
 from pullwhy.trace import AuthResult, ConnectResult, DNSResult, Identity, ManifestFacts, StageResult, TLSFault
 
-C, S = CauseId, Stage
-PROVED, LIKELY, UNKNOWN = Confidence.PROVED, Confidence.LIKELY, Confidence.UNKNOWN
 REFUSED_TWICE = connect(("10.0.0.9", ConnectResult.REFUSED))
 ANONYMOUS_401 = trace(passing(*UNTIL_TLS), auth(AuthResult.NO_CREDENTIALS))
 
