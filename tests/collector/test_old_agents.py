@@ -7,8 +7,8 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from collector.fleetstored import probe
 from collector.samples import encoded, finding
-from collector.test_fleet_store import probe
 from collector.wire import Stream, running
 
 from pullwhy.collector.documents import decode

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from collector.fleetstored import probe, report, stated
 from collector.samples import NOW, Clock, finding, until
 from collector.test_delivery import wait_for
-from collector.test_fleet_store import probe, refused, report, stated
+from collector.test_fleet_store import refused
 from collector.test_store import WHO, record
 
 from pullwhy.collector.fleet import Change, ProblemQuery
