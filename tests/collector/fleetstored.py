@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from collector.samples import NOW, Clock
-from collector.test_store import record
+from collector.stored import record
 
 from pullwhy.collector.fleet import Probe, ProblemQuery, Purpose
 from pullwhy.collector.problem import ProblemKey, problem_key

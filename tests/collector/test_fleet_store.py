@@ -9,7 +9,7 @@ from typing import Any
 
 from collector.fleetstored import MINUTE, only, probe, report, run, stated
 from collector.samples import NOW, Clock, encoded, finding, until
-from collector.test_store import WHO
+from collector.stored import WHO
 
 from pullwhy.collector.fleet import Change, ProblemQuery
 from pullwhy.collector.problem import problem_key

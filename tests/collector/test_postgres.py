@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from collector.fleetstored import probe, report, stated
 from collector.samples import NOW, Clock, finding, until
+from collector.stored import WHO, record
 from collector.test_delivery import wait_for
 from collector.test_fleet_store import refused
-from collector.test_store import WHO, record
 
 from pullwhy.collector.fleet import Change, ProblemQuery
 from pullwhy.collector.problem import problem_key

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from collector.samples import NOW, Clock, until
-from collector.test_store import WHO, record
+from collector.stored import WHO, record
 
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.records import NodeFacts, Query
