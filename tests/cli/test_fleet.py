@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 from cli.test_query import PULLWHY, answering, child, read_until
+from collector.fleetasked import MISSING
 from collector.samples import collector, encoded, fill, until
-from collector.test_fleet_api import ELSEWHERE, IMAGE, MISSING, WALKS
+from collector.test_fleet_api import ELSEWHERE
+from collector.test_probes_api import IMAGE, WALKS
 
 from pullwhy.cli.main import main
 from pullwhy.collector.fleet import Walk, WalkState

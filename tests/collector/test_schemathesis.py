@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from collector.fleetasked import MISSING
 from collector.process import CollectorProcess
 from collector.samples import fill
-from collector.test_fleet_api import ELSEWHERE, MISSING, WALKS
+from collector.test_fleet_api import ELSEWHERE
+from collector.test_probes_api import WALKS
 
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.store import open_store
