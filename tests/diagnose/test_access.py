@@ -2,12 +2,10 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from diagnose.builders import (
     HOST,
-    IMAGE,
     NODE,
     NOW,
     UNTIL_MANIFEST,
@@ -22,40 +20,33 @@ from diagnose.builders import (
     told,
     trace,
 )
+from diagnose.refusals import ANONYMOUS, REFUSED_401, C, K, S, facts_of, refused, remedy
 from diagnose.test_classify_local import CASES as LOCAL_TEXTS
 from diagnose.test_classify_network import CASES as NETWORK_TEXTS
 from diagnose.test_classify_registry import CASES as REGISTRY_TEXTS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pullwhy.access import CredentialFacts, Provider, Providers, PullRecord
-from pullwhy.diagnose.case import Case
+from pullwhy.access import CredentialFacts, Provider, Providers
 from pullwhy.diagnose.catalogue.causes import ACCESS, CATALOGUE
 from pullwhy.diagnose.classify.classifier import classify
 from pullwhy.diagnose.judge import judge
-from pullwhy.diagnose.remedies.rendering import render
 from pullwhy.image import parse
 from pullwhy.model import (
     CauseId,
     Confidence,
-    Diagnosis,
     Factor,
-    HintKind,
     Hypothesis,
     KubeletHint,
     Outcome,
     PodRef,
     Reason,
     Reproduction,
-    Stage,
     Via,
 )
 from pullwhy.trace import AuthFacts, AuthResult, ConnectResult, HTTPFacts, Identity, StageResult, Trace
 
-C, S, K = CauseId, Stage, HintKind
 POD = PodRef("shop", "web-7d9c", "u1")
-ANONYMOUS = "failed to authorize: failed to fetch anonymous token: unexpected status: 401 Unauthorized"
-BARE_401 = told(C.CREDENTIALS_MISSING, S.AUTH, C.CREDENTIALS_REJECTED, C.ACCESS_DENIED_OR_NOT_FOUND)
 PROVIDER = KubeletHint(
     NOW,
     "kubelet.service",
@@ -67,27 +58,6 @@ PROVIDER = KubeletHint(
 SECRET = KubeletHint(
     NOW, "kubelet.service", K.PULL_SECRET_UNAVAILABLE, 'secret "cred" not found', POD, secret="shop/cred"
 )
-REFUSED_401 = auth(AuthResult.NO_CREDENTIALS)
-
-
-def refused(
-    *said: KubeletHint, access: CredentialFacts | None = None, walk: Trace | None = None, **fields: Any
-) -> Case:
-    """Return a pull that the registry refused to an asker without credentials; the walk too, unless another is given."""
-    text = replace(failure(ANONYMOUS), hints=said)
-    known = [result(S.AUTH, Outcome.SKIPPED, endpoint=None, access=access)] if access else []
-    seen = walk or trace(known, passing(*UNTIL_TLS), REFUSED_401)
-    fields.setdefault("failure", text)
-    return case(seen, fields.pop("hypothesis", BARE_401), **fields)
-
-
-def facts_of(diagnosis: Diagnosis) -> str:
-    return "\n".join(fact.fact for fact in diagnosis.evidence)
-
-
-def remedy(diagnosis: Diagnosis) -> str:
-    rendered = render(diagnosis.remedy)
-    return "\n".join((rendered.text, *(command.run for command in rendered.commands)))
 
 
 def test_a_provider_that_failed_for_the_image_is_the_cause_with_its_own_error() -> None:
@@ -258,75 +228,6 @@ def test_a_cloud_registry_is_mended_by_its_provider_and_never_by_a_static_secret
     assert words in facts_of(found)
     assert ("Kubelets before 1.27 had this cloud's provider built in" in advice) is removed
     assert "kubectl create secret" not in advice
-
-
-RECORD = PullRecord("NeverVerifyPreloadedImages", "/records/sha256-x", secrets=("team-a/cred",))
-
-
-@pytest.mark.parametrize(
-    ("record", "image", "cause", "confidence"),
-    [
-        (RECORD, IMAGE, C.CREDENTIAL_VERIFICATION_DENIED, Confidence.PROVED),
-        (
-            replace(RECORD, file="", secrets=(), intended=True),
-            IMAGE,
-            C.CREDENTIAL_VERIFICATION_DENIED,
-            Confidence.LIKELY,
-        ),
-        (replace(RECORD, node_accessible=True), IMAGE, C.CREDENTIALS_MISSING, Confidence.PROVED),
-        (replace(RECORD, fault="no JSON"), IMAGE, C.CREDENTIALS_MISSING, Confidence.PROVED),
-        (replace(RECORD, policy="NeverVerify"), IMAGE, C.CREDENTIALS_MISSING, Confidence.PROVED),
-        (RECORD, f"{HOST}/shop/web:latest", C.CREDENTIALS_MISSING, Confidence.PROVED),
-        (None, IMAGE, C.CREDENTIALS_MISSING, Confidence.PROVED),
-    ],
-)
-def test_an_image_that_is_present_and_not_for_this_pod_is_proved_by_the_kubelets_record(
-    record: PullRecord | None, image: str, cause: CauseId, confidence: Confidence
-) -> None:
-    example = refused(pull_record=record, image_present=True, image_text=image, image=parse(image))
-    found = judge(example)
-    assert (found.cause, found.confidence) == (cause, confidence)
-    if record == RECORD and cause is C.CREDENTIAL_VERIFICATION_DENIED:
-        assert "recorded that it was pulled with the pull secret team-a/cred" in found.summary
-        assert "the kubelet recorded that this image was pulled with the pull secret team-a/cred" in facts_of(found)
-        assert "was pulled with the pull secret team-a/cred; this pod brings no such credentials" in remedy(found)
-        assert "delete" not in remedy(found)
-
-
-@pytest.mark.parametrize(
-    ("record", "always"), [(RECORD, False), (None, True), (replace(RECORD, node_accessible=True), True)]
-)
-def test_an_image_that_is_asked_for_again_because_of_its_record_is_not_called_always_pulled(
-    record: PullRecord | None, always: bool
-) -> None:
-    walk = trace(passing(S.DNS), connect(("192.0.2.1", ConnectResult.REFUSED)))
-    example = case(walk, told(C.CONNECTION_REFUSED, S.CONNECT), pull_record=record, image_present=True)
-    found = judge(example)
-    assert found.cause is C.CONNECTION_REFUSED
-    assert (Factor.POLICY_ALWAYS_IMAGE_PRESENT in found.factors) is always
-    assert ("the kubelet recorded" in facts_of(found)) is not always
-
-
-@pytest.mark.parametrize(
-    ("record", "version", "cause", "confidence"),
-    [
-        (RECORD, "", C.CREDENTIAL_VERIFICATION_DENIED, Confidence.PROVED),
-        (replace(RECORD, fault="no JSON"), "", C.CREDENTIAL_VERIFICATION_DENIED, Confidence.LIKELY),
-        (replace(RECORD, node_accessible=True), "v1.36.2", C.TRANSIENT, Confidence.LIKELY),
-        (None, "v1.36.2", C.CREDENTIAL_VERIFICATION_DENIED, Confidence.PROVED),
-        (None, "v1.30.1", C.TRANSIENT, Confidence.PROVED),
-    ],
-)
-def test_under_the_policy_never_the_record_tells_absent_from_denied(
-    record: PullRecord | None, version: str, cause: CauseId, confidence: Confidence
-) -> None:
-    text = failure(f'Container image "{IMAGE}" is not present with pull policy of Never', Reason.ERR_IMAGE_NEVER_PULL)
-    node = replace(NODE, kubelet_version=version)
-    example = case(
-        None, told(C.IMAGE_NEVER_PULL, S.KUBELET), failure=text, pull_record=record, image_present=True, node=node
-    )
-    found = judge(example)
-    assert (found.cause, found.confidence) == (cause, confidence)
 
 
 def test_credentials_have_no_part_in_the_sandbox_image() -> None:
