@@ -1,38 +1,18 @@
-"""Remedies never harm: what they must not say, how hostile values come out, and that node-local commands do what they say."""
+"""Remedies never harm: what they must not say, and how hostile values come out."""
 
 import re
 import shlex
 import subprocess
-import tomllib
 from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 
 import pytest
+from diagnose.remedies import BASE, CONTAINERD
 
 from pullwhy.diagnose.remedies.prescription import Values
 from pullwhy.diagnose.remedies.rendering import BUILDERS, Remedy, render
 from pullwhy.model import Factor, RemedyRef
 
-BASE = {
-    "image": "registry.example:5000/shop/web:1.4",
-    "registry": "registry.example:5000",
-    "repository": "shop/web",
-    "tag": "1.4",
-    "host": "registry.example:5000",
-    "namespace": "shop",
-    "pod": "web-7d9c",
-    "container": "web",
-    "wanted": "linux/amd64",
-    "path": "/var/lib/containerd",
-    "file": "/etc/containerd/certs.d/registry.example:5000/hosts.toml",
-}
-CONTAINERD = {
-    "runtime": "containerd",
-    "version": "v2.1.9",
-    "certs_d": "/etc/containerd/certs.d",
-    "runtime_unit": "containerd.service",
-}
 NODES = {
     "containerd": CONTAINERD,
     "containerd with hosts.toml": CONTAINERD
@@ -224,79 +204,6 @@ def test_each_node_kind_gets_its_own_place_for_an_authority() -> None:
     assert "/etc/rancher/k3s/registries.yaml" in places["k3s"]
     assert "/etc/rancher/rke2/registries.yaml" in places["rke2"]
     assert "update-ca-certificates" in places["containerd without certs.d"]
-
-
-def run(remedy: Remedy, where: Path) -> None:
-    for command in remedy.commands:
-        subprocess.run(["bash", "-euc", command.run], cwd=where, check=True, timeout=10)
-
-
-def local(tmp_path: Path, name: str, hosts_toml: str | None = None, **arguments: str) -> tuple[Remedy, Path]:
-    directory = tmp_path / "certs.d" / "registry.example:5000"
-    values = BASE | CONTAINERD | {"certs_d": str(tmp_path / "certs.d")} | arguments
-    if hosts_toml is not None:
-        directory.mkdir(parents=True)
-        (directory / "hosts.toml").write_text(hosts_toml)
-        values["hosts_toml"] = str(directory / "hosts.toml")
-    (tmp_path / "CA.pem").write_text("certificate\n")
-    return render(RemedyRef(name, values)), directory
-
-
-def test_trusting_an_authority_installs_it(tmp_path: Path) -> None:
-    remedy, directory = local(tmp_path, "trust-authority")
-    run(remedy, tmp_path)
-    assert (directory / "ca.crt").read_text() == "certificate\n"
-
-
-def test_trusting_an_authority_names_it_in_a_hosts_toml(tmp_path: Path) -> None:
-    remedy, directory = local(tmp_path, "trust-authority", 'server = "https://registry.example:5000"\n')
-    run(remedy, tmp_path)
-    assert tomllib.loads((directory / "hosts.toml").read_text())["ca"] == str(directory / "ca.crt")
-
-
-def test_a_mirror_s_authority_is_named_in_its_own_table(tmp_path: Path) -> None:
-    text = 'server = "https://registry.example:5000"\n\n[host."https://mirror.example"]\n  capabilities = ["pull"]\n'
-    remedy, directory = local(tmp_path, "trust-authority", text, via="Mirror", host="mirror.example")
-    run(remedy, tmp_path)
-    found = tomllib.loads((directory / "hosts.toml").read_text())
-    assert found["host"]["https://mirror.example"] == {"capabilities": ["pull"], "ca": str(directory / "ca.crt")}
-    assert "ca" not in found
-
-
-def test_an_authority_that_is_named_already_is_left_to_a_person(tmp_path: Path) -> None:
-    text = 'server = "https://registry.example:5000"\nca = "/old.crt"\n'
-    remedy, directory = local(tmp_path, "trust-authority", text)
-    run(remedy, tmp_path)
-    assert (directory / "hosts.toml").read_text() == text
-
-
-@pytest.mark.parametrize(
-    "before", [None, "", 'server = "https://registry.example:5000"\n', '[host."https://mirror.example"]\n']
-)
-def test_plain_http_is_declared_for_this_host_alone(tmp_path: Path, before: str | None) -> None:
-    remedy, directory = local(tmp_path, "declare-scheme", before, scheme="http")
-    if before == "":
-        (directory / "hosts.toml").write_text("# made by us\n")
-    run(remedy, tmp_path)
-    found = tomllib.loads((directory / "hosts.toml").read_text())
-    assert found["server"] == "http://registry.example:5000"
-    assert not remedy.restart_required
-
-
-def test_https_is_declared_where_http_was(tmp_path: Path) -> None:
-    remedy, directory = local(tmp_path, "declare-scheme", 'server = "http://registry.example:5000"\n', scheme="https")
-    run(remedy, tmp_path)
-    assert tomllib.loads((directory / "hosts.toml").read_text())["server"] == "https://registry.example:5000"
-
-
-def test_https_is_declared_for_this_host_alone(tmp_path: Path) -> None:
-    others = ["http://registry.example:50001", "http://registry.example:5000.other", "http://registryXexample:5000"]
-    before = 'server = "http://registry.example:5000"\n' + "".join(f'[host."{url}"]\n' for url in others)
-    remedy, directory = local(tmp_path, "declare-scheme", before, scheme="https")
-    run(remedy, tmp_path)
-    found = tomllib.loads((directory / "hosts.toml").read_text())
-    assert found["server"] == "https://registry.example:5000"
-    assert list(found["host"]) == others
 
 
 @pytest.mark.parametrize("remedy", ["find-the-stall", "look-further", "rebuild-layer"])
