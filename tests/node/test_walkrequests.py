@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from node.fakecollector import FakeCollector, acknowledges, outbox_with, reporting, serving
 from node.fakes import START, FakeClock, diagnosis, until
-from node.test_reporter import FakeCollector, acknowledges, outbox_with, reporting, serving
 
 from pullwhy.diagnose.case import Case
 from pullwhy.image import parse
