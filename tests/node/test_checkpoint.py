@@ -1,8 +1,8 @@
 import asyncio
 from pathlib import Path
 
+from node.bench import NOT_FOUND, Bench
 from node.fakes import WEB, sync_error, until
-from node.test_engine import NOT_FOUND, Bench
 
 from pullwhy.node.checkpoint import Checkpoint
 from pullwhy.node.state import NAME, load

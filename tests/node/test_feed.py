@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from node.test_engine import Bench
+from node.bench import Bench
 from watch.journals import EPOCH, host, write_journal
 
 from pullwhy.config import WatchSettings

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from collector.samples import finding
+from node.bench import NOT_FOUND, Bench
 from node.fakecollector import FakeCollector, acknowledges, outbox_with, reporting, serving
 from node.fakes import IMAGE, at, sync_error, until
-from node.test_engine import NOT_FOUND, Bench
 
 from pullwhy.diagnose.case import Adopted
 from pullwhy.diagnose.document.codec import MAX_DOCUMENT
