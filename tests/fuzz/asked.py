@@ -4,9 +4,9 @@ import asyncio
 from typing import Final
 
 from google.protobuf.message import DecodeError
+from node.asked import Node
 from node.fakes import IMAGE, START
 from node.test_permits import OTHER
-from node.test_walkrequests import Node
 
 from fuzz.target import Target
 from pullwhy.diagnose.document.finding import encode

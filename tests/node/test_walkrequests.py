@@ -1,98 +1,23 @@
 """What the collector asks an agent to walk is answered within the agent's own bounds, whatever the collector does."""
 
 import asyncio
-import contextlib
-import logging
-from collections.abc import AsyncIterator, Callable
-from datetime import datetime
-from typing import Any
 
 import msgspec
 import pytest
-from node.fakecollector import FakeCollector, acknowledges, outbox_with, reporting, serving
-from node.fakes import START, FakeClock, diagnosis, until
+from node.asked import IMAGE, PRIVATE, Node, ask, investigation, outcome
+from node.fakes import START, until
 
-from pullwhy.diagnose.case import Case
-from pullwhy.image import parse
 from pullwhy.model import CauseId, Confidence, Finding, Outcome, Stage
-from pullwhy.node.incidents.findings import Identity
 from pullwhy.node.investigate.investigate import Investigation
-from pullwhy.node.metrics import Metrics
-from pullwhy.node.report.walkrequests import MAX_WAITING, Parts, WalkRequests
-from pullwhy.node.walk.reach import HERE, Reach
+from pullwhy.node.report.walkrequests import MAX_WAITING
+from pullwhy.node.walk.reach import HERE
 from pullwhy.pb.v1 import report_pb2 as pb
-from pullwhy.trace import StageResult, Trace
+from pullwhy.trace import StageResult
 
-IMAGE = "registry.example/shop/web:1"
-PRIVATE = Reach(private=True)
 PASSING = tuple(
     StageResult(stage, "registry.example", Outcome.PASSED, endpoint=0)
     for stage in (Stage.DNS, Stage.CONNECT, Stage.TLS, Stage.MANIFEST, Stage.PLATFORM, Stage.BLOB)
 )
-
-
-def investigation(image: str, cause: CauseId, confidence: Confidence, *results: StageResult) -> Investigation:
-    case = Case(now=START, image=parse(image), image_text=image, trace=Trace(results))
-    return Investigation(case, diagnosis(cause, confidence))
-
-
-class Node:
-    """A node's own side of it: walks, its own failures, registries."""
-
-    def __init__(self) -> None:
-        self.walks: list[tuple[str, Reach, float]] = []
-        self.at_once = self.most = 0
-        self.seconds = 0.0
-        self.found: Callable[[str], Investigation] = lambda image: investigation(
-            image, CauseId.TAG_NOT_FOUND, Confidence.PROVED
-        )
-        self.is_busy = False
-        self.limits: datetime | None = None
-        self.noted = 0
-        self.failing: set[str] = set()
-        self.known = {"registry.example"}
-        self.metrics = Metrics()
-
-    async def look(self, image: str, *, reach: Reach, within: float) -> Investigation:
-        self.walks.append((image, reach, within))
-        self.at_once += 1
-        self.most = max(self.most, self.at_once)
-        try:
-            await asyncio.sleep(self.seconds)
-        finally:
-            self.at_once -= 1
-        return self.found(image)
-
-    def busy(self) -> bool:
-        return self.is_busy
-
-    def note(self, found: Investigation) -> None:
-        del found
-        self.noted += 1
-
-    def limited(self, image: str) -> datetime | None:
-        del image
-        return self.limits
-
-    async def reach(self, registry: str) -> Reach | None:
-        return PRIVATE if registry in self.known else None
-
-    def requests(self) -> WalkRequests:
-        identity = Identity("node-b", "blue", "z1", "gpu", "1.0")
-        fails = self.failing.__contains__
-        return WalkRequests(Parts(self, self, fails, self, identity, FakeClock(), self.metrics))
-
-    def counted(self, outcome: str) -> float:
-        return self.metrics.walk_requests.get(outcome=outcome)
-
-
-def ask(number: str = "w1", image: str = IMAGE, purpose: int = 1, deadline_ms: int = 5000) -> pb.WalkRequest:
-    return pb.WalkRequest(
-        id=number,
-        image=image,
-        purpose=purpose,  # type: ignore[arg-type]  # numbers that no purpose has are tests too
-        deadline_ms=deadline_ms,
-    )
 
 
 def answers(node: Node, *asked: pb.WalkRequest) -> list[pb.WalkAnswer]:
@@ -107,10 +32,6 @@ def answers(node: Node, *asked: pb.WalkRequest) -> list[pb.WalkAnswer]:
 
     asyncio.run(scenario())
     return told
-
-
-def outcome(answer: pb.WalkAnswer) -> str:
-    return pb.WalkAnswer.Outcome.Name(answer.outcome)
 
 
 def test_a_failure_is_told_with_its_document_and_the_time_of_the_walk() -> None:
@@ -309,115 +230,3 @@ def test_a_fault_of_our_own_is_answered_as_one(caplog: pytest.LogCaptureFixture)
     (answer,) = answers(node, ask())
     assert (outcome(answer), answer.reason) == ("UNDECIDED", "a fault of pullwhy: ZeroDivisionError")
     assert IMAGE in caplog.text
-
-
-class Asking(FakeCollector):
-    """A collector that asks, and keeps what it is answered."""
-
-    def __init__(self, *asked: pb.CollectorMessage) -> None:
-        super().__init__(type(self).talk)  # type: ignore[arg-type]  # a method of its own
-        self.asked = asked
-        self.answers: list[pb.WalkAnswer] = []
-        self.hang_up = asyncio.Event()
-
-    async def talk(self, context: Any) -> None:
-        await self.greet(context)
-        for message in self.asked:
-            await context.write(message)
-        with contextlib.suppress(asyncio.CancelledError):
-            async with asyncio.TaskGroup() as group:
-                reading = group.create_task(self._read(context))
-                await self.hang_up.wait()
-                reading.cancel()
-
-    async def _read(self, context: Any) -> None:
-        while isinstance(message := await context.read(), pb.AgentMessage):
-            if message.HasField("walk"):
-                self.answers.append(message.walk)
-            else:
-                self.batches.append(message.batch)
-                if message.batch.reports:
-                    ack = pb.Ack(sequence=message.batch.reports[-1].sequence)
-                    await context.write(pb.CollectorMessage(ack=ack))
-
-
-@contextlib.asynccontextmanager
-async def asking(node: Node, *asked: pb.WalkRequest) -> AsyncIterator[tuple[Asking, Any]]:
-    fake, outbox = Asking(*(pb.CollectorMessage(walk=each) for each in asked)), outbox_with("a")
-    requests = node.requests()
-    async with serving(fake) as address, reporting(outbox, address, requests=lambda: requests):
-        yield fake, outbox
-
-
-def test_requests_are_answered_over_the_stream_while_reports_go_on() -> None:
-    async def scenario() -> None:
-        node = Node()
-        node.seconds = 0.2
-        async with asking(node, ask(), ask("w2", f"{IMAGE}0")) as (fake, outbox):
-            await until(lambda: not len(outbox))
-            assert fake.answers == []  # the report did not wait for the walks
-            await until(lambda: len(fake.answers) == 2)
-            assert [answer.id for answer in fake.answers] == ["w1", "w2"]
-
-    asyncio.run(scenario())
-
-
-def test_a_stream_that_is_lost_cancels_what_was_asked_over_it() -> None:
-    async def scenario() -> None:
-        node = Node()
-        node.seconds = 60
-        async with asking(node, ask()) as (fake, _):
-            await until(lambda: node.at_once == 1)
-            fake.hang_up.set()
-            await until(lambda: node.at_once == 0)
-        assert node.counted("cancelled") >= 1
-
-    asyncio.run(scenario())
-
-
-def test_a_collector_that_floods_its_agent_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario() -> None:
-        node = Node()
-        node.seconds = 60
-        odd = [
-            pb.CollectorMessage(walk=ask("x" * 200_000, "y" * 200_000)),
-            pb.CollectorMessage(cancel=pb.WalkCancel(id="z" * 200_000)),
-            pb.CollectorMessage(permit=pb.Permit(id="p7", wait_ms=2**32 - 1, document=b"x" * 100_000)),
-            pb.CollectorMessage(),
-        ]
-        flood = [pb.CollectorMessage(walk=ask(f"w{number}", f"registry.example/a:{number}")) for number in range(80)]
-        fake, outbox = Asking(*odd, *flood), outbox_with("a")
-        requests = node.requests()
-        async with serving(fake) as address, reporting(outbox, address, requests=lambda: requests) as reporter:
-            await until(lambda: node.counted("refused") == 80 - MAX_WAITING)
-            await until(lambda: not len(outbox))
-            assert reporter.connected
-            assert node.counted("dropped") == 1
-
-    asyncio.run(scenario())
-    # Of the agent: the server that plays the collector may complain of its own end.
-    told = [record for record in caplog.records if record.name.startswith("pullwhy.")]
-    assert len([record for record in told if record.levelno >= logging.WARNING]) <= 3
-
-
-def test_an_agent_that_takes_no_requests_leaves_them_and_goes_on_reporting() -> None:
-    async def scenario() -> None:
-        fake, outbox = Asking(pb.CollectorMessage(walk=ask())), outbox_with("a")
-        async with serving(fake) as address, reporting(outbox, address) as reporter:
-            await until(lambda: not len(outbox))
-            assert reporter.connected
-        assert fake.answers == []
-
-    asyncio.run(scenario())
-
-
-def test_a_collector_that_asks_nothing_is_told_nothing_new() -> None:
-    async def scenario() -> None:
-        node = Node()
-        fake, outbox = FakeCollector(acknowledges), outbox_with("a")
-        async with serving(fake) as address, reporting(outbox, address, requests=node.requests):
-            await until(lambda: not len(outbox))
-        assert [len(batch.reports) for batch in fake.batches] == [1]
-        assert node.walks == []
-
-    asyncio.run(scenario())
