@@ -7,29 +7,25 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import grpc
-import grpc.aio
 import pytest
-import trustme
+from collector.agentsays import Code, says
 from collector.kubernetes.standin import OWN_TOKEN, Fault, StandIn
 from collector.minted import Pair, ServerFiles, token
 from collector.samples import NOW, collector, encoded, finding, get, until
 
 from pullwhy.collector.access import agents
-from pullwhy.collector.access.agents import CertificateGate, Identity
-from pullwhy.collector.denials import CannotTell, Denial, Denied
+from pullwhy.collector.denials import CannotTell
 from pullwhy.collector.identities import Identities
-from pullwhy.collector.service import Collector, StartError
+from pullwhy.collector.service import Collector
 from pullwhy.collector.settings import CollectorSettings, KubernetesSettings
 from pullwhy.config import ReportSettings
 from pullwhy.node.report.outbox import Outbox
 from pullwhy.node.report.reporter import Reporter
 from pullwhy.pb.v1 import report_pb2 as pb
-from pullwhy.protocol import MAX_MESSAGE, METHOD
+from pullwhy.protocol import MAX_MESSAGE
 from pullwhy.secret import Secret
 
 ACCOUNT = "system:serviceaccount:pullwhy:pullwhy-agent"
-Code = grpc.StatusCode
 
 
 @pytest.fixture
@@ -46,35 +42,6 @@ async def guarded(folder: Path, api: StandIn, **settings: Any) -> AsyncIterator[
     wanted: dict[str, Any] = {"agent_auth": "kubernetes", "kubernetes": api.settings, **files.settings}
     async with collector(folder, **(wanted | settings)) as running:
         yield running, files
-
-
-async def says(
-    running: Collector,
-    files: ServerFiles,
-    node: str,
-    token: str = "",
-    pair: Pair | None = None,
-    *then: pb.AgentMessage,
-    cluster: str = "",
-) -> tuple[Code, str]:
-    """Say hello, and more; return how the stream ended, OK where every message was answered."""
-    port = running.grpc_address.rpartition(":")[2]
-    mine = (pair.key.read_bytes(), pair.certificate.read_bytes()) if pair else (None, None)
-    credentials = grpc.ssl_channel_credentials(files.ca.read_bytes(), *mine)
-    metadata = (("authorization", f"Bearer {token}"),) if token else ()
-    async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
-        stream: Any = channel.stream_stream(METHOD, pb.AgentMessage.SerializeToString, pb.CollectorMessage.FromString)(
-            metadata=metadata
-        )
-        hello = pb.AgentMessage(hello=pb.Hello(node=node, cluster=cluster, schema="pullwhy/v1", outbox_id="box"))
-        try:
-            for message in (hello, *then):
-                await stream.write(message)
-                if not isinstance(await stream.read(), pb.CollectorMessage):
-                    return await stream.code(), await stream.details()
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
-            return await stream.code(), await stream.details()
-        return Code.OK, ""
 
 
 async def denied(running: Collector) -> dict[str, int]:
@@ -294,37 +261,6 @@ def test_a_certificate_names_the_node(tmp_path: Path, api: StandIn) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize(
-    ("uris", "identity"),
-    [
-        (["pullwhy://node/node-a"], Identity("node-a", "here", agents.CERTIFICATE_SECONDS)),
-        (["spiffe://x/y", "pullwhy://node/prod/n.x"], Identity("n.x", "prod", agents.CERTIFICATE_SECONDS)),
-        ([], None),
-        (["pullwhy://node/a", "pullwhy://node/b"], None),
-        (["pullwhy://node/a/b/c"], None),
-        (["pullwhy://node/"], None),
-        (["pullwhy://node/a\n"], None),
-        (["xpullwhy://node/a"], None),
-    ],
-)
-def test_only_one_uri_of_the_form_is_an_identity(uris: list[str], identity: Identity | None) -> None:
-    peer = {"peer_uri": [uri.encode() for uri in uris], "x509_common_name": [b"node-a"]}
-    if identity is None:
-        with pytest.raises(Denied) as error:
-            asyncio.run(CertificateGate("here").admit(peer, None))
-        assert error.value.denial is Denial.BAD_CERTIFICATE
-    else:
-        assert asyncio.run(CertificateGate("here").admit(peer, Secret("x"))) == identity
-
-
-def test_a_cluster_in_the_certificate_binds_too() -> None:
-    Identity("a", "prod").check("prod", "a")
-    Identity("a").check("any", "a")
-    Identity("").check("any", "any")
-    with pytest.raises(Denied, match="of cluster 'prod', it reports for 'test'"):
-        Identity("a", "prod").check("test", "a")
-
-
 def test_a_token_is_of_the_one_cluster_whose_api_reviews_it(tmp_path: Path, api: StandIn) -> None:
     good = token()
     api.token(good, ACCOUNT, "pullwhy", node_name="node-a")
@@ -353,79 +289,3 @@ def test_too_many_tokens_under_review_are_told_to_come_again(api: StandIn, monke
         await identities.close()
 
     asyncio.run(scenario())
-
-
-def test_a_renewed_certificate_is_used_without_a_restart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-
-    async def scenario() -> None:
-        files = ServerFiles(tmp_path)
-        async with collector(tmp_path, **files.settings) as running:
-            assert (await says(running, files, "node-a"))[0] is Code.OK
-            files.renew(trustme.CA())
-            assert (await says(running, files, "node-a"))[0] is Code.OK, "the new authority is the one that signed"
-            files.certificate.write_bytes(b"half a certif")
-            assert (await says(running, files, "node-a"))[0] is Code.OK, "what was good goes on"
-            assert "stays in use" in caplog.text
-            files.renew()
-            assert (await says(running, files, "node-a"))[0] is Code.OK
-
-    asyncio.run(scenario())
-    assert "PRIVATE KEY" not in caplog.text
-
-
-def test_an_open_collector_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    Identities(CollectorSettings(grpc_listen="127.0.0.1:9443", http_listen="[::1]:8080")).warn()
-    assert not caplog.records
-    Identities(CollectorSettings()).warn()
-    assert "EVERYBODY who reaches 0.0.0.0:9443 may report findings for any node; set agent_auth" in caplog.text
-    assert (
-        "EVERYBODY who reaches 0.0.0.0:8080 may see every finding and have nodes walk; set reader_auth" in caplog.text
-    )
-
-
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        ({"agent_auth": "kubernetes"}, "without tls_certificate"),
-        ({"agent_auth": "certificate", "tls_certificate": "c", "tls_key": "k"}, "needs tls_client_ca"),
-        (
-            {"agent_auth": "kubernetes", "tls_certificate": "c", "tls_key": "k", "agent_service_account": "agent"},
-            "agent_service_account as NAMESPACE/NAME",
-        ),
-        (
-            {"grpc_listen": "0.0.0.0:0", "kubernetes": KubernetesSettings(pods=True, events=True)},
-            'kubernetes.events with agent_auth = "none" would let whoever reaches 0.0.0.0:0',
-        ),
-    ],
-)
-def test_settings_that_do_not_go_together_are_named(tmp_path: Path, settings: dict[str, Any], told: str) -> None:
-    async def scenario() -> None:
-        async with collector(tmp_path, **settings):
-            pass
-
-    with pytest.raises(StartError, match=told):
-        asyncio.run(scenario())
-
-
-def test_a_token_is_not_sent_in_the_clear_and_a_missing_one_is_named(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    file = tmp_path / "token"
-    file.write_text("")
-
-    async def scenario() -> None:
-        for settings in (
-            ReportSettings(address="127.0.0.1:1", token_file=str(file)),
-            ReportSettings(address="127.0.0.1:1", token_file=str(file), tls=True),
-            ReportSettings(address="127.0.0.1:1", token_file=str(tmp_path / "none"), tls=True),
-        ):
-            reporter = Reporter(Outbox(None), settings, node="n", sleep=lambda _: asyncio.sleep(60))
-            task = asyncio.create_task(reporter.run())
-            await asyncio.sleep(0.1)
-            task.cancel()
-            await asyncio.wait([task])
-
-    asyncio.run(scenario())
-    for told in ("without report.tls", "holds no token", "No such file"):
-        assert told in caplog.text
