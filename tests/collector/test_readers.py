@@ -11,21 +11,19 @@ from typing import Any
 
 import pytest
 from collector.kubernetes.standin import Fault, StandIn
-from collector.minted import ServerFiles
+from collector.reading import ADMIN, FILE, TOKEN
 from collector.samples import NOW, collector, fill, finding, get, until
 
 from pullwhy.access import API_SOURCE
 from pullwhy.collector.access import readers
 from pullwhy.collector.api.sight import HIDDEN
-from pullwhy.collector.denials import Denied
 from pullwhy.collector.fleet import Canary, Probe, Purpose, WalkState
-from pullwhy.collector.service import Collector, StartError
+from pullwhy.collector.service import Collector
 from pullwhy.config import ReportSettings
 from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import Evidence, FailingPod, KubeletState, Stage
 from pullwhy.node.report.outbox import Outbox
 from pullwhy.node.report.reporter import Reporter
-from pullwhy.secret import Secret
 
 BOTH = (FailingPod("shop", "web-1", "uid-shop", "main"), FailingPod("bank", "vault-7d9c", "uid-bank", "main"))
 FACTS = (
@@ -45,19 +43,6 @@ SHARED = finding(
     diagnosis=replace(finding().diagnosis, evidence=FACTS),
 )
 BANKS = finding(2, pods=BOTH[1:])
-TOKEN = "a-token-of-jane-0001"
-ADMIN = "a-token-of-root-0002"
-FILE = f"""
-[[readers]]
-name = "jane"
-token = "{TOKEN}"
-namespaces = ["shop", "cart"]
-
-[[readers]]
-name = "root"
-token = "{ADMIN}"
-may = ["probes", "silences"]
-"""
 
 
 @pytest.fixture
@@ -174,35 +159,6 @@ def test_readers_of_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     assert "who could read before still can" in caplog.text
     refused = [record.getMessage() for record in caplog.records if record.getMessage().startswith("refused (")]
     assert len(refused) == len({line.split()[1] for line in refused}) == 3, "by kind and party"
-
-
-def test_a_broken_file_is_told_again_while_it_is_broken_and_read_when_it_is_mended(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    file, now = tmp_path / "readers.toml", 0.0
-    file.write_text(FILE)
-    known = readers.FileReaders(file, lambda: now)
-
-    def jane_reads() -> bool:
-        try:
-            return asyncio.run(known.reader(Secret(TOKEN))).name == "jane"
-        except Denied:
-            return False
-
-    file.write_text("[[readers]")
-    told = []
-    for seconds in (1.0, 0.5, 28.5, 31.0, 1.0, 59.0):
-        now += seconds
-        assert jane_reads()
-        told.append(caplog.text.count("who could read before still can"))
-    assert told == [1, 1, 1, 2, 2, 3]
-    file.write_text(FILE.replace(TOKEN, "a-newer-token-of-jane"))
-    now = 122.0
-    assert not jane_reads()
-    file.unlink()
-    now = 123.0
-    jane_reads()
-    assert caplog.text.count("who could read before still can") == 4, "a new fault is told at once"
 
 
 PROBER = "a-token-of-mary-0003"
@@ -344,58 +300,5 @@ def test_while_the_api_is_away_who_was_known_still_reads(
             assert (await ask(running, "/api/v1/findings?namespace=shop"))[0] == 200
             status, answer = await ask(running, "/api/v1/findings?namespace=shop", ADMIN)
             assert (status, "does not say whose token" in answer["error"]) == (503, True)
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (None, "No such file"),
-        (f"token = {TOKEN}", "not TOML"),
-        ("[[readers]]\nname = 'x'\n", "missing required field `token`"),
-        ("[[readers]]\nname = 'x'\ntoken = 'short'\n", "length >= 16"),
-        (FILE.replace(TOKEN, "two words of 20 letters"), "the token of 'jane' must be one word of ASCII characters"),
-        (FILE.replace("may", "mya"), "unknown field `mya`"),
-    ],
-)
-def test_a_file_that_names_no_readers_ends_the_start_without_showing_them(
-    tmp_path: Path, content: str | None, told: str
-) -> None:
-    file = tmp_path / "readers.toml"
-    if content is not None:
-        file.write_text(content)
-
-    async def scenario() -> None:
-        async with collector(tmp_path, reader_auth="file", reader_tokens=str(file)):
-            pass
-
-    with pytest.raises(StartError, match=told) as error:
-        asyncio.run(scenario())
-    assert TOKEN not in str(error.value)
-    assert "short" not in str(error.value)
-
-
-def test_questions_over_tls_use_a_renewed_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ssl  # noqa: PLC0415
-    import urllib.request  # noqa: PLC0415
-
-    monkeypatch.setattr("pullwhy.collector.access.certificates.LOOK_SECONDS", 0.05)
-    files = ServerFiles(tmp_path)
-
-    def answers(address: str) -> bool:
-        context = ssl.create_default_context(cafile=str(files.ca))
-        port = address.rpartition(":")[2]
-        try:
-            with urllib.request.urlopen(f"https://localhost:{port}/healthz", context=context) as response:
-                return bool(response.status == 200)
-        except OSError:
-            return False
-
-    async def scenario() -> None:
-        async with collector(tmp_path, http_tls=True, **files.settings) as running:
-            assert await asyncio.to_thread(answers, running.http_address)
-            files.renew(type(files.authority)())
-            await until(lambda: asyncio.to_thread(answers, running.http_address))
 
     asyncio.run(scenario())
