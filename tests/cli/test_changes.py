@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from cli.test_query import answering, free_port
+from cli.answering import answering
+from cli.test_query_faults import free_port
 
 from pullwhy.cli.changes import Changes
 from pullwhy.cli.client import Client

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.test_query import PULLWHY, answering, child, read_until
+from cli.answering import answering
+from cli.test_query import PULLWHY, child, read_until
 from collector.fleetasked import MISSING
 from collector.samples import collector, encoded, fill, until
 from collector.test_fleet_api import ELSEWHERE

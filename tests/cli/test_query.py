@@ -1,4 +1,4 @@
-"""`findings`, `explain` and `nodes` against a real collector: what people read, what programs read, and every way to fail."""
+"""`findings`, `explain` and `nodes` against a real collector: what people read and what programs read."""
 
 import contextlib
 import json
@@ -6,17 +6,15 @@ import os
 import pty
 import select
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 import yaml
+from cli.answering import answering
 from collector.samples import NOW, finding, recovered
 from collector.served import Served
 
@@ -203,120 +201,6 @@ def test_nodes_tell_what_an_agent_cannot_see(served: Served, capsys: pytest.Capt
     assert json.loads(capsys.readouterr().out)[0]["zone"] == "z1"
     assert ask(served, "nodes", "--node", "absent") == 0
     assert "No agent has reported to http://" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["findings", "--cause", "TagNotFond"], "did you mean TagNotFound?"),
-        (["findings", "--cause", "dns"], "the nearest are DNS"),
-        (["findings", "--cause", "zzz"], "the nearest are "),
-        (["findings", "--state", "broken"], "known: Active, Recovered, Gone, Superseded, all"),
-        (["findings", "--since", "yesterday"], "write how long ago"),
-        (["findings", "--limit", "0"], "from 1 to 1000000"),
-        (["findings", "-n", "a", "-A"], "not allowed with"),
-        (["findings", "-o", "xml"], "invalid choice"),
-        (["explain"], "required"),
-    ],
-)
-def test_a_usage_error_names_the_option_and_exits_64(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == 64
-    assert told in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "server",
-    ["", "127.0.0.1:8080", "ftp://host", "http://", "http://h:99999", "http://h/?x=1", "http://a b", "http://é"],
-)
-def test_a_server_that_is_no_address_is_a_usage_error(capsys: pytest.CaptureFixture[str], server: str) -> None:
-    assert main(["findings", "--server", server]) == 64
-    assert "write http://HOST:PORT or https://HOST:PORT" in capsys.readouterr().err
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def test_a_collector_out_of_reach_is_named_with_the_mend(capsys: pytest.CaptureFixture[str]) -> None:
-    server = f"http://127.0.0.1:{free_port()}"
-    assert main(["findings", "--server", server]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith(
-        f"pullwhy findings: the collector at {server} cannot be reached: Connection refused; name it with --server"
-    )
-    assert len(error.splitlines()) == 1
-
-
-class Answer(BaseHTTPRequestHandler):
-    """Answers whatever the test wants."""
-
-    status, body = 200, b""
-
-    def do_GET(self) -> None:
-        self.send_response(self.status)
-        self.send_header("content-length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        del format, args
-
-
-@contextlib.contextmanager
-def answering(status: int, body: bytes) -> Iterator[str]:
-    handler = type("Given", (Answer,), {"status": status, "body": body})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "told"),
-    [
-        (200, b"<html>login</html>", "the answer is no JSON object: is this a pullwhy collector?"),
-        (200, b"[1]", "is this a pullwhy collector?"),
-        (200, b"[" * 100_000, "is this a pullwhy collector?"),
-        (404, b"<html>", "HTTP 404 without an explanation: is this a pullwhy collector?"),
-        (500, b'{"error": "evil\\u001b[2J"}', "evil\\x1b[2J"),
-        (503, b'{"error": "/var/c.db: the disk is full"}', "/var/c.db: the disk is full"),
-    ],
-)
-def test_an_odd_answer_is_one_clear_line(
-    capsys: pytest.CaptureFixture[str], status: int, body: bytes, told: str
-) -> None:
-    with answering(status, body) as server:
-        assert main(["findings", "--server", server]) == 1
-    error = capsys.readouterr().err
-    assert told in error
-    assert len(error.splitlines()) == 1
-    assert "\x1b" not in error
-
-
-def test_hostile_findings_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    evil = "a\x1b[2J\u202eb\n"
-    item = {
-        "id": evil,
-        "node": evil,
-        "image": evil,
-        "cause": evil,
-        "pods": [{"namespace": evil}],
-        "summary": evil,
-        "kubelet": {},
-    }
-    with answering(200, json.dumps({"items": [item], "next": None}).encode()) as server:
-        for output in ("table", "wide", "json", "yaml"):
-            assert main(["findings", "--server", server, "-o", output]) == 0
-            assert not set(capsys.readouterr().out) & {"\x1b", "\u202e"}
-        assert main(["explain", "nginx", "--server", server]) == 0
-        assert not set(capsys.readouterr().out) & {"\x1b", "\u202e"}
 
 
 PULLWHY = [sys.executable, "-c", "from pullwhy.cli.main import run; run()"]

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli.answering import answering
 from cli.kubectl.standin import ERRORS, Kubectl, kubeconfig
 from cli.kubectl.test_plugin import run
-from cli.test_query import answering
 from collector.samples import finding
 from collector.served import Served
 
