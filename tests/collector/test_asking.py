@@ -8,7 +8,7 @@ from collector.samples import NOW
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pullwhy.collector.compare.asking import MOST_ASKED, Fleet, choose, is_local, why_not
+from pullwhy.collector.compare.asking import MOST_ASKED, MOST_GROUPS, Fleet, choose, is_local, why_not
 from pullwhy.collector.problem import KIND, ProblemKey
 from pullwhy.collector.records import NodeFacts, StoredNode
 from pullwhy.model import CauseId
@@ -57,6 +57,40 @@ def test_who_cannot_walk_is_gone_or_fails_is_not_asked() -> None:
 def test_black_holes_are_asked_last_and_the_connected_first() -> None:
     nodes = fleet(*of_zones("a", each=5))
     assert choose(nodes, [], HOST, last={"a3"}, connected={"a1"})[::4] == ["a1", "a3"]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=12), st.integers(0, 99))
+def test_nobody_is_asked_before_one_who_is_better_to_ask(nodes: list[tuple[bool, bool, bool]], seed: int) -> None:
+    told = {f"n{i}": each for i, each in enumerate(nodes)}
+    made = fleet(*(stored(name, registries=() if away else (HOST,)) for name, (_, away, _) in told.items()))
+    last = {name for name, (is_last, _, _) in told.items() if is_last}
+    connected = {name for name, (_, _, gone) in told.items() if not gone}
+    chosen = choose(made, [], HOST, connected=connected, last=last, most=12, seed=str(seed))
+    assert [told[name] for name in chosen] == sorted(nodes)
+
+
+def test_of_a_fleet_in_which_each_node_is_another_kind_holders_are_asked_and_of_the_others_some_by_turns() -> None:
+    number = 2 * MOST_GROUPS
+    nodes = [stored(f"n{i}", zone=f"z{i}", registries=(HOST,) if i < 3 else ()) for i in range(number)]
+    made = fleet(*nodes)
+    chosen = [choose(made, [], HOST, seed=str(seed)) for seed in range(40)]
+    assert all(sorted(each[:3]) == ["n0", "n1", "n2"] for each in chosen)
+    assert max(int(name[1:]) for each in chosen for name in each) > MOST_GROUPS
+
+
+def test_what_is_new_of_a_node_counts_when_the_next_are_chosen() -> None:
+    made = fleet(stored("a"), stored("b"))
+    assert choose(made, [], HOST) in (["a", "b"], ["b", "a"])
+    for changed in (stored("a", abilities=()), stored("c", registries=(HOST,))):
+        made.add(changed, NOW)
+    assert choose(made, [], HOST) == ["c", "b"]
+
+
+def test_those_not_compared_are_counted_with_what_they_have() -> None:
+    made = fleet(*of_zones("a", each=5), *of_zones("b", each=3), stored("gone", zone="a", seen=timedelta(hours=1)))
+    made.add(stored("a4", zone="b"), NOW)
+    others = made.others({"a0", "b0", "gone", "unknown"})
+    assert (others.number, others.have(("zone", "a")), others.have(("zone", "b"))) == (6, 3, 3)
 
 
 def test_another_time_others_are_asked() -> None:

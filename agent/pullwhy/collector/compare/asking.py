@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from pullwhy.collector.compare.contrast import LABEL, Facts, Node, node_facts
+from pullwhy.collector.compare.contrast import LABEL, Fact, Facts, Node, Others, node_facts
 from pullwhy.collector.problem import ProblemKey, SubjectKind
 from pullwhy.collector.records import StoredNode
 from pullwhy.model import CauseId
 from pullwhy.probe.destinations import parse_address
 
 MOST_ASKED: Final = 6
+MOST_GROUPS: Final = 300
+"""Kinds of nodes among which those to ask are chosen."""
 WALK: Final = "walk"
 """The ability of an agent that walks on request (report.proto: NodeStatus.abilities)."""
 THERE: Final = timedelta(minutes=15)
@@ -58,19 +61,24 @@ class Member:
 class Fleet:
     """The nodes of one cluster. What many nodes share is kept once: 15,000 of them take some megabytes."""
 
-    def __init__(self, members: dict[str, Member] | None = None) -> None:
-        self.members: dict[str, Member] = members or {}
-        self._facts: dict[tuple[str, str], tuple[str, str]] = {}
+    def __init__(self) -> None:
+        self._members: dict[str, Member] = {}
+        self._shared: dict[Fact, Fact] = {}
         self._configurations: dict[Facts, int] = {}
         self._registries: dict[frozenset[str], frozenset[str]] = {}
+        self._there: Counter[Fact] = Counter()
+        """How many of the nodes that are there have a fact."""
+        self._number_there = 0
+        self._choice: _Choice | None = None
 
     def add(self, stored: StoredNode, now: datetime) -> None:
-        """Take a node in."""
+        """Take a node in, or what is new of it."""
         facts = stored.facts
-        shared = tuple(self._facts.setdefault(fact, fact) for fact in node_facts(facts))
+        shared = tuple(self._shared.setdefault(fact, fact) for fact in node_facts(facts))
         configuration = tuple(fact for fact in shared if not fact[0].startswith(LABEL))
         registries = frozenset(facts.registries)
-        self.members[stored.node] = Member(
+        before = self._members.get(stored.node)
+        member = self._members[stored.node] = Member(
             Node(stored.node, shared),
             facts.zone,
             facts.pool,
@@ -79,15 +87,41 @@ class Fleet:
             WALK in facts.abilities,
             self._registries.setdefault(registries, registries),
         )
+        self._count(before, -1)
+        self._count(member, 1)
+        if before is None or _choosing(before) != _choosing(member):
+            self._choice = None
 
     def node(self, name: str) -> Node:
         """Return a node with what is known of it."""
-        member = self.members.get(name)
+        member = self._members.get(name)
         return member.node if member else Node(name)
 
-    def rest(self, names: AbstractSet[str]) -> list[Node]:
+    def nodes(self, but: AbstractSet[str]) -> list[Node]:
         """Return the nodes other than these that are there."""
-        return [member.node for name, member in self.members.items() if member.is_there and name not in names]
+        return [member.node for name, member in self._members.items() if member.is_there and name not in but]
+
+    def others(self, but: Iterable[str]) -> Others:
+        """Return how many nodes other than these are there, and what is known of them."""
+        known = [member.node for name in but if (member := self._members.get(name)) and member.is_there]
+        return Others(self._number_there - len(known), self._there, known)
+
+    def traits(self, names: Iterable[str]) -> set[_Trait]:
+        """Return the traits that some of these nodes have."""
+        return {trait for name in names if name in self._members for trait in _traits(self._members[name])}
+
+    @property
+    def choice(self) -> _Choice:
+        """The nodes that can be asked, put in order once for all who choose."""
+        if self._choice is None:
+            self._choice = _Choice(member for member in self._members.values() if member.is_there and member.walks)
+        return self._choice
+
+    def _count(self, member: Member | None, number: int) -> None:
+        if member is not None and member.is_there:
+            self._number_there += number
+            for fact in member.node.facts:
+                self._there[fact] += number
 
 
 def is_local(problem: ProblemKey) -> bool:
@@ -122,48 +156,117 @@ def choose(
     connected here; `last` are asked where no others are left. Which of several equal nodes is taken depends on `seed` alone, so that
     the same nodes are not asked each time.
     """
-    failing = set(failing)
-    groups: dict[_Group, list[str]] = {}
-    for name, member in fleet.members.items():
-        if member.is_there and member.walks and name not in failing:
-            group = _Group((name in last, registry not in member.registries, name not in connected), _traits(member))
-            groups.setdefault(group, []).append(name)
-    alike = {trait for name in failing if name in fleet.members for trait in _traits(fleet.members[name])}
+    wanted = _Wanted(frozenset(failing), last, fleet.choice.holders.get(registry, frozenset()), connected)
+    heads: list[tuple[_Group, Iterator[_Candidate], _Candidate]] = []
+    for group in fleet.choice.some_groups(seed, wanted.holders):
+        candidates = wanted.in_order(group, seed)
+        if first := next(candidates, None):
+            heads.append((group, candidates, first))
+    alike = fleet.traits(wanted.failing)
     chosen: list[str] = []
-    seen: Counter[tuple[str, str | int]] = Counter()
-    while groups and len(chosen) < most:
+    seen: Counter[_Trait] = Counter()
+    while heads and len(chosen) < most:
         sign = 1 if len(chosen) % 2 else -1
-        best = min(groups, key=lambda group: (*_rank(group, seen, alike, sign), group.traits))
-        names = groups[best]
-        name = min(names, key=lambda each: hashlib.sha256(f"{seed} {each}".encode()).digest())
-        names.remove(name)
-        if not names:
-            del groups[best]
+        best = min(range(len(heads)), key=lambda each: _rank(heads[each][0], heads[each][2], seen, alike, sign))
+        group, candidates, (_, name) = heads[best]
+        if following := next(candidates, None):
+            heads[best] = group, candidates, following
+        else:
+            del heads[best]
         chosen.append(name)
-        seen.update(best.traits)
+        seen.update(group.traits)
     return chosen
 
 
 _Trait = tuple[str, str | int]
+_Traits = tuple[_Trait, ...]
+_Drawbacks = tuple[bool, bool, bool]
+_Candidate = tuple[_Drawbacks, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Nodes that are equally good to ask."""
+    """Nodes of the same traits, in an order that says nothing."""
 
-    drawbacks: tuple[bool, bool, bool]
-    traits: tuple[_Trait, ...]
+    traits: _Traits
+    names: Sequence[str]
+    members: frozenset[str]
 
 
-def _traits(member: Member) -> tuple[_Trait, ...]:
+class _Choice:
+    """The nodes of a fleet that can be asked, in groups: of thousands, each choice looks at few."""
+
+    def __init__(self, members: Iterable[Member]) -> None:
+        by_traits: dict[_Traits, list[str]] = {}
+        self.holders: dict[str, set[str]] = {}
+        """Nodes that hold images of a registry."""
+        for member in members:
+            by_traits.setdefault(_traits(member), []).append(member.node.name)
+            for registry in member.registries:
+                self.holders.setdefault(registry, set()).add(member.node.name)
+        self._groups = [
+            _Group(traits, sorted(names, key=_draw), frozenset(names)) for traits, names in sorted(by_traits.items())
+        ]
+
+    def some_groups(self, seed: str, holders: AbstractSet[str]) -> Sequence[_Group]:
+        """Return all groups, or of many some: those with `holders` first, the others by turns."""
+        if len(self._groups) <= MOST_GROUPS:
+            return self._groups
+        begin = _number(seed) % len(self._groups)
+        turned = [*self._groups[begin:], *self._groups[:begin]]
+        turned.sort(key=lambda group: holders.isdisjoint(group.members))
+        return turned[:MOST_GROUPS]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which nodes are better to ask than others."""
+
+    failing: AbstractSet[str]
+    """Not to be asked at all."""
+    last: AbstractSet[str]
+    holders: AbstractSet[str]
+    connected: AbstractSet[str]
+
+    def in_order(self, group: _Group, seed: str) -> Iterator[_Candidate]:
+        """Yield the nodes of a group with their drawbacks, the best ones first."""
+        begin = _number(f"{seed} {group.traits}") % len(group.names)
+        better = (self.last, False), (self.holders, True), (self.connected, True)
+        for drawbacks in itertools.product((False, True), repeat=3):
+            # To be in the set is a drawback, or not to be in it.
+            needed = [names for (names, good), bad in zip(better, drawbacks, strict=True) if good is not bad]
+            if any(names.isdisjoint(group.members) for names in needed):
+                continue
+            for name in itertools.chain(itertools.islice(group.names, begin, None), group.names[:begin]):
+                if name not in self.failing and self._drawbacks(name) == drawbacks:
+                    yield drawbacks, name
+
+    def _drawbacks(self, name: str) -> _Drawbacks:
+        return name in self.last, name not in self.holders, name not in self.connected
+
+
+def _traits(member: Member) -> _Traits:
     return ("zone", member.zone), ("pool", member.pool), ("configuration", member.configuration)
 
 
+def _choosing(member: Member) -> tuple[bool, bool, frozenset[str]]:
+    """Return what decides whether a node can be asked, and about what."""
+    return member.is_there, member.walks, member.registries
+
+
 def _rank(
-    group: _Group, seen: Counter[_Trait], alike: AbstractSet[_Trait], sign: int
-) -> tuple[tuple[bool, ...], int, int]:
+    group: _Group, candidate: _Candidate, seen: Counter[_Trait], alike: AbstractSet[_Trait], sign: int
+) -> tuple[_Drawbacks, int, int, _Traits]:
     overlap = sum(seen[trait] for trait in group.traits)
-    return group.drawbacks, overlap, sign * sum(trait in alike for trait in group.traits)
+    return candidate[0], overlap, sign * sum(trait in alike for trait in group.traits), group.traits
+
+
+def _draw(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(_draw(text)[:8])
 
 
 def _is_of_the_node(registry: str) -> bool:

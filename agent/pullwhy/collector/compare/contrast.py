@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from pullwhy.collector.records import NodeFacts
@@ -27,7 +27,8 @@ _LONGEST_VALUE: Final = 80
 _FEWEST_TO_TELL_NAMES: Final = 3
 """A fact whose value differs on each of so many nodes is a name of theirs, such as an instance's id."""
 
-Facts = tuple[tuple[str, str], ...]
+Fact = tuple[str, str]
+Facts = tuple[Fact, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,20 @@ class Node:
 
     name: str
     facts: Facts = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Nodes that are not compared, of which only is told how many there are and how many have a fact."""
+
+    number: int = 0
+    having: Mapping[Fact, int] = field(default_factory=dict)
+    """Of these nodes and those in `but`."""
+    but: Sequence[Node] = ()
+
+    def have(self, fact: Fact) -> int:
+        """Count those that have a fact."""
+        return self.having.get(fact, 0) - sum(fact in node.facts for node in self.but)
 
 
 class Separation(enum.IntEnum):

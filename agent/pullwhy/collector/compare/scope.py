@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pullwhy.collector.compare.contrast import Difference, Node, Separation, differences
+from pullwhy.collector.compare.contrast import Difference, Node, Others, Separation, differences
 from pullwhy.collector.compare.relevance import relevance
 from pullwhy.collector.problem import ProblemKey, SubjectKind
 from pullwhy.diagnose.catalogue.causes import ABSENT, UNREACHABLE, akin
@@ -41,7 +41,7 @@ class Comparison:
     """Those that were asked and would pull; of a problem of the nodes themselves, those without it."""
     unknown: Sequence[str] = ()
     """Of each node that was asked and could not tell: why."""
-    others: Sequence[Node] = ()
+    others: Others = Others()  # noqa: RUF009 - it is frozen
     """The rest of the cluster's nodes."""
     not_asked: str = ""
     """Why no node was asked; empty where some were."""
@@ -79,7 +79,7 @@ def _nobody_passes(seen: Comparison, failing: int) -> tuple[ScopeVerdict, list[s
     asked = len(seen.fails_too) + len(seen.unknown)
     # One node in three must have answered: a few silent ones must not turn the first answer into a rule.
     answered = bool(seen.fails_too) and 3 * len(seen.fails_too) >= asked
-    rest = len(seen.others) + len(seen.unknown)
+    rest = seen.others.number + len(seen.unknown)
     everywhere = failing >= 2 and rest * _ALL_BUT <= failing  # noqa: PLR2004 - one alone is no "all"
     if not answered and not everywhere:
         return ScopeVerdict.UNKNOWN, _why_unknown(seen)
@@ -94,8 +94,7 @@ def _nobody_passes(seen: Comparison, failing: int) -> tuple[ScopeVerdict, list[s
 def _some_pass(seen: Comparison, failing: int) -> tuple[ScopeVerdict, list[str]]:
     sample = [*seen.fails_too, *seen.failing][:SAMPLE]
     found = differences(sample, seen.healthy, lambda name: relevance(name, seen.problem.cause, seen.registry), failing)
-    others = _exact(found, seen.others)
-    told = [each.text + _others_too(others[each.name, each.value]) for each in found]
+    told = [each.text + _others_too(_have_it(each, seen.others)) for each in found]
     shared = any(each.separation is not Separation.PARTIAL for each in found)
     if failing > 1 and shared:
         return ScopeVerdict.GROUP_SPECIFIC, told
@@ -106,7 +105,7 @@ def _some_pass(seen: Comparison, failing: int) -> tuple[ScopeVerdict, list[str]]
 
 
 def _are_few(seen: Comparison, failing: int) -> bool:
-    total = failing + len(seen.healthy) + len(seen.unknown) + len(seen.others)
+    total = failing + len(seen.healthy) + len(seen.unknown) + seen.others.number
     # Those that were asked are a sample of the fleet: where a third of it fails, the fleet has more than a few such nodes.
     rare = 2 * len(seen.fails_too) <= len(seen.healthy)
     return rare and failing <= max(FEW, total // _FEW_OF)
@@ -124,10 +123,9 @@ def _why_unknown(seen: Comparison) -> list[str]:
     return [f"{number} node{'' if number == 1 else 's'} asked, without a clear answer: {told}"]
 
 
-def _exact(found: Sequence[Difference], others: Sequence[Node]) -> Counter[tuple[str, str]]:
-    """Count, of what exactly the failing ones share, how many nodes that were not compared have it: they would fail as well."""
-    shared = {(each.name, each.value) for each in found if each.separation is Separation.EXACT}
-    return Counter(fact for node in others for fact in shared.intersection(node.facts)) if shared else Counter()
+def _have_it(found: Difference, others: Others) -> int:
+    """Count, of what exactly the failing nodes share, how many nodes that were not compared have it: they would fail as well."""
+    return others.have((found.name, found.value)) if found.separation is Separation.EXACT else 0
 
 
 def _others_too(number: int) -> str:

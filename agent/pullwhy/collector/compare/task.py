@@ -16,6 +16,7 @@ from typing import Final
 from pullwhy.collector.compare.asking import MOST_ASKED, Fleet, is_local, why_not
 from pullwhy.collector.compare.blackholes import BlackHole
 from pullwhy.collector.compare.census import Census
+from pullwhy.collector.compare.contrast import Others
 from pullwhy.collector.compare.rounds import PATIENCE, WINDOW, Rounds, Said, canonical, sort
 from pullwhy.collector.compare.scope import Comparison, judge
 from pullwhy.collector.documents import decode
@@ -291,16 +292,16 @@ class Compare:
 
     def _comparison(self, case: _Case, said: Said, not_asked: str, elsewhere: int = 0) -> Comparison:
         fleet, failing = case.fleet, case.failing
-        others = fleet.rest(failing.union(said.passes, said.fails, (node for node, _ in said.unclear)))
+        compared = failing.union(said.passes, said.fails, (node for node, _ in said.unclear))
         local = is_local(case.problem.key)
         return Comparison(
             case.problem.key,
             case.registry,
             [fleet.node(name) for name in sorted(failing)],
             [fleet.node(name) for name in said.fails],
-            others if local else [fleet.node(name) for name in said.passes],
+            fleet.nodes(failing) if local else [fleet.node(name) for name in said.passes],
             [why for _, why in said.unclear],
-            () if local else others,
+            Others() if local else fleet.others(compared),
             not_asked,
             elsewhere,
         )
