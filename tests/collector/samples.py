@@ -105,6 +105,12 @@ async def fill(store: SQLStore, findings: Iterable[Finding], facts: NodeFacts = 
         await store.write(session, records, records[-1].sequence)
 
 
+async def heard_of_the_past(store: SQLStore) -> None:
+    """Wait until a new store was told, where its database is shared, that everything may have changed before: it is once."""
+    if not isinstance(store._database, SQLiteDatabase):
+        await until(lambda: store.version)
+
+
 async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     """Wait until `condition`, which may be a coroutine function, is true; TimeoutError where it does not come true."""
     async with asyncio.timeout(seconds):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from collector.samples import writing
+from collector.samples import heard_of_the_past, writing
 from collector.stored import WHO, record, run, session
 
 from pullwhy.collector.records import OddRecord, Query, Speaker, StoreError
@@ -110,6 +110,7 @@ def test_after_its_end_the_store_says_so(database: str) -> None:
 
 def test_the_version_grows_with_what_can_be_seen(database: str) -> None:
     async def scenario(store: SQLStore) -> None:
+        await heard_of_the_past(store)
         opened = await session(store)
         before = store.version
         await store.findings(Query())

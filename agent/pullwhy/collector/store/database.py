@@ -114,7 +114,9 @@ class Database(abc.ABC):
     def changed(self, change: Change) -> None:
         """Note that `change` is committed, and tell of it soon."""
         self.version += 1
-        if change and self._listeners and not self._untold:
+        if not change or not self._listeners:
+            return
+        if not self._untold:
             asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell)
         self._untold |= change
 
