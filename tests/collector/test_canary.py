@@ -9,6 +9,7 @@ from typing import Any
 from collector.fleetsim import IMAGE, Agent, World, fails, failure, passes, world
 from collector.samples import NOW, until
 
+from pullwhy.collector.answers import Answers
 from pullwhy.collector.compare.canary import Canaries, canary_id, is_due
 from pullwhy.collector.fleet import Canary, StoredProblem, WalkState
 from pullwhy.collector.problem import KIND, ProblemKey
@@ -51,9 +52,9 @@ async def canary_of(made: World) -> Any:
     return one.get("canary")
 
 
-async def sent_by(made: World, *canaries: Canaries) -> Any:
+async def sent_by(made: World, *parts: Canaries | Answers) -> Any:
     """Let these look once, and return what was kept."""
-    tasks = [asyncio.create_task(each.run()) for each in canaries]
+    tasks = [asyncio.create_task(each.run()) for each in parts]
     try:
         await until(lambda: canary_of(made))
     finally:
@@ -70,17 +71,19 @@ def run(folder: Path, script: Any, expected: str) -> None:
                 await agent.report(failure(agent.node, TAG))
             stores = [each._store for each in made.collectors]
             assert all(stores)
+            answers = [Answers(store) for store in stores if store]
             later = [
                 Canaries(
                     store,
+                    told,
                     lambda: {("", name) for name in "abc"},
                     lambda: datetime.now(UTC) + timedelta(seconds=40),
                     0.05,
                 )
-                for store in stores
+                for store, told in zip(stores, answers, strict=True)
                 if store
             ]
-            kept = await sent_by(made, *later)
+            kept = await sent_by(made, *later, *answers)
             assert kept["state"] == expected
             assert [agent.asked[0].purpose for agent in made.agents.values() if agent.asked] == [pb.WalkRequest.CANARY]
             assert made.asked() == [kept["node"]]

@@ -2,14 +2,16 @@
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from collector.fleetsim import HOST, IMAGE, Agent, World, fails, failure, passes, silent, world
+from collector.fleetsim import HOST, IMAGE, Agent, Script, World, fails, failure, passes, silent, world
 from collector.samples import until
 
+from pullwhy.collector.compare import task as compare
 from pullwhy.collector.problem import problem_key
 from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import CauseId, Finding
@@ -102,6 +104,82 @@ def test_a_silent_agent_does_not_keep_the_verdict(tmp_path: Path) -> None:
         assert (await made.scope("NodeSpecific"))["unknown"] == 1
 
     run(tmp_path, scenario)
+
+
+def later(answer: Script, times: int = 1) -> Script:
+    """Refuse so many times before."""
+    refused: Counter[str] = Counter()
+
+    def script(agent: Agent, asked: pb.WalkRequest) -> Iterable[pb.WalkAnswer]:
+        refused[agent.node] += 1
+        if refused[agent.node] > times:
+            return answer(agent, asked)
+        return [pb.WalkAnswer(id=asked.id, outcome=pb.WalkAnswer.REFUSED, reason="it does not know the registry yet")]
+
+    return script
+
+
+def test_who_could_not_tell_is_asked_again_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "AGAIN_SECONDS", (0.6, 0.8, 600.0))
+
+    async def scenario(made: World) -> None:
+        await made.node("a", later(passes, 2), configuration={CA: "sha256:1"})
+        bad = await made.node("bad", configuration={CA: "none"})
+        await bad.report(failure("bad", UNTRUSTED))
+        scope = await made.scope("Unknown")
+        await until(lambda: judged(made))
+        scope = await made.scope("NodeSpecific")
+        assert (scope["failing"], scope["healthy"], scope["unknown"]) == (1, 1, 0)
+        assert made.asked() == ["a"] * 3, "and not once it is clear"
+
+    run(tmp_path, scenario)
+
+
+def test_who_never_tells_is_asked_less_and_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "AGAIN_SECONDS", (0.6, 600.0))
+
+    async def scenario(made: World) -> None:
+        await made.node("a", later(passes, 100))
+        bad = await made.node("bad")
+        await bad.report(failure("bad", UNTRUSTED))
+        await until(lambda: judged(made, 2))
+        await asyncio.sleep(1.5)
+        assert made.asked() == ["a"] * 2
+        assert (await made.scope("Unknown"))["in_common"] == [
+            "1 node asked, without a clear answer: refused to walk: it does not know the registry yet"
+        ]
+
+    run(tmp_path, scenario)
+
+
+def test_a_node_that_comes_after_nobody_could_be_asked_is_asked_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "AGAIN_SECONDS", (1.5, 1.5, 600.0))
+
+    async def scenario(made: World) -> None:
+        bad = await made.node("bad")
+        await bad.report(failure("bad", UNTRUSTED))
+        await until(lambda: judged(made))
+        assert (await made.scope("Unknown"))["in_common"] == ["no other node could be asked"]
+        await made.node("a")
+        await made.scope("NodeSpecific")
+
+    run(tmp_path, scenario)
+
+
+def test_two_collectors_ask_again_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "AGAIN_SECONDS", (1.0, 600.0))
+
+    async def scenario(made: World) -> None:
+        await made.node("a", later(passes), at=1)
+        bad = await made.node("bad")
+        await bad.report(failure("bad", UNTRUSTED))
+        await made.scope("NodeSpecific")
+        await asyncio.sleep(1.5)
+        assert made.asked() == ["a"] * 2
+
+    run(tmp_path, scenario, collectors=2)
 
 
 def lies(agent: Agent, asked: pb.WalkRequest) -> Iterable[pb.WalkAnswer]:

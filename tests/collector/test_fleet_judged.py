@@ -63,6 +63,22 @@ def test_a_problem_is_judged_again_when_its_findings_changed_or_the_judgement_is
     run(database, scenario)
 
 
+def test_of_those_never_judged_the_ones_found_last_are_told(database: str) -> None:
+    async def scenario(store: SQLStore, clock: Clock) -> None:
+        for number in range(4):
+            began = NOW - number * MINUTE
+            await report(store, finding(number, first_seen=began), sequence=number + 1)
+        first, *_ = await store.never_judged(10)
+        assert [each.key.subject for each in await store.never_judged(3)] == [
+            finding(number).image for number in range(3)
+        ]
+        await store.set_scope(first.key, Scope(), clock.now, first.revision)
+        await report(store, replace(finding(1), state=State.GONE), sequence=9)
+        assert [each.key.subject for each in await store.never_judged(3)] == [finding(2).image, finding(3).image]
+
+    run(database, scenario)
+
+
 def test_a_finding_that_is_committed_while_a_problem_is_judged_has_it_judged_again(database: str) -> None:
     async def scenario(store: SQLStore, clock: Clock) -> None:
         await report(store, finding(1))

@@ -1,20 +1,21 @@
 """What the store keeps of the fleet: problems made of findings, with their counts, filters and pages."""
 
-import asyncio
 import contextlib
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from collector.fleetstored import MINUTE, only, probe, report, run, stated
-from collector.samples import NOW, Clock, encoded, finding, until
+from collector.samples import NOW, Clock, encoded, finding, heard_of_the_past, until
 from collector.stored import WHO
 
 from pullwhy.collector.fleet import Change, ProblemQuery
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import NodeFacts, Query
 from pullwhy.collector.store import SQLStore
+from pullwhy.collector.store import database as database_module
 from pullwhy.collector.store.sqliteschema import MIGRATIONS
 from pullwhy.model import CauseId, Finding, Scope, State
 
@@ -129,19 +130,30 @@ def test_pages_of_problems_go_through_all_once(database: str) -> None:
     run(database, scenario)
 
 
-def test_changes_of_a_moment_are_told_together(database: str) -> None:
+def test_the_images_that_a_problem_fails_for_now(database: str) -> None:
+    async def scenario(store: SQLStore, _: Clock) -> None:
+        await report(store, refused(1), refused(1, node="node-b"), refused(2), refused(3))
+        await report(store, replace(refused(3), state=State.RECOVERED), sequence=2)
+        key = await only(store)
+        assert sorted(await store.failing_images(key, 20)) == [refused(1).image, refused(2).image]
+        assert len(await store.failing_images(key, 1)) == 1
+
+    run(database, scenario)
+
+
+def test_changes_of_a_moment_are_told_together(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A moment in which even a busy machine commits a few things.
+    monkeypatch.setattr(database_module, "TELL_SECONDS", 2.0)
+
     async def scenario(store: SQLStore, _: Clock) -> None:
         told: list[Change] = []
+        await heard_of_the_past(store)
         store.listen(told.append)
-        await asyncio.sleep(0.5)  # where it is shared, what had been is told first
-        told.clear()
         await report(store, finding(1))
         await store.add_probe(probe(), ["node-a"])
         await until(lambda: told)
         assert told == [Change.FINDINGS | Change.PROBLEMS | Change.NODES | Change.WALKS]
         await store.note_seen([("", "node-a")])
-        await asyncio.sleep(0.1)
-        assert len(told) == 1
         await store.set_scope(await only(store), Scope(), NOW, 1)
         await until(lambda: len(told) == 2)
         assert told[1] == Change.PROBLEMS

@@ -80,6 +80,9 @@ def test_walks_are_read_by_node_and_by_when_they_came_and_without_documents(data
         assert await store.walks(probe(), since=NOW + 3 * SECOND) == [later]
         assert (await store.walks(probe(), documents=False))[0] == replace(early, document=b"")
         assert await store.count_walks(probe()) == {WalkState.FAILS: 2, WalkState.WAITING: 1}
+        await store.add_probe(probe(2), ["node-a"])
+        assert await store.answered(["p1", "p2", "p9"]) == {"p1": 2}
+        assert await store.answered([]) == {}
         clock.now += 2 * MINUTE
         late = Walk("node-c", WalkState.LATE, NOW + MINUTE)
         assert await store.walks(probe(), since=NOW + 4 * SECOND) == [late]

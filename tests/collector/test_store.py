@@ -216,6 +216,9 @@ def test_nodes_tell_their_status_and_count_what_is_active(database: str) -> None
         assert [node.node for node in await store.nodes("", "", 10, ("blue", "node-a"))] == ["node-b"]
         assert [node.node for node in await store.nodes("blue", "node-b", 10, None)] == ["node-b"]
         assert await store.nodes("green", "", 10, None) == []
+        assert await store.of_nodes("blue", ["node-b", "node-x", "node-a"]) == [first, second]
+        assert await store.of_nodes("", ["node-a"]) == []
+        assert await store.of_nodes("blue", []) == []
         assert await store.active_by_cause() == {"TagNotFound": 1}
 
     run(database, scenario)

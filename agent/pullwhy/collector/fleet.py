@@ -198,6 +198,12 @@ class FleetStore(Protocol):
         Those never judged come first, then those judged longest ago; `after` is the last one of the page before.
         """
 
+    async def never_judged(self, limit: int) -> list[StoredProblem]:
+        """Return those active problems without a scope that were found last."""
+
+    async def failing_images(self, problem: ProblemKey, limit: int) -> list[str]:
+        """Return up to `limit` images of its Active findings, as they are looked for."""
+
     async def set_scope(self, problem: ProblemKey, scope: Scope, at: datetime, revision: int) -> None:
         """Keep what the comparison came to.
 
@@ -238,6 +244,9 @@ class FleetStore(Protocol):
         self, probe: Probe, node: str = "", since: datetime | None = None, *, documents: bool = True
     ) -> list[Walk]:
         """Return answers by name: of one node, of those that came since then, or all; without documents they cost little."""
+
+    async def answered(self, probe_ids: Sequence[str]) -> dict[str, int]:
+        """Return of each of these probes that has answers how many nodes answered."""
 
     async def count_walks(self, probe: Probe) -> dict[WalkState, int]:
         """Return how many nodes' walks are in which state."""

@@ -189,6 +189,9 @@ class Store(Protocol):
     async def finding(self, finding_id: str, cluster: str) -> list[tuple[StoredFinding, list[Transition]]]:
         """Return the finding of this id in each cluster (or in the one named) that has it."""
 
+    async def of_nodes(self, cluster: str, nodes: Sequence[str]) -> list[StoredNode]:
+        """Return what is stored of these nodes of a cluster."""
+
     async def nodes(self, cluster: str, node: str, limit: int, after: tuple[str, str] | None) -> list[StoredNode]:
         """Return up to `limit` nodes in the order of cluster and name; empty filters ask for all."""
 

@@ -18,6 +18,7 @@ import grpc
 import grpc.aio
 import uvicorn
 
+from pullwhy.collector.answers import Answers
 from pullwhy.collector.api import API
 from pullwhy.collector.api.events import MOST_WATCHERS
 from pullwhy.collector.compare.canary import Canaries
@@ -30,6 +31,7 @@ from pullwhy.collector.intake.orders import Orders
 from pullwhy.collector.intake.permits import Permits
 from pullwhy.collector.intake.server import Desks, Servicer
 from pullwhy.collector.intake.streams import Streams
+from pullwhy.collector.judging import Surroundings
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.records import StoreError
 from pullwhy.collector.retention import Keep, tend
@@ -126,11 +128,13 @@ class Collector:
     ) -> None:
         most = self._settings.second_opinions
         patience = timedelta(seconds=self._settings.second_opinion_seconds)
-        compare = Compare(store, connected, self._metrics, self._clock, most=most, patience=patience, black_holes=holes)
+        answers, around = Answers(store), Surroundings(connected, holes)
+        compare = Compare(store, answers, around, self._metrics, self._clock, most=most, patience=patience)
+        self._start_task(answers.run, "answers")
         self._start_task(compare.run, "compare")
         self._start_task(holes.run, "black holes")
         if most:
-            self._start_task(Canaries(store, connected, self._clock).run, "canaries")
+            self._start_task(Canaries(store, answers, connected, self._clock).run, "canaries")
 
     def _start_task(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> None:
         """Run `work` until the collector stops, and again where it fails: the rest goes on meanwhile."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import hashlib
 import logging
@@ -11,11 +10,11 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Final
 
+from pullwhy.collector.answers import Answers, wait
 from pullwhy.collector.compare.asking import is_local, why_not
 from pullwhy.collector.compare.rounds import ASKED_BY, UNANSWERED, canonical
-from pullwhy.collector.compare.task import UNTOLD_SECONDS
 from pullwhy.collector.documents import decode
-from pullwhy.collector.fleet import Canary, Change, Probe, ProblemQuery, Purpose, StoredProblem, WalkState, WholeStore
+from pullwhy.collector.fleet import Canary, Probe, ProblemQuery, Purpose, StoredProblem, WalkState, WholeStore
 from pullwhy.collector.records import StoreError
 from pullwhy.diagnose.document.codec import InvalidDocument
 
@@ -37,15 +36,15 @@ class Canaries:
     def __init__(
         self,
         store: WholeStore,
+        answers: Answers,
         connected: Callable[[], Collection[tuple[str, str]]],
         clock: Callable[[], datetime],
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
-        self._store, self._connected, self._clock, self._look_seconds = store, connected, clock, look_seconds
+        self._store, self._answers, self._connected, self._clock = store, answers, connected, clock
+        self._look_seconds = look_seconds
         self._places = asyncio.Semaphore(AT_ONCE)
         self._under_way: dict[str, asyncio.Task[None]] = {}
-        self._waiting: set[asyncio.Event] = set()
-        store.listen(self._on_change)
 
     async def run(self) -> None:
         """Look which problems are due, again and again."""
@@ -59,11 +58,6 @@ class Canaries:
         finally:
             for task in self._under_way.values():
                 task.cancel()
-
-    def _on_change(self, change: Change) -> None:
-        if change & Change.WALKS:
-            for event in self._waiting:
-                event.set()
 
     async def _look(self) -> None:
         for problem in await self._store.problems(ProblemQuery(active=True, limit=LOOKED_AT)):
@@ -95,8 +89,8 @@ class Canaries:
             return
         now, key = self._clock(), problem.key
         probe_id = canary_id(key.id, now)
-        before = await self._store.probe(canary_id(key.id, now - FIRST))
-        if before and now - before[0].asked_at < FIRST:
+        before = await self._store.probe_alone(canary_id(key.id, now - FIRST))
+        if before and now - before.asked_at < FIRST:
             return  # another collector sent one a moment ago
         failing = await self._store.failing(key)
         here = {node for cluster, node in self._connected() if cluster == key.cluster}
@@ -111,21 +105,10 @@ class Canaries:
             await self._store.set_canary(key, Canary(nodes[0], now, await self._answer(probe)))
 
     async def _answer(self, probe: Probe) -> WalkState:
-        answered = asyncio.Event()
-        self._waiting.add(answered)
-        try:
-            while (left := (probe.deadline - self._clock()).total_seconds()) > 0:
-                answered.clear()
-                found = await self._store.probe(probe.id)
-                state = found[1][0].state if found and found[1] else WalkState.LATE
-                if state not in UNANSWERED:
-                    return state
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(left, UNTOLD_SECONDS)):
-                        await answered.wait()
-        finally:
-            self._waiting.discard(answered)
-        return WalkState.LATE
+        with self._answers.to(probe.id) as news:
+            await wait(news, (probe.deadline - self._clock()).total_seconds())
+        walks = await self._store.walks(probe, documents=False)
+        return walks[0].state if walks and walks[0].state not in UNANSWERED else WalkState.LATE
 
 
 def is_due(problem: StoredProblem, now: datetime) -> bool:

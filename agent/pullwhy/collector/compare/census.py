@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -11,12 +12,13 @@ from typing import Final
 from pullwhy.collector.compare.asking import Fleet
 from pullwhy.collector.records import Store
 
-PAGE: Final = 500
+PAGE: Final = 100
+"""Nodes that are read at a time: between two pages others have their turn."""
 _AGE_BY_PRICE: Final = 200.0
 """A fleet that took a second to read is read again after so many: that of 15,000 nodes, which takes half of one, after a minute or two."""
 _LEAST_AGE: Final = 1.0
 AFRESH: Final = 30
-"""Nodes that are looked up one by one where what is known of the fleet is not new."""
+"""Nodes that are looked up where what is known of the fleet is not new."""
 
 
 class Census:
@@ -36,10 +38,8 @@ class Census:
                 took = time.monotonic() - now
                 self._known[cluster] = time.monotonic(), max(_LEAST_AGE, took * _AGE_BY_PRICE), fleet
                 return fleet
-        for name in list(afresh)[:AFRESH]:
-            for stored in await self._store.nodes(cluster, name, 1, None):
-                if stored.cluster == cluster:
-                    known[2].add(stored, self._clock())
+        for stored in await self._store.of_nodes(cluster, list(itertools.islice(afresh, AFRESH))):
+            known[2].add(stored, self._clock())
         return known[2]
 
     async def _read(self, cluster: str) -> Fleet:

@@ -90,11 +90,11 @@ def node_facts(facts: NodeFacts) -> Facts:
 
 
 def differences(
-    failing: Sequence[Node], healthy: Sequence[Node], relevance: Callable[[str], int], failing_total: int
+    failing: Sequence[Node], healthy: Sequence[Node], relevance: Callable[[str], int], totals: tuple[int, int]
 ) -> list[Difference]:
     """Return up to MOST facts that separate `failing` from `healthy`; in part only where none does so exactly.
 
-    `failing` may be a part of all `failing_total`. Of facts that separate equally well, those of the lowest `relevance` come first.
+    Both may be a part of all that there are, `totals`. Of facts that separate equally well, those of the lowest `relevance` come first.
     """
     if not failing or not healthy:
         return []
@@ -110,7 +110,7 @@ def differences(
     found.sort(key=lambda each: each[:4])
     exact = [each for each in found if each[0] is not Separation.PARTIAL]
     chosen = _few((column for *_, column in exact or found), MOST if exact else MOST_PARTIAL)
-    return [column.difference(failing_total) for column in chosen]
+    return [column.difference(*totals) for column in chosen]
 
 
 def _few(columns: Iterator[_Column], most: int) -> list[_Column]:
@@ -167,7 +167,7 @@ class _Column:
             return Separation.LACKING
         return Separation.PARTIAL if self.score >= LEAST_SCORE else None
 
-    def difference(self, failing_total: int) -> Difference:
+    def difference(self, failing_total: int, healthy_total: int) -> Difference:
         """Return the fact in words."""
         separation = self.separation()
         assert separation is not None  # noqa: S101 - it was chosen for that
@@ -182,7 +182,7 @@ class _Column:
             failing = _the(failing_total, "failing node")
             text = (
                 f"{self.name} = {_values(self._left)} on {failing}{_unknown(self.failing)}, "
-                f"{_values(self._right)} on {_the(len(self.healthy), 'healthy one')}{_unknown(self.healthy)}"
+                f"{_values(self._right)} on {_the(healthy_total, 'healthy one')}{_unknown(self.healthy)}"
             )
         return Difference(self.name, separation, value, text)
 

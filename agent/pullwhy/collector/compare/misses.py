@@ -13,7 +13,7 @@ from pullwhy.collector.compare.asking import is_local
 from pullwhy.collector.compare.blackholes import WITHIN, BlackHole, Miss, black_holes
 from pullwhy.collector.compare.rounds import canonical
 from pullwhy.collector.documents import decode
-from pullwhy.collector.fleet import ProblemQuery, Purpose, WalkState, WholeStore
+from pullwhy.collector.fleet import Probe, ProblemQuery, Purpose, WalkState, WholeStore
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.records import Query, StoreError
 from pullwhy.diagnose.document.codec import InvalidDocument
@@ -97,16 +97,13 @@ class BlackHoles:
             if probe.deadline >= now:
                 continue
             if probe.id not in self._rounds:
-                self._rounds[probe.id] = await self._of_round(probe.id)
+                self._rounds[probe.id] = await self._of_round(probe)
                 if len(self._rounds) > MOST_ROUNDS:
                     self._rounds.popitem(last=False)
             misses.setdefault(probe.cluster, []).extend(self._rounds[probe.id])
 
-    async def _of_round(self, probe_id: str) -> list[Miss]:
-        found = await self._store.probe(probe_id)
-        if found is None:
-            return []
-        probe, walks = found
+    async def _of_round(self, probe: Probe) -> list[Miss]:
+        walks = await self._store.walks(probe, documents=False)
         states = [walk.state for walk in walks]
         # Others are those that pass: where most fail, it is not the node.
         if states.count(WalkState.PASSES) <= states.count(WalkState.FAILS):

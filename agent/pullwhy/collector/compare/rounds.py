@@ -68,30 +68,49 @@ class Rounds:
     """When the last of those comes again that wait for a round of a registry."""
     _passes: OrderedDict[tuple[str, str], deque[tuple[datetime, str, str]]] = field(default_factory=OrderedDict)
 
-    async def latest(self, problem: StoredProblem, image: str) -> Probe | None:
-        """Return the round whose answers still count for a problem; raises StoreError."""
-        now = self.clock()
-        since = now - min(max((now - problem.first_seen) / 2, WINDOW), LONGEST_WINDOW)
-        key = (problem.key.cluster, image)
-        for known in (self._by_problem.get(problem.key.id), self._by_image.get("\n".join(key))):
+    def known(self, problem: StoredProblem, image: str) -> Probe | None:
+        """Return the round that is known here and whose answers still count for a problem."""
+        since = self._since(problem)
+        for known in (
+            self._by_problem.get(problem.key.id),
+            self._by_image.get(f"{problem.key.cluster}\n{image}"),
+        ):
             if known and known.asked_at > since:
                 return known
-        for moment in (now, now - WINDOW):  # another collector may have asked
-            found = await self.store.probe(round_id(*key, moment))
-            if found and found[0].asked_at > since:
-                self._remember(problem, found[0])
-                return found[0]
         return None
 
-    def turn(self, cluster: str, registry: str) -> float:
-        """Spend one round of a registry and return 0; where none is left, return in how many seconds to come again, each at another time."""
+    async def latest(self, problem: StoredProblem, image: str) -> Probe | None:
+        """Return the round whose answers still count for a problem, whoever asked; raises StoreError."""
+        if known := self.known(problem, image):
+            return known
+        now, since = self.clock(), self._since(problem)
+        for moment in (now, now - WINDOW):  # another collector may have asked
+            found = await self.store.probe_alone(round_id(problem.key.cluster, image, moment))
+            if found and found.asked_at > since:
+                self._remember(problem, found)
+                return found
+        return None
+
+    def _since(self, problem: StoredProblem) -> datetime:
+        now = self.clock()
+        return now - min(max((now - problem.first_seen) / 2, WINDOW), LONGEST_WINDOW)
+
+    def turn(self, cluster: str, registry: str, *, spare: bool = False) -> float:
+        """Spend one round of a registry and return 0; where none is left, return in how many seconds to come again, each at another time.
+
+        A `spare` one is spent only while nobody waits for his turn, and no turn is kept for who asks for it.
+        """
         pace = self._paces.get((cluster, registry))
         if pace is None:
             pace = self._paces[cluster, registry] = Pace(REGISTRY_PER_SECOND, REGISTRY_AT_ONCE, time.monotonic)
             _bound(self._paces)
+        now = time.monotonic()
+        if spare and self._turns.get((cluster, registry), now) > now:
+            return 1 / REGISTRY_PER_SECOND
         if not pace.refuse():
             return 0.0
-        now = time.monotonic()
+        if spare:
+            return 1 / REGISTRY_PER_SECOND
         turn = max(self._turns.pop((cluster, registry), now), now) + 1 / REGISTRY_PER_SECOND
         self._turns[cluster, registry] = min(turn, now + WINDOW.total_seconds())
         _bound(self._turns)
@@ -108,14 +127,15 @@ class Rounds:
         connected: AbstractSet[str],
         last: AbstractSet[str],
         most: int,
+        after: Probe | None = None,
     ) -> Probe | None:
-        """Ask some nodes; None where there are none to ask. Raises StoreError."""
+        """Ask some nodes, once more where the round `after` left it open; None where there are none to ask. Raises StoreError."""
         now = self.clock()
         asked = self._by_image.get(f"{problem.key.cluster}\n{image}")
-        if asked and now - asked.asked_at < WINDOW:  # by another problem of the image, a moment ago
+        if asked and asked != after and now - asked.asked_at < WINDOW:  # by another problem of the image, a moment ago
             self._remember(problem, asked)
             return asked
-        probe_id = round_id(problem.key.cluster, image, now)
+        probe_id = following_id(after.id) if after else round_id(problem.key.cluster, image, now)
         nodes = choose(fleet, failing, registry, connected=connected, last=last, most=most, seed=probe_id)
         if not nodes:
             return None
@@ -124,8 +144,9 @@ class Rounds:
             probe_id, problem.key.cluster, image, Purpose.SECOND_OPINION, now, now + patience, ASKED_BY, problem.key.id
         )
         if not await self.store.add_probe(probe, nodes):
-            found = await self.store.probe(probe_id)  # another collector was quicker: its deadline counts
-            probe = found[0] if found else probe
+            probe = (
+                await self.store.probe_alone(probe_id) or probe
+            )  # another collector was quicker: its deadline counts
         self._remember(problem, probe)
         return probe
 
@@ -155,6 +176,12 @@ def round_id(cluster: str, image: str, now: datetime) -> str:
     """Return the id of a round: of image and time, so that neither two collectors nor two problems ask the same twice."""
     window = int(now.timestamp() // WINDOW.total_seconds())
     return "so-" + hashlib.sha256(f"{cluster}\n{image}\n{window}".encode()).hexdigest()[:24]
+
+
+def following_id(probe_id: str) -> str:
+    """Return the id of the round that follows one whose answers left it open: again the same for all who know that one."""
+    first, _, number = probe_id.removeprefix("so-").partition("-")
+    return f"so-{first}-{int(number or 0) + 1}"
 
 
 def sort(walks: Sequence[Walk], cause: CauseId, failing: AbstractSet[str]) -> Said:

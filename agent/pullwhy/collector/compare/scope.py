@@ -14,7 +14,7 @@ from pullwhy.diagnose.catalogue.causes import ABSENT, UNREACHABLE, akin
 from pullwhy.model import CauseId, Scope, ScopeVerdict
 
 SAMPLE: Final = 500
-"""Failing nodes of which the facts are looked at: more say nothing new, and cost."""
+"""Failing nodes, and healthy ones, of which the facts are looked at: more say nothing new, and cost."""
 FEW: Final = 3
 """Failing nodes that are called few in any fleet; in a large one, one in twenty is."""
 _FEW_OF: Final = 20
@@ -93,7 +93,11 @@ def _nobody_passes(seen: Comparison, failing: int) -> tuple[ScopeVerdict, list[s
 
 def _some_pass(seen: Comparison, failing: int) -> tuple[ScopeVerdict, list[str]]:
     sample = [*seen.fails_too, *seen.failing][:SAMPLE]
-    found = differences(sample, seen.healthy, lambda name: relevance(name, seen.problem.cause, seen.registry), failing)
+    every = -(-len(seen.healthy) // SAMPLE)
+    totals = failing, len(seen.healthy)
+    found = differences(
+        sample, seen.healthy[::every], lambda name: relevance(name, seen.problem.cause, seen.registry), totals
+    )
     told = [each.text + _others_too(_have_it(each, seen.others)) for each in found]
     shared = any(each.separation is not Separation.PARTIAL for each in found)
     if failing > 1 and shared:

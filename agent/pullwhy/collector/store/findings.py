@@ -114,6 +114,11 @@ class Findings(Part):
             for row, changes in zip(rows, history, strict=True)
         ]
 
+    async def of_nodes(self, cluster: str, nodes: Sequence[str]) -> list[StoredNode]:
+        """Return what is stored of these nodes of a cluster."""
+        rows = await self._database.read(*findingsql.of_nodes(cluster, nodes)) if nodes else []
+        return [findingsql.stored_node(row) for row in rows]
+
     async def nodes(self, cluster: str, node: str, limit: int, after: tuple[str, str] | None) -> list[StoredNode]:
         """Return up to `limit` nodes in the order of cluster and name."""
         rows = await self._database.read(*findingsql.nodes(cluster, node, limit, after))

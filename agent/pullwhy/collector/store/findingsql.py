@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -91,6 +92,12 @@ def nodes(cluster: str, node: str, limit: int, after: tuple[str, str] | None) ->
         parameters += after
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     return _SELECT_NODES.format(where), [*parameters, limit]
+
+
+def of_nodes(cluster: str, names: Sequence[str]) -> tuple[str, Parameters]:
+    """Return the statement that answers with these nodes, and its parameters."""
+    where = f"WHERE cluster = ? AND node IN ({', '.join('?' * len(names))})"
+    return _SELECT_NODES.format(where), [cluster, *names, len(names)]
 
 
 def findings(query: Query) -> tuple[str, Parameters]:

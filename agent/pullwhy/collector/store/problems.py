@@ -47,6 +47,14 @@ class Problems(Part):
         parameters = (microseconds(before), *position, limit)
         return await self._stored(await self._database.read(problemsql.UNSCOPED, parameters))
 
+    async def never_judged(self, limit: int) -> list[StoredProblem]:
+        """Return those active problems without a scope that were found last."""
+        return await self._stored(await self._database.read(problemsql.NEVER_JUDGED, (limit,)))
+
+    async def failing_images(self, problem: ProblemKey, limit: int) -> list[str]:
+        """Return up to `limit` images of its Active findings, as they are looked for."""
+        return [image for (image,) in await self._database.read(problemsql.FAILING_IMAGES, (problem.id, limit))]
+
     async def set_scope(self, problem: ProblemKey, scope: Scope, at: datetime, revision: int) -> None:
         """Keep what the comparison came to."""
         judged = (microseconds(at), revision, revision)

@@ -59,6 +59,7 @@ UPDATE problems SET scope = ?, scope_us = ?, scope_revision = CASE WHEN ? > revi
 SET_CANARY: Final = "UPDATE problems SET canary = ? WHERE id = ?"
 SET_SILENCE: Final = "UPDATE problems SET silence = ?, silence_until_us = ? WHERE id = ?"
 FAILING: Final = "SELECT DISTINCT node FROM findings WHERE problem = ? AND state = 'Active' ORDER BY node LIMIT 20000"
+FAILING_IMAGES: Final = "SELECT DISTINCT image FROM findings WHERE problem = ? AND state = 'Active' LIMIT ?"
 
 _SELECT: Final = """
 SELECT p.cluster, p.cause, p.via, p.kind, p.subject, p.id, p.revision, p.first_us, p.last_us, p.scope, p.scope_us, p.silence,
@@ -74,6 +75,10 @@ _UNSCOPED: Final = f"""(
     AND (coalesce(p.scope_us, 0), p.id) > (?, ?) {_JUDGED_FIRST} LIMIT ?
 )"""  # noqa: S608 - constants
 UNSCOPED: Final = _SELECT.format(_UNSCOPED) + _JUDGED_FIRST
+_NEVER_JUDGED: Final = """(
+    SELECT * FROM problems AS p WHERE p.active = 1 AND p.scope_us IS NULL ORDER BY p.first_us DESC, p.id LIMIT ?
+)"""
+NEVER_JUDGED: Final = f"{_SELECT.format(_NEVER_JUDGED)} ORDER BY p.first_us DESC, p.id"
 _COUNTS: Final = """
 SELECT problem, sum(of_node), count(*), sum(pods), max(of_node) FROM (
     SELECT problem, node, count(*) AS of_node, sum(pod_count) AS pods FROM findings

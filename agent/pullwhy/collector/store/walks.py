@@ -86,6 +86,11 @@ class Walks(Part):
         rows = await self._database.read(*walksql.walks(probe, now, node, since, documents=documents))
         return [walksql.stored_walk(row, probe.deadline, now) for row in rows]
 
+    async def answered(self, probe_ids: Sequence[str]) -> dict[str, int]:
+        """Return of each of these probes that has answers how many nodes answered."""
+        rows = await self._database.read(*walksql.answered(probe_ids)) if probe_ids else []
+        return {probe_id: int(number) for probe_id, number in rows}
+
     async def count_walks(self, probe: Probe) -> dict[WalkState, int]:
         """Return how many nodes' walks are in which state."""
         now = self._clock()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -66,7 +66,8 @@ UPDATE walks SET document = ? WHERE (probe, node) IN (
 )
 """
 
-_OPEN: Final = "state IN ('Waiting', 'Asked')"
+_OPEN: Final = "(state IN ('Waiting', 'Asked'))"
+_ANSWERED: Final = f"SELECT probe, count(*) FROM walks WHERE probe IN ({{}}) AND NOT {_OPEN} GROUP BY probe"  # noqa: S608 - constants
 _UNANSWERED: Final = frozenset({WalkState.WAITING, WalkState.ASKED})
 
 
@@ -105,6 +106,11 @@ def walks(
         narrowed = f"AND (at_us >= ?{' OR ' + _OPEN if late else ''}) "
     text = _WALKS.format("document" if documents else "''", narrowed)
     return text, (*which, microseconds(since)) if since else which
+
+
+def answered(probe_ids: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Return the statement that counts the answers to each of these probes, and its parameters."""
+    return _ANSWERED.format(", ".join("?" * len(probe_ids))), probe_ids
 
 
 def counted(rows: Iterable[tuple[str, int]], deadline: datetime, now: datetime) -> dict[WalkState, int]:
