@@ -130,6 +130,30 @@ def test_pages_of_problems_go_through_all_once(database: str) -> None:
     run(database, scenario)
 
 
+def test_what_is_of_a_namespace_is_found_among_what_is_of_others(database: str) -> None:
+    async def scenario(store: SQLStore, _: Clock) -> None:
+        pod = finding().pods[0]
+        shop, ops, both = (pod,), (replace(pod, namespace="ops"),), (pod, replace(pod, namespace="ops"))
+        for number, pods in enumerate((shop, ops, both, ops), 1):
+            await report(store, refused(number, node=f"node-{number}", pods=pods))
+        await report(store, replace(refused(4, node="node-4", pods=ops), state=State.GONE), sequence=2)
+        await report(store, finding(5, node="node-5", pods=ops))
+        key = problem_key(refused(1))
+        assert await store.namespaces(key) == ["ops", "shop"]
+        assert await store.failing(key) == ["node-1", "node-2", "node-3"]
+        assert await store.failing(key, ["ops"]) == ["node-2", "node-3"]
+        assert await store.failing(key, ["other"]) == []
+
+        assert len(await store.findings(Query(namespace="ops", state=State.ACTIVE))) == 3
+        assert len(await store.findings(Query(namespace="ops", state=State.ACTIVE, problem=key.id))) == 2
+        assert len(await store.findings(Query(namespace="ops", state=State.GONE))) == 1
+        assert len(await store.findings(Query(namespace="ops", state=State.ACTIVE, pod="other"))) == 0
+        assert len(await store.findings(Query(problem=key.id, namespaces=["shop"]))) == 2
+        assert len(await store.findings(Query(problem=key.id, namespaces=["shop", "ops"]))) == 4
+
+    run(database, scenario)
+
+
 def test_the_images_that_a_problem_fails_for_now(database: str) -> None:
     async def scenario(store: SQLStore, _: Clock) -> None:
         await report(store, refused(1), refused(1, node="node-b"), refused(2), refused(3))

@@ -272,6 +272,28 @@ def test_their_findings_are_shown_however_many_namespaces_share_a_page(tmp_path:
     asyncio.run(scenario())
 
 
+def test_a_problem_is_theirs_however_many_others_it_fails_for_since(tmp_path: Path) -> None:
+    file = tmp_path / "readers.toml"
+    file.write_text(FILE + MARY)
+    others = [
+        finding(1, node=f"node-{number}", pods=(replace(BOTH[1], namespace=f"ns-{number}"),), last_seen=NOW)
+        for number in range(130)
+    ]
+
+    async def scenario() -> None:
+        async with filled(tmp_path, reader_auth="file", reader_tokens=str(file)) as running:
+            assert running._store is not None
+            await fill(running._store, others)
+            (theirs,) = (await ask(running, "/api/v1/problems?namespace=shop", PROBER))[1]["items"]
+            status, seen = await ask(running, f"/api/v1/problems/{theirs['id']}", PROBER)
+            assert (status, seen["nodes"], seen["failing_nodes"], seen["example"]) == (200, 131, ["node-a"], SHARED.id)
+            assert "ns-1" not in str(seen)
+            silence = {"reason": "moves tonight", "until": "1h"}
+            assert (await ask(running, f"/api/v1/problems/{theirs['id']}/silence", PROBER, "PUT", silence))[0] == 200
+
+    asyncio.run(scenario())
+
+
 def test_readers_that_the_cluster_knows(tmp_path: Path, api: StandIn, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 

@@ -181,8 +181,11 @@ class FleetStore(Protocol):
     async def problem(self, problem_id: str, cluster: str) -> list[StoredProblem]:
         """Return the problem of this id in each cluster (or in the one named) that has it."""
 
-    async def failing(self, problem: ProblemKey) -> list[str]:
-        """Return the nodes that have an Active finding of this problem, at most 20,000."""
+    async def failing(self, problem: ProblemKey, namespaces: Collection[str] = ()) -> list[str]:
+        """Return the nodes that have an Active finding of this problem, with a pod in one of these namespaces or any, at most 20,000."""
+
+    async def namespaces(self, problem: ProblemKey) -> list[str]:
+        """Return the namespaces in which a pod waits, or waited, for this problem, by name, at most 20,000."""
 
     async def registries(self, cluster: str) -> list[RegistryFailure]:
         """Return the causes for which registries fail now, at most 1,000 and those of most nodes first."""

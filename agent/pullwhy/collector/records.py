@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -100,6 +100,8 @@ class Query:
 
     cluster: str = ""
     namespace: str = ""
+    namespaces: Collection[str] = ()
+    """Of a problem's findings those with a pod in one of these."""
     pod: str = ""
     id_prefix: str = ""
     node: str = ""

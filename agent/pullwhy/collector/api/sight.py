@@ -17,7 +17,7 @@ from pullwhy.collector.api.findings import documents
 from pullwhy.collector.api.operation import Backend, Operation
 from pullwhy.collector.api.problems import MOST_OWNERS
 from pullwhy.collector.denials import Denial, Denied
-from pullwhy.collector.fleet import Purpose
+from pullwhy.collector.fleet import Purpose, StoredProblem
 from pullwhy.collector.records import Query
 from pullwhy.text import printable
 
@@ -31,8 +31,8 @@ BY_ID: Final = SHARED | {"getProbe"}
 """Operations whose answers tell whether they may be seen."""
 _SILENCE: Final = "/api/v1/problems/{id}/silence"
 _PROBE: Final = "/api/v1/probes/{id}"
-MOST_LOOKED_AT: Final = 100
-"""Findings of a problem that are looked at for one of theirs."""
+MOST_LOOKED_AT: Final = 5
+"""Findings with a pod of theirs that are looked at for one that can be shown: not one of another version."""
 
 
 async def admit(asker: Asker, operation: Operation, namespace: str) -> None:
@@ -66,7 +66,9 @@ async def before(asker: Asker, sight: Sight, operation: Operation, backend: Back
     """Raise HTTPException 404 where this one changes a problem that is not theirs, or asks about or ends somebody else's probe."""
     if operation.path == _SILENCE:
         found = await backend.store.problem(object_id, "")
-        if not found or await _theirs(sight, backend, {"id": object_id, "cluster": found[0].key.cluster}, "") is None:
+        if not found or not await _last(
+            backend, found[0].key.cluster, object_id, await _seen(sight, backend, found[0])
+        ):
             nothing(operation)
     if operation.path == _PROBE:
         probe = await backend.store.probe(object_id)
@@ -84,34 +86,51 @@ async def restrict(sight: Sight, operation: Operation, backend: Backend, namespa
         seen = await sight.of([namespace])
         return FindingPage([shown for each in answer.items if (shown := cut(each, seen))], answer.next)
     if isinstance(answer, ProblemPage):
-        found = [await _theirs(sight, backend, each, namespace) for each in answer.items]
+        seen = await sight.of([namespace])
+        found = [await _theirs(backend, each, seen) for each in answer.items]
         return ProblemPage(cast("list[Problem]", [each for each in found if each]), answer.next)
     if operation.id == "getFinding":
         return cut(answer, await sight.of(_namespaces([answer]))) or nothing(operation)
     if operation.id == "getProblem":
-        return await _theirs(sight, backend, answer, "") or nothing(operation)
+        return await _whole(sight, backend, answer) or nothing(operation)
     return answer
 
 
-async def _theirs(sight: Sight, backend: Backend, problem: Mapping[str, Any], namespace: str) -> dict[str, Any] | None:
-    """Return a problem with a finding of theirs as its example; None where none of its last findings is."""
-    limit = 1 if namespace else MOST_LOOKED_AT
-    query = Query(cluster=problem["cluster"], problem=problem["id"], namespace=namespace, limit=limit)
-    found = documents(await backend.store.findings(query))
-    seen = await sight.of({namespace} if namespace else _namespaces(found))
-    theirs = [shown for each in found if (shown := cut(each, seen))]
-    if not theirs:
+async def _whole(sight: Sight, backend: Backend, problem: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return one problem with what is theirs of it; None where nothing is."""
+    for stored in await backend.store.problem(problem["id"], problem["cluster"]):
+        seen = await _seen(sight, backend, stored)
+        nodes = await backend.store.failing(stored.key, sorted(seen)) if seen else []
+        return await _theirs(backend, {**problem, "failing_nodes": nodes}, seen)
+    return None
+
+
+async def _theirs(backend: Backend, problem: Mapping[str, Any], seen: frozenset[str]) -> dict[str, Any] | None:
+    """Return a problem with the last finding that has a pod of theirs as its example; None where there is none."""
+    example = await _last(backend, problem["cluster"], problem["id"], seen)
+    if example is None:
         return None
-    example = theirs[0]
     owners = dict.fromkeys(f"{pod['namespace']}/{pod['owner']}" for pod in example["pods"] if pod["owner"])
-    told = {key: example[key] for key in ("stage", "confidence", "summary")}
-    whole = {}
-    nodes = {each["node"] for each in theirs}
+    told: dict[str, Any] = {key: example[key] for key in ("stage", "confidence", "summary")}
     if "finding" in problem:
-        whole = {"finding": example, "failing_nodes": [node for node in problem["failing_nodes"] if node in nodes]}
-    if (canary := problem.get("canary")) and canary.node not in nodes:
-        whole["canary"] = replace(canary, node=HIDDEN)
-    return {**problem, **told, **whole, "example": example["id"], "owners": list(owners)[:MOST_OWNERS]}
+        told["finding"] = example
+    if (canary := problem.get("canary")) and canary.node not in {example["node"], *problem.get("failing_nodes", ())}:
+        told["canary"] = replace(canary, node=HIDDEN)
+    return {**problem, **told, "example": example["id"], "owners": list(owners)[:MOST_OWNERS]}
+
+
+async def _seen(sight: Sight, backend: Backend, problem: StoredProblem) -> frozenset[str]:
+    """Return the namespaces of a problem that they may see."""
+    return await sight.of(await backend.store.namespaces(problem.key))
+
+
+async def _last(backend: Backend, cluster: str, problem_id: str, seen: frozenset[str]) -> FleetFinding | None:
+    """Return the finding of a problem that was seen last of those with a pod of these namespaces, as it may be seen."""
+    if not seen:
+        return None
+    query = Query(cluster=cluster, problem=problem_id, namespaces=sorted(seen), limit=MOST_LOOKED_AT)
+    found = documents(await backend.store.findings(query))
+    return next((shown for each in found if (shown := cut(each, seen))), None)
 
 
 def cut(finding: FleetFinding, seen: frozenset[str]) -> FleetFinding | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -37,9 +37,13 @@ class Problems(Part):
         """Return the problem of this id in each cluster (or in the one named) that has it."""
         return await self._stored(await self._database.read(problemsql.PROBLEM, (problem_id, cluster, cluster)))
 
-    async def failing(self, problem: ProblemKey) -> list[str]:
-        """Return the nodes that have an Active finding of this problem, at most 20,000."""
-        return [node for (node,) in await self._database.read(problemsql.FAILING, (problem.id,))]
+    async def failing(self, problem: ProblemKey, namespaces: Collection[str] = ()) -> list[str]:
+        """Return the nodes that have an Active finding of this problem, with a pod in one of these namespaces or any, at most 20,000."""
+        return [node for (node,) in await self._database.read(*problemsql.failing(problem.id, namespaces))]
+
+    async def namespaces(self, problem: ProblemKey) -> list[str]:
+        """Return the namespaces in which a pod waits, or waited, for this problem, by name, at most 20,000."""
+        return [namespace for (namespace,) in await self._database.read(problemsql.NAMESPACES, (problem.id,))]
 
     async def unscoped(self, before: datetime, limit: int, after: StoredProblem | None = None) -> list[StoredProblem]:
         """Return active problems whose findings came, went or took another state after their scope was judged, or that were judged before `before`."""

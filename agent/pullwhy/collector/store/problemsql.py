@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -12,7 +12,7 @@ import msgspec
 
 from pullwhy.collector.fleet import Canary, Change, ProblemQuery, Silence, StoredProblem
 from pullwhy.collector.problem import ProblemKey, SubjectKind
-from pullwhy.collector.store.findingsql import Parameters, Row, microseconds, moment, scope_of
+from pullwhy.collector.store.findingsql import Parameters, Row, microseconds, moment, scope_of, with_pod
 from pullwhy.collector.store.transaction import Connection, FindingState, Transaction
 from pullwhy.model import CauseId
 
@@ -58,7 +58,12 @@ UPDATE problems SET scope = ?, scope_us = ?, scope_revision = CASE WHEN ? > revi
 """
 SET_CANARY: Final = "UPDATE problems SET canary = ? WHERE id = ?"
 SET_SILENCE: Final = "UPDATE problems SET silence = ?, silence_until_us = ? WHERE id = ?"
-FAILING: Final = "SELECT DISTINCT node FROM findings WHERE problem = ? AND state = 'Active' ORDER BY node LIMIT 20000"
+_FAILING: Final = (
+    "SELECT DISTINCT f.node FROM findings AS f WHERE f.problem = ? AND f.state = 'Active' {}ORDER BY f.node LIMIT 20000"
+)
+NAMESPACES: Final = (
+    "SELECT value FROM problem_facts WHERE problem = ? AND kind = 'namespace' ORDER BY value LIMIT 20000"
+)
 FAILING_IMAGES: Final = "SELECT DISTINCT image FROM findings WHERE problem = ? AND state = 'Active' LIMIT ?"
 
 _SELECT: Final = """
@@ -180,6 +185,12 @@ def forget_facts(connection: Connection, after: str, limit: int) -> str:
     return ids[-1] if len(ids) == limit else ""
 
 
+def failing(problem_id: str, namespaces: Collection[str]) -> tuple[str, Parameters]:
+    """Return the statement for the nodes of a problem, where a pod of these namespaces waits or any, and its parameters."""
+    where = f"AND {with_pod(namespaces)} " if namespaces else ""
+    return _FAILING.format(where), [problem_id, *namespaces]
+
+
 def problems(query: ProblemQuery, now: int) -> tuple[str, Parameters]:
     """Return the statement that answers `query`, last seen first, and its parameters."""
     conditions, parameters = _conditions(query, now)
@@ -232,7 +243,7 @@ def _finding_conditions(query: ProblemQuery) -> Iterable[tuple[str, Parameters]]
         conditions.append("EXISTS (SELECT 1 FROM pods WHERE pods.finding = f.key AND pods.namespace = ?)")
         parameters.append(namespace)
     where = " AND ".join(conditions)
-    if query.node:  # which has few
+    if query.node or query.repository:  # which have few
         yield f"p.id IN (SELECT f.problem FROM findings AS f WHERE {where})", parameters  # noqa: S608 - columns are constants
         return
     # What a problem ever had narrows the choice; only few are then looked at finding by finding, the last ones first. CASE keeps
