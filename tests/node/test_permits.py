@@ -16,6 +16,7 @@ from pullwhy.diagnose.document.codec import MAX_DOCUMENT
 from pullwhy.diagnose.document.finding import encode
 from pullwhy.image import ImageReference, parse
 from pullwhy.model import CauseId, Confidence, Evidence, Stage, State
+from pullwhy.node.incidents.schedule import LONGEST_WITHOUT_TURN
 from pullwhy.node.investigate.investigations import AsksWhen
 from pullwhy.node.investigate.permits import ANSWER_SECONDS, LONGEST_WAIT, MAX_FACTS, Permission, Permits, read
 from pullwhy.node.metrics import Metrics
@@ -111,6 +112,19 @@ def test_who_was_given_no_turn_asks_again_and_does_not_walk_meanwhile() -> None:
     bench = run(permits, 505, 526)
     assert len(permits.asked) == 2
     assert bench.investigator.walked == [IMAGE]
+
+
+def test_a_collector_that_never_gives_a_turn_does_not_keep_a_node_from_walking() -> None:
+    every, hours = 590.0, LONGEST_WITHOUT_TURN.total_seconds()
+    moments = [every * number + 1 for number in range(1, 40)]
+    permits = Scripted(*(Permission(every - 1, again=True) for _ in moments))
+    bench = run(permits, *(moment for moment in moments if moment < hours))
+    assert bench.investigator.walked == []
+    asked = len(permits.asked)
+    permits = Scripted(*(Permission(every - 1, again=True) for _ in moments))
+    bench = run(permits, *(moment for moment in moments if moment < hours + every))
+    assert (bench.investigator.walked, len(permits.asked)) == ([IMAGE], asked)
+    assert confidences(bench)[-1][1] is Confidence.PROVED
 
 
 def test_a_later_walk_waits_for_its_turn_too_and_takes_back_nothing_that_was_proved() -> None:

@@ -15,6 +15,8 @@ from pullwhy.node.incidents.incidents import Incident
 AGAIN: Final = timedelta(minutes=10)
 JITTER_SECONDS: Final = 60.0
 """Added at random, so that nodes that failed together do not walk together for ever."""
+LONGEST_WITHOUT_TURN: Final = timedelta(hours=3)
+"""A collector that keeps no turn for so long is not asked any more: a fleet of 15,000 nodes is through after two hours."""
 AFTER_OUR_FAULT: Final = timedelta(minutes=2)
 """Pause after a walk that ended in an error of pullwhy itself."""
 
@@ -33,6 +35,8 @@ class Walked:
     """Whether it was not made, because this node's turn is at `again_at`."""
     asks: bool = False
     """Whether no turn was kept for it: a permit is asked for again at `again_at`."""
+    waits_since: datetime | None = None
+    """Where it is deferred: when it was for the first time in a row."""
 
 
 @dataclass(slots=True)
@@ -59,11 +63,14 @@ class Schedule:
         self._running.add(subject)
 
     def turn_has_come(self, subject: Subject, fingerprint: str, now: datetime) -> bool:
-        """Whether a walk that is due needs no permit: its turn was kept for it, or this node's configuration changed."""
+        """Whether a walk that is due needs no permit: its turn was kept for it or never given, or this node's configuration changed."""
         walked = self.walked.get(subject)
-        return walked is not None and (
-            walked.fingerprint != fingerprint or (walked.deferred and not walked.asks and now >= walked.again_at)
-        )
+        if walked is None or walked.fingerprint != fingerprint:
+            return walked is not None
+        if not walked.deferred or now < walked.again_at:
+            return False
+        waited = now - walked.waits_since if walked.waits_since else timedelta()
+        return not walked.asks or waited >= LONGEST_WITHOUT_TURN
 
     def next_turn(self) -> datetime | None:
         """Return when the first turn comes that is waited for."""
@@ -74,7 +81,9 @@ class Schedule:
     ) -> None:
         """Take note that an investigation waits for this node's turn, or to ask for it `again`."""
         self._running.discard(subject)
-        self.walked[subject] = Walked(*subject, now, fingerprint, until, deferred=True, asks=again)
+        before = self.walked.get(subject)
+        since = before.waits_since if before and before.waits_since else now
+        self.walked[subject] = Walked(*subject, now, fingerprint, until, deferred=True, asks=again, waits_since=since)
 
     def ended(
         self, subject: Subject, now: datetime, fingerprint: str, *, our_fault: bool, until: datetime | None = None
