@@ -175,7 +175,7 @@ class Judging:
                 if not said.waiting or left <= 0:
                     break
                 # Half of the answers are enough for a first verdict, unless that would say nothing.
-                if 2 * said.waiting <= len(walks):
+                if 2 * said.waiting <= said.asked:
                     scope = judge(await self._elsewhere(case, probe, said))
                     if scope.verdict not in (told, ScopeVerdict.UNKNOWN):
                         told = scope.verdict

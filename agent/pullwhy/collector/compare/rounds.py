@@ -53,6 +53,11 @@ class Said:
     waiting: int = 0
     """Of those, how many may still answer."""
 
+    @property
+    def asked(self) -> int:
+        """How many nodes these are."""
+        return len(self.passes) + len(self.fails) + len(self.unclear)
+
 
 @dataclass(slots=True)
 class Rounds:
