@@ -88,9 +88,14 @@ def granted(documents: list[dict[str, Any]], account: str = COLLECTOR["name"]) -
 
 
 def environment(documents: list[dict[str, Any]], kind: str, workload: str) -> dict[str, str]:
-    """Return what the pod's manifest itself sets, without what the kubelet fills in."""
+    """Return what the pod's manifest and the ConfigMaps that it names set, without what the kubelet fills in."""
     (container,) = manifests.pod_of(documents, kind, workload)["containers"]
-    return {entry["name"]: entry["value"] for entry in container["env"] if "$(" not in entry.get("value", "$(")}
+    settings: dict[str, str] = {}
+    for source in container["envFrom"]:
+        settings |= manifests.find(documents, "ConfigMap", source["configMapRef"]["name"]).get("data", {})
+    return settings | {
+        entry["name"]: entry["value"] for entry in container["env"] if "$(" not in entry.get("value", "$(")
+    }
 
 
 def settings_of(documents: list[dict[str, Any]]) -> tuple[AgentSettings, CollectorSettings]:

@@ -17,14 +17,15 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # renders with a fetch
 
 CERTIFICATES: Final = ("own-certificates", "cert-manager")
 NODES: Final = ((), ("k3s",), ("rke2",), ("crio",))
-MORE: Final = ("postgres", "events", "pull-secrets", "no-socket")
+MORE: Final = ("ipv6", "postgres", "events", "pull-secrets", "no-socket")
 OLD: Final = "kubernetes-1.29"
 
 
 def _combinations() -> Iterator[tuple[str, ...]]:
     for source in CERTIFICATES:
+        yield from ((source, "secured", each) for each in MORE)
         for node in NODES:
-            yield from ((source, "secured", *node, *more) for more in ((), *((each,) for each in MORE)))
+            yield (source, "secured", *node)
             yield from ((source, who, *node, *MORE) for who in ("secured", "node-certificates"))
             yield (source, "secured", *node, *MORE, OLD)
 
@@ -79,6 +80,10 @@ EFFECTS: Final[dict[str, Callable[[Documents], bool]]] = {
     "k3s": lambda documents: "/host/var/lib/rancher" in mounts(documents),
     "rke2": lambda documents: len(settings_of(documents)[0].watch.files) == 2,
     "crio": lambda documents: "/host/var/lib/containers" in mounts(documents),
+    "ipv6": lambda documents: (
+        {settings_of(documents)[1].grpc_listen, settings_of(documents)[1].http_listen} == {"[::]:9443", "[::]:8080"}
+        and "[$(PULLWHY_COLLECTOR_SERVICE_HOST)]:" in str(pod_of(documents, "DaemonSet", "pullwhy-agent"))
+    ),
     "postgres": lambda documents: (
         settings_of(documents)[1].database.startswith("postgresql://")
         and 5432 in egress(documents)
@@ -116,9 +121,11 @@ def test_every_overlay_is_one_for_production(name: str) -> None:
 
 
 def test_nodes_of_another_kind_get_a_daemonset_of_the_same_installation_and_nothing_else(tmp_path: Path) -> None:
-    (_, main), (components, more), (_, kept_away) = told_overlays()
+    (_, main), _, (components, more), (_, kept_away) = told_overlays()
     first = render(own_overlay(tmp_path, ("cert-manager", "secured"), **main, **kept_away))
-    (second,) = render(own_overlay(tmp_path, components, **more))
+    rendered = render(own_overlay(tmp_path, components, **more))
+    assert sorted(each["kind"] for each in rendered) == ["ConfigMap", "DaemonSet"]
+    (second,) = [each for each in rendered if each["kind"] == "DaemonSet"]
     other = find(first, "DaemonSet", "pullwhy-agent")
     for document in (second, other):
         validate(document, VERSIONS["new"][-1])
@@ -133,6 +140,19 @@ def test_nodes_of_another_kind_get_a_daemonset_of_the_same_installation_and_noth
     labels = second["spec"]["template"]["metadata"]["labels"]
     assert second["spec"]["selector"]["matchLabels"].items() <= labels.items()
     assert other["spec"]["template"]["metadata"]["labels"].items() <= labels.items(), "it is found as an agent"
+
+
+def test_settings_of_an_overlay_reach_both_and_a_change_restarts_the_one_that_it_concerns(tmp_path: Path) -> None:
+    (_, main), (_, told), *_ = told_overlays()
+    base, mine = (
+        render("overlays/cert-manager"),
+        render(own_overlay(tmp_path, ("cert-manager", "secured"), **main, **told)),
+    )
+    agent, collector = settings_of(mine)
+    assert (collector.agent_cluster, agent.cluster) == ("blue", "blue")
+    for kind, name in (("DaemonSet", "pullwhy-agent"), ("Deployment", "pullwhy-collector")):
+        (before,), (after,) = (pod_of(each, kind, name)["containers"][0]["envFrom"] for each in (base, mine))
+        assert before != after, "the name of a ConfigMap follows from what is in it"
 
 
 def test_every_component_has_its_effect_and_the_base_none() -> None:
