@@ -207,8 +207,9 @@ CNI: Final = """#!/bin/sh
 
 def test_without_the_hosts_network_a_walk_is_not_the_runtimes(world: World) -> None:
     node = world.node
-    for name in ("lab", "loopback"):
-        node.write(f"/opt/cni/bin/{name}", CNI, 0o755)
+    for folder in ("/opt/cni/bin", "/usr/lib/cni"):  # where containerd looks, and where Debian's 1.7 does
+        for name in ("lab", "loopback"):
+            node.write(f"{folder}/{name}", CNI, 0o755)
     network = {"cniVersion": "1.0.0", "name": "lab", "plugins": [{"type": "lab"}]}
     node.write("/etc/cni/net.d/10-lab.conflist", json.dumps(network))
     mirror = node.popen([sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "5001"])
@@ -216,7 +217,7 @@ def test_without_the_hosts_network_a_walk_is_not_the_runtimes(world: World) -> N
         with world.agent(idle=True) as pod:
             assert diagnosis(pod, "127.0.0.1:5001/app/web:2.0")["cause"] != "ConnectionRefused"
         world.cluster = dataclasses.replace(world.cluster, pod_network=True)
-        wait_for("the pod network", lambda: has_network(world), seconds=30)
+        wait_for("the pod network", lambda: not network_fault(world), seconds=30, log=lambda: network_fault(world))
         with world.agent(without(key="hostNetwork"), idle=True) as pod:
             assert diagnosis(pod, "127.0.0.1:5001/app/web:2.0")["cause"] == "ConnectionRefused"
     finally:
@@ -224,13 +225,13 @@ def test_without_the_hosts_network_a_walk_is_not_the_runtimes(world: World) -> N
         mirror.close()
 
 
-def has_network(world: World) -> bool:
-    """Return whether the runtime has taken note of its new pod network."""
+def network_fault(world: World) -> str:
+    """Return why the runtime gives a pod no network of its own; it takes note of a new one after a moment."""
     try:
         with world.agent(without(key="hostNetwork"), idle=True):
-            return True
-    except CriError:
-        return False
+            return ""
+    except CriError as error:
+        return str(error)
 
 
 def test_every_mount_and_capability_has_its_test() -> None:
