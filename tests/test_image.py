@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pullwhy.image import MAX_LENGTH, ImageReference, InvalidReference, parse
+from pullwhy.image import MAX_LENGTH, ImageReference, InvalidReference, canonical, parse, parsed
 
 HEX = "0123456789abcdef" * 4
 DIGEST = f"sha256:{HEX}"
@@ -141,3 +141,9 @@ def test_arbitrary_text_parses_or_is_invalid_and_normal_forms_are_stable(text: s
         return
     again = parse(str(image))
     assert (again.name, again.tag, again.digest) == (image.name, image.tag, image.digest)
+
+
+def test_spellings_of_one_image_are_told_as_one_and_what_is_none_stays_as_it_is() -> None:
+    assert canonical("nginx") == canonical("docker.io/library/nginx:latest") == str(parse("nginx"))
+    assert canonical("Shop/Web:1") == "Shop/Web:1"
+    assert parsed("Shop/Web:1") is None

@@ -80,6 +80,20 @@ def parse(text: str) -> ImageReference:
         raise
 
 
+def parsed(text: str) -> ImageReference | None:
+    """Return what `parse` does, and None for what is no reference."""
+    try:
+        return parse(text)
+    except InvalidReference:
+        return None
+
+
+def canonical(text: str) -> str:
+    """Return the reference as every writer would spell it; the text itself where it is none."""
+    reference = parsed(text)
+    return str(reference) if reference is not None else text
+
+
 def _is_valid(text: str) -> bool:
     try:
         _parse(text)

@@ -12,7 +12,7 @@ from pullwhy.diagnose.classify.classifier import classify_failure
 from pullwhy.diagnose.document.finding import finding_id
 from pullwhy.diagnose.judge import judge
 from pullwhy.diagnose.rules.access import provider_failure
-from pullwhy.image import ImageReference, InvalidReference, parse
+from pullwhy.image import canonical, parsed
 from pullwhy.model import (
     CauseId,
     Confidence,
@@ -142,7 +142,7 @@ class Scan:
             self._ended(event)
 
     def _ended(self, event: RuntimeEvent) -> None:
-        image = _normal(event.image)
+        image = canonical(event.image)
         if event.succeeded:
             self._pulled[image] = event.when
         elif len(self._runtime) < MAX_CONTAINERS:
@@ -160,7 +160,7 @@ class Scan:
 
     def _add_runtime(self) -> None:
         """Add what only the runtime tells: pulls that no kubelet asked for, or whose lines are not in this log."""
-        told = {_normal(image) for _, image in self._members}
+        told = {canonical(image) for _, image in self._members}
         for image, failures in self._runtime.items():
             if image not in told:
                 for failure in failures:
@@ -170,7 +170,7 @@ class Scan:
         stories = [member.stories[cause] for _, member in members]
         latest = max(stories, key=lambda story: story.last.when)
         failure = replace(latest.last, image=image)
-        reference = _parsed(image)
+        reference = parsed(image)
         case = Case(
             now=failure.when,
             image=reference,
@@ -181,7 +181,7 @@ class Scan:
         )
         active = [member for _, member in members if member.causes()[-1] is cause]
         state, resolved = (State.ACTIVE, None) if active else (State.SUPERSEDED, latest.last.when)
-        pulled = self._pulled.get(_normal(image)) if image else None
+        pulled = self._pulled.get(canonical(image)) if image else None
         if pulled is not None and pulled >= failure.when:
             state, resolved = State.RECOVERED, pulled
         diagnosis = _by_text(judge(case))
@@ -226,16 +226,3 @@ def _pod(story: _Story) -> FailingPod:
         attempts=story.attempts,
         next_retry_at=story.backoff.next_try_at,
     )
-
-
-def _parsed(image: str) -> ImageReference | None:
-    try:
-        return parse(image)
-    except InvalidReference:
-        return None
-
-
-def _normal(image: str) -> str:
-    """Return the image as every writer would spell it."""
-    reference = _parsed(image)
-    return str(reference) if reference else image

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from pullwhy.image import InvalidReference, parse
+from pullwhy.image import parsed
 from pullwhy.model import CauseId, Diagnosis
 from pullwhy.trace import Trace
 
@@ -67,10 +67,8 @@ def _keep(times: dict[str, datetime], registry: str, moment: datetime) -> None:
 
 
 def _registry(image: str) -> str:
-    try:
-        return parse(image).registry
-    except InvalidReference:
-        return ""
+    reference = parsed(image)
+    return reference.registry if reference is not None else ""
 
 
 def _moment(text: str) -> datetime | None:

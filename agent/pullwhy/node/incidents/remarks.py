@@ -13,7 +13,7 @@ from pullwhy.diagnose.case import Queue, RuntimeRemark
 from pullwhy.diagnose.classify.classifier import classify
 from pullwhy.diagnose.classify.request import is_own_host, read_request
 from pullwhy.frozen import frozen
-from pullwhy.image import ImageReference, InvalidReference, parse
+from pullwhy.image import ImageReference, canonical, parsed
 from pullwhy.model import Reason
 from pullwhy.node.incidents.hangs import Hangs
 from pullwhy.node.incidents.incidents import Incident, Sight
@@ -65,11 +65,11 @@ class Remarks:
         """Take a line in; `under_way` are the images that the runtime was pulling when it wrote it."""
         if event.kind in _KINDS:
             named = event.image or (next(iter(under_way)) if len(under_way) == 1 else "")
-            self._kept.append(_Kept(event, _normal(named)))
+            self._kept.append(_Kept(event, canonical(named)))
 
     def about(self, image: str, until: datetime) -> tuple[RuntimeRemark, ...]:
         """Return what was said of the pulls of `image` within the last `AGE` before `until`, the newest of each host."""
-        reference = _parsed(image)
+        reference = parsed(image)
         if reference is None:
             return ()
         newest: dict[tuple[str, RuntimeEventKind], RuntimeRemark] = {}
@@ -126,15 +126,3 @@ def _remark(event: RuntimeEvent, reference: ImageReference) -> RuntimeRemark:
         cause=told.cause if told is not None else None,
         is_mirror=bool(event.host) and not is_own_host(reference.registry, event.host),
     )
-
-
-def _parsed(image: str) -> ImageReference | None:
-    try:
-        return parse(image)
-    except InvalidReference:
-        return None
-
-
-def _normal(image: str) -> str:
-    reference = _parsed(image)
-    return str(reference) if reference is not None else image

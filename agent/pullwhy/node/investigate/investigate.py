@@ -15,7 +15,7 @@ from pullwhy.diagnose.classify.classifier import classify
 from pullwhy.diagnose.judge import judge, passes
 from pullwhy.diagnose.rules.identity import credentials_sent
 from pullwhy.frozen import frozen
-from pullwhy.image import InvalidReference, parse
+from pullwhy.image import parse, parsed
 from pullwhy.model import (
     CauseId,
     Confidence,
@@ -180,10 +180,7 @@ class Investigator:
         return await self.secrets.of(failure.pod.namespace)
 
     def _case(self, image: str, failure: PullFailure | None) -> Case:
-        try:
-            reference = parse(image)
-        except InvalidReference:
-            reference = None
+        reference = parsed(image)
         now = self.clock()
         hangs = failure is not None and failure.reason is Reason.PULL_HANGS
         return Case(

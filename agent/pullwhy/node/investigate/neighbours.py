@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pullwhy.image import ImageReference, InvalidReference, parse
+from pullwhy.image import ImageReference, parsed
 from pullwhy.likeness import similar
 from pullwhy.model import CauseId
 from pullwhy.runtime.cri import CRIClient, CRIError, Image
@@ -30,10 +30,7 @@ def repositories(images: tuple[Image, ...], registry: str) -> tuple[str, ...]:
     """Return the repositories of `registry` among the names of `images`."""
     found: dict[str, None] = {}
     for name in (name for image in images for name in (*image.tags, *image.digests)):
-        try:
-            reference = parse(name)
-        except InvalidReference:
-            continue
-        if reference.registry == registry:
+        reference = parsed(name)
+        if reference is not None and reference.registry == registry:
             found[reference.repository] = None
     return tuple(found)

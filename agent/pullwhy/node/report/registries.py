@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from pullwhy.image import InvalidReference, parse
+from pullwhy.image import parsed
 from pullwhy.node.walk.reach import Known, Reach
 from pullwhy.runtime.cri import CRIClient, CRIError, Image
 from pullwhy.runtime.effective import RuntimeView
@@ -65,9 +65,8 @@ def registries_of(images: Iterable[Image]) -> tuple[str, ...]:
     """Return the registries that the names of `images` tell, those of most names first."""
     counts: Counter[str] = Counter()
     for name in (name for image in images for name in (*image.tags, *image.digests)):
-        try:
-            counts[parse(name).registry] += 1
-        except InvalidReference:
-            continue
+        reference = parsed(name)
+        if reference is not None:
+            counts[reference.registry] += 1
     ordered = sorted(counts, key=lambda registry: (-counts[registry], registry))
     return tuple(ordered[:MAX_HELD])
