@@ -76,7 +76,6 @@ async def _one(backend: Backend, question: Question) -> ProbeDetail:
     probe = await _known(backend, question)
     node, since = question.values.get("node", ""), question.values.get("since", "")
     after = params.since(since, backend.clock()) if since else None
-    counts = await backend.store.count_walks(probe)
     if node:
         walks = await backend.store.walks(probe, node)
         if not walks:
@@ -84,6 +83,8 @@ async def _one(backend: Backend, question: Question) -> ProbeDetail:
         walks = [walk for walk in walks if after is None or walk.at >= after]
     else:
         walks = await backend.store.walks(probe, since=after)
+    # After the walks: who reads that all of them have ended must not read that some are open.
+    counts = await backend.store.count_walks(probe)
     shown = await asyncio.to_thread(_walks, walks, whole=bool(node))
     return {**_shown(probe), "counts": counts, "walks": shown}
 
