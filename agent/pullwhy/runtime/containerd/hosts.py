@@ -95,8 +95,13 @@ def find_directory(registry: str, roots: tuple[str, ...], fs: HostFS) -> str:
 
     Raises PullBlocked where containerd's own look fails, UnreadableFile where only ours does.
     """
+    return first_directory(roots, directory_names(registry), fs)
+
+
+def first_directory(roots: tuple[str, ...], names: tuple[str, ...], fs: HostFS) -> str:
+    """Return the first of these names that is below a root, root by root; empty where none is. Raises as `find_directory`."""
     for root in roots:
-        for name in directory_names(registry):
+        for name in names:
             path = f"{root.rstrip('/')}/{name}"
             try:
                 if fs.kind(path):
@@ -104,7 +109,7 @@ def find_directory(registry: str, roots: tuple[str, ...], fs: HostFS) -> str:
             except UnreadableFile as error:
                 if error.denied:
                     raise
-                raise _blocked(path, error.why, f"make {root} a directory") from None
+                raise blocked(path, error.why, f"make {root} a directory") from None
     return ""
 
 
@@ -180,7 +185,7 @@ def _load(directory: str, version: Version, fs: HostFS) -> tuple[tuple[HostEntry
         if error.denied:
             raise
         if not error.missing:
-            raise _blocked(path, error.why, f"make {directory} a directory with a file {HOSTS_FILE} in it") from None
+            raise blocked(path, error.why, f"make {directory} a directory with a file {HOSTS_FILE} in it") from None
         data = b""
     if not data:
         return (certificate_files(directory, fs),), directory, []
@@ -219,7 +224,7 @@ def _unusable(entry: HostEntry) -> tuple[str, str] | tuple[()]:
 def _ca(path: str, fs: HostFS) -> str:
     found = pem.certificates(_text(path, "CA file", fs))
     if not found:
-        raise _blocked(path, "the CA file holds no certificate in PEM form", "put the CA's certificate there as PEM")
+        raise blocked(path, "the CA file holds no certificate in PEM form", "put the CA's certificate there as PEM")
     return "".join(block.text for block in found)
 
 
@@ -231,22 +236,20 @@ def read_client(certificate: str, key: str, fs: HostFS) -> ClientPair:
     text = _text(certificate, "client certificate", fs)
     found = pem.certificates(text)
     if not found:
-        raise _blocked(
+        raise blocked(
             certificate, "the file holds no certificate in PEM form", "put the client certificate there as PEM"
         )
     secret = pem.private_key(_text(key, "client key", fs) if key else text)
     if not secret:
         where = key or certificate
-        raise _blocked(
-            where, "the file holds no private key in PEM form", f"put the private key of {certificate} there"
-        )
+        raise blocked(where, "the file holds no private key in PEM form", f"put the private key of {certificate} there")
     from pullwhy import clientpair  # noqa: PLC0415 - OpenSSL, for the few who use client certificates
 
     chain = "".join(block.text for block in found)
     why = clientpair.fault(chain, secret)
     if why:
         mend = f"put the private key of {certificate} there"
-        raise _blocked(key or certificate, f"{why} (certificate {certificate})", mend)
+        raise blocked(key or certificate, f"{why} (certificate {certificate})", mend)
     return ClientPair(chain, Secret(secret))
 
 
@@ -256,10 +259,11 @@ def _text(path: str, what: str, fs: HostFS) -> str:
     except UnreadableFile as error:
         if error.denied:
             raise
-        raise _blocked(
+        raise blocked(
             path, f"the {what} cannot be read: {error.why}", f"put the file at {path}, or correct its name"
         ) from None
 
 
-def _blocked(path: str, why: str, mend: str) -> PullBlocked:
-    return PullBlocked(ConfigFacts(ConfigFault.INVALID, path, why, mend, decides=True))
+def blocked(path: str, why: str, mend: str) -> PullBlocked:
+    """Return what to raise where a file fails every pull."""
+    return PullBlocked(ConfigFacts(ConfigFault.INVALID, path, why, mend))

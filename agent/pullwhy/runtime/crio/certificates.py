@@ -9,7 +9,7 @@ from typing import Final
 
 from pullwhy.frozen import frozen
 from pullwhy.plan import ClientPair
-from pullwhy.runtime.containerd.hosts import PullBlocked, read_client
+from pullwhy.runtime.containerd.hosts import blocked, first_directory, read_client
 from pullwhy.runtime.host import pem
 from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 from pullwhy.trace import ConfigFacts, ConfigFault
@@ -35,7 +35,7 @@ def read_certificates(authority: str, fs: HostFS, roots: tuple[str, ...] = ROOTS
 
     Raises PullBlocked where the library fails, UnreadableFile where only this process may not read.
     """
-    directory = _directory(authority, roots, fs)
+    directory = first_directory(roots, (authority,), fs)
     if not directory:
         return Certificates()
     try:
@@ -43,7 +43,7 @@ def read_certificates(authority: str, fs: HostFS, roots: tuple[str, ...] = ROOTS
     except UnreadableFile as error:
         if error.denied:
             raise
-        raise _blocked(directory, error.why, "make it a directory") from None
+        raise blocked(directory, error.why, "make it a directory") from None
     ca: list[str] = []
     client: list[ClientPair] = []
     useless: list[ConfigFacts] = []
@@ -57,25 +57,12 @@ def read_certificates(authority: str, fs: HostFS, roots: tuple[str, ...] = ROOTS
             key = f"{name.removesuffix('.cert')}.key"
             if key not in names:
                 mend = f"put the key at {directory}/{key}; if it is an authority's certificate, name it *.crt"
-                raise _blocked(path, "the client certificate has no key beside it", mend)
+                raise blocked(path, "the client certificate has no key beside it", mend)
             client.append(read_client(path, f"{directory}/{key}", fs))
         elif name.endswith(".key") and f"{name.removesuffix('.key')}.cert" not in names:
             mend = f"put the certificate at {path.removesuffix('.key')}.cert, or remove the key"
-            raise _blocked(path, "the key has no client certificate beside it", mend)
+            raise blocked(path, "the key has no client certificate beside it", mend)
     return Certificates(directory, tuple(ca), tuple(client), tuple(useless))
-
-
-def _directory(authority: str, roots: tuple[str, ...], fs: HostFS) -> str:
-    for root in roots:
-        path = f"{root}/{authority}"
-        try:
-            if fs.kind(path):
-                return path
-        except UnreadableFile as error:
-            if error.denied:
-                raise
-            raise _blocked(path, error.why, f"make {root} a directory") from None
-    return ""
 
 
 def _authority(path: str, fs: HostFS) -> str | None:
@@ -87,14 +74,10 @@ def _authority(path: str, fs: HostFS) -> str | None:
             return None
         if error.denied:
             raise
-        raise _blocked(path, f"the CA file cannot be read: {error.why}", f"put a certificate at {path}") from None
+        raise blocked(path, f"the CA file cannot be read: {error.why}", f"put a certificate at {path}") from None
     return "".join(block.text for block in pem.certificates(text))
 
 
 def _no_certificate(path: str) -> ConfigFacts:
     why = "the CA file holds no certificate in PEM form, and CRI-O passes over it without a word"
     return ConfigFacts(ConfigFault.INVALID, path, why, "put the CA's certificate there as PEM", decides=False)
-
-
-def _blocked(path: str, why: str, mend: str) -> PullBlocked:
-    return PullBlocked(ConfigFacts(ConfigFault.INVALID, path, why, mend))
