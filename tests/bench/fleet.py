@@ -1,14 +1,14 @@
 """A collector with as many agents as a large fleet has, and a burst: a finding from each of them at once."""
 
-import json
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final
+
+from collector.process import CollectorProcess
 
 from bench.figures import Figure, say
 from bench.usage import cpu_seconds, family_cpu_seconds, memory
@@ -20,15 +20,14 @@ PROCESSES: Final = 5
 """Of simulated agents: one would need three times the descriptors that a process may have open."""
 ROUNDS: Final = 3
 BAR: Final = 4.0
-PULLWHY: Final = Path(sys.executable).with_name("pullwhy")
 
 
 def run(agents: int = AGENTS) -> list[Figure]:
     """Measure with each database, and return the figures."""
     with tempfile.TemporaryDirectory(prefix="pullwhy-bench-") as folder:
-        with _Collector(Path(folder), f"{folder}/collector.db") as collector:
+        with _Collector(Path(folder)) as collector:
             figures = _measure("SQLite", collector, agents, None)
-        with cluster("max_wal_size=4GB") as server, _Collector(Path(folder), server.url()) as collector:
+        with cluster("max_wal_size=4GB") as server, _Collector(Path(folder), database=server.url()) as collector:
             return figures + _measure("PostgreSQL", collector, agents, server)
 
 
@@ -133,30 +132,8 @@ def _all(fleet: "list[_Agents]", told: str, done: str, meter: _Meter) -> _Cost:
     return cost
 
 
-class _Collector:
-    """A collector as its users run it."""
-
-    def __init__(self, folder: Path, database: str) -> None:
-        self._folder, self._database = folder, database
-        self.grpc = self._http = ""
-
-    def __enter__(self) -> Self:
-        config = self._folder / "collector.toml"
-        config.write_text(f'grpc_listen = "127.0.0.1:0"\nhttp_listen = "127.0.0.1:0"\ndatabase = "{self._database}"\n')
-        self._process = subprocess.Popen([PULLWHY, "collector", "--config", config], stderr=subprocess.PIPE, text=True)
-        assert self._process.stderr
-        words = self._process.stderr.readline().replace(",", "").split()
-        self.grpc, self._http = words[words.index("to") + 1], next(word for word in words if word.startswith("http://"))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.communicate()
-
-    @property
-    def pid(self) -> int:
-        """The process."""
-        return self._process.pid
+class _Collector(CollectorProcess):
+    """A collector whose connections and findings are counted."""
 
     def connections(self) -> int:
         """Return how many files and connections it has open."""
@@ -167,15 +144,11 @@ class _Collector:
         found: set[tuple[str, str]] = set()
         after = ""
         while True:
-            page = self._get(f"/api/v1/findings?limit=500{after}")
+            page = self.get(f"/api/v1/findings?limit=500{after}")
             found |= {(item["node"], item["id"]) for item in page["items"]}
             if not page.get("next"):
                 return len(found)
             after = f"&cursor={page['next']}"
-
-    def _get(self, path: str) -> Any:
-        with urllib.request.urlopen(self._http + path, timeout=30) as answer:
-            return json.load(answer)
 
 
 class _Agents:

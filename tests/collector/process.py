@@ -11,16 +11,17 @@ PULLWHY: Final = Path(sys.executable).with_name("pullwhy")
 
 
 class CollectorProcess:
-    """Runs `pullwhy collector` on free loopback ports with a database in `folder`."""
+    """Runs `pullwhy collector` on free loopback ports with a database in `folder`, or another one."""
 
-    def __init__(self, folder: Path, settings: str = "") -> None:
+    def __init__(self, folder: Path, settings: str = "", database: str = "") -> None:
         self._folder, self._settings = folder, settings
+        self._database = database or f"{folder}/collector.db"
         self.grpc = self.url = ""
 
     def __enter__(self) -> Self:
         config = self._folder / "collector.toml"
         config.write_text(
-            f'grpc_listen = "127.0.0.1:0"\nhttp_listen = "127.0.0.1:0"\ndatabase = "{self._folder}/collector.db"\n'
+            f'grpc_listen = "127.0.0.1:0"\nhttp_listen = "127.0.0.1:0"\ndatabase = "{self._database}"\n'
             f"{self._settings}\n"
         )
         self._process = subprocess.Popen([PULLWHY, "collector", "--config", config], stderr=subprocess.PIPE, text=True)

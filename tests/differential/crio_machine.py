@@ -7,17 +7,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from differential.machine import Certificates
-from differential.names import ADDRESSES, HOSTS_FILE
-from differential.recorder import Recorder
+from differential.machine import Certificates, isolated, recording, unseen_image
 from pullwhy.image import parse
 from pullwhy.runtime.crio.endpoints import CrioHosts, crio_hosts
 from pullwhy.runtime.host.hostfs import HostFS
 from pullwhy.runtime.versions import parse_version
 
-from lab import images
-from lab.images import Blob, Image
-from lab.namespace import Namespace
+from lab.images import Image
 from lab.packages import cache_folder
 from lab.skopeo import Skopeo
 
@@ -40,18 +36,8 @@ class Machine:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as starting:
-            files = {
-                "/etc/hosts": HOSTS_FILE,
-                "/etc/nsswitch.conf": "hosts: files\n",
-                "/etc/resolv.conf": "nameserver 127.0.0.1\n",
-            }
-            self.namespace = Namespace.start("crio-files", shared=[cache_folder()], files=files)
-            starting.callback(self.namespace.close)
-            commands = ["link set lo up", *(f"addr add {address}/32 dev lo" for address in ADDRESSES.values())]
-            self.namespace.run(["ip", "-batch", "-"], stdin="\n".join(commands) + "\n")
-            given = self.certificates
-            self.recorder = Recorder(self.namespace.pid, given.server, given.untrusted, given.authority.pem)
-            starting.callback(self.recorder.close)
+            self.namespace = isolated(starting, "crio-files", cache_folder())
+            self.recorder = recording(starting, self.namespace, self.certificates)
             self._closing = starting.pop_all()
         self.fs = HostFS(self.namespace.path("/"))
         release = self.skopeo.version
@@ -66,11 +52,7 @@ class Machine:
     def image(self) -> Image:
         """Return an image that was not pulled before."""
         self._number += 1
-        config = Blob(
-            images.OCI_CONFIG,
-            b'{"architecture":"%s","os":"linux","n":%d}' % (images.ARCHITECTURE.encode(), self._number),
-        )
-        return Image(images.manifest(config, []), (), (config,))
+        return unseen_image(self._number)
 
     def write_tree(self, files: Mapping[str, str | None], *, trusted: bool) -> None:
         """Make these the only files below FOLDERS: a token of the certificates, other text, None for a directory.

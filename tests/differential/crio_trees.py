@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 
 from differential.names import PLACES, REGISTRY, Manner, Place
-from differential.trees import manners
+from differential.trees import manners, shown
 
 CONTAINERS = "/etc/containers"
 CONF = f"{CONTAINERS}/registries.conf"
@@ -34,15 +34,8 @@ class Tree:
     manners: Mapping[Place, Manner]
 
     def __repr__(self) -> str:
-        lines = [f"image {self.name}", f"trusted by the system: {self.trusted}"]
-        for path, text in self.files.items():
-            lines.append(f"--- {path}" + ("" if text is not None else " (a directory)"))
-            lines += [f"    {line}" for line in (text or "").splitlines()]
-        kinds: dict[str, list[str]] = {}
-        for place, manner in self.manners.items():
-            kinds.setdefault(f"{manner.transport}, has {manner.answer}", []).append(str(place))
-        lines += [f"{kind}: {' '.join(places)}" for kind, places in kinds.items()]
-        return "\n".join(lines)
+        head = (f"image {self.name}", f"trusted by the system: {self.trusted}")
+        return shown(*head, files=self.files, manners=self.manners)
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
         printer.text("(as above)")

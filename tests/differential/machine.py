@@ -51,6 +51,35 @@ class Certificates:
         }
 
 
+def isolated(starting: contextlib.ExitStack, name: str, cache: Path) -> Namespace:
+    """Start a namespace that has every place's address and knows every place's name, and no other."""
+    files = {
+        "/etc/hosts": HOSTS_FILE,
+        "/etc/nsswitch.conf": "hosts: files\n",
+        "/etc/resolv.conf": "nameserver 127.0.0.1\n",
+    }
+    namespace = Namespace.start(name, shared=[cache], files=files)
+    starting.callback(namespace.close)
+    commands = ["link set lo up", *(f"addr add {address}/32 dev lo" for address in ADDRESSES.values())]
+    namespace.run(["ip", "-batch", "-"], stdin="\n".join(commands) + "\n")
+    return namespace
+
+
+def recording(starting: contextlib.ExitStack, namespace: Namespace, given: Certificates) -> Recorder:
+    """Start servers at every place."""
+    recorder = Recorder(namespace.pid, given.server, given.untrusted, given.authority.pem)
+    starting.callback(recorder.close)
+    return recorder
+
+
+def unseen_image(number: int) -> Image:
+    """Return an image that differs from that of every other number."""
+    config = Blob(
+        images.OCI_CONFIG, b'{"architecture":"%s","os":"linux","n":%d}' % (images.ARCHITECTURE.encode(), number)
+    )
+    return Image(images.manifest(config, []), (), (config,))
+
+
 class Machine:
     """A context: a namespace with containerd of one generation, and servers at every place that its files may name."""
 
@@ -64,19 +93,9 @@ class Machine:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as starting:
-            files = {
-                "/etc/hosts": HOSTS_FILE,
-                "/etc/nsswitch.conf": "hosts: files\n",
-                "/etc/resolv.conf": "nameserver 127.0.0.1\n",
-            }
-            self.namespace = Namespace.start("differential", shared=[self._components.cache], files=files)
-            starting.callback(self.namespace.close)
+            self.namespace = isolated(starting, "differential", self._components.cache)
             install_systemctl(self.namespace)
-            commands = ["link set lo up", *(f"addr add {address}/32 dev lo" for address in ADDRESSES.values())]
-            self.namespace.run(["ip", "-batch", "-"], stdin="\n".join(commands) + "\n")
-            given = self.certificates
-            self.recorder = Recorder(self.namespace.pid, given.server, given.untrusted, given.authority.pem)
-            starting.callback(self.recorder.close)
+            self.recorder = recording(starting, self.namespace, self.certificates)
             self.containerd = Containerd(self.namespace, self._components, self._generation, self._settings)
             self.containerd.start()
             self._runner = starting.enter_context(asyncio.Runner())
@@ -114,11 +133,7 @@ class Machine:
     def image(self) -> Image:
         """Return an image that nobody has seen before, so that nothing of it lies in containerd's store."""
         self._number += 1
-        config = Blob(
-            images.OCI_CONFIG,
-            b'{"architecture":"%s","os":"linux","n":%d}' % (images.ARCHITECTURE.encode(), self._number),
-        )
-        return Image(images.manifest(config, []), (), (config,))
+        return unseen_image(self._number)
 
     def restart(self) -> bool:
         """Start containerd anew and tell whether it serves CRI: its plugin may not start while the rest does."""

@@ -37,6 +37,18 @@ TOKENS = ("@ca", "@other-ca", "@cert-1", "@key-1", "@cert-2", "@key-2", "@both-2
 Files = Mapping[str, str | None]
 
 
+def shown(*head: str, files: Files, manners: Mapping[Place, Manner]) -> str:
+    """Return a tree as people read it, with how each place behaves."""
+    lines = list(head)
+    for path, text in files.items():
+        lines.append(f"--- {path}" + ("" if text is not None else " (a directory)"))
+        lines += [f"    {line}" for line in (text or "").splitlines()]
+    kinds: dict[str, list[str]] = {}
+    for place, manner in manners.items():
+        kinds.setdefault(f"{manner.transport}, has {manner.answer}", []).append(str(place))
+    return "\n".join([*lines, *(f"{kind}: {' '.join(places)}" for kind, places in kinds.items())])
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tree:
     """The files below the roots, by path, the image's registry, and how each place behaves."""
@@ -46,15 +58,7 @@ class Tree:
     manners: Mapping[Place, Manner]
 
     def __repr__(self) -> str:
-        lines = [f"registry {self.registry}"]
-        for path, text in self.files.items():
-            lines.append(f"--- {path}" + ("" if text is not None else " (a directory)"))
-            lines += [f"    {line}" for line in (text or "").splitlines()]
-        kinds: dict[str, list[str]] = {}
-        for place, manner in self.manners.items():
-            kinds.setdefault(f"{manner.transport}, has {manner.answer}", []).append(str(place))
-        lines += [f"{kind}: {' '.join(places)}" for kind, places in kinds.items()]
-        return "\n".join(lines)
+        return shown(f"registry {self.registry}", files=self.files, manners=self.manners)
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
         printer.text("(as above)")
