@@ -27,7 +27,8 @@ LABEL org.opencontainers.image.title="pullwhy agent" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /image/agent /
-ENV PATH=/opt/pullwhy/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# Without docstrings, which nothing reads here: more than 1 MiB less on each node. image-root compiles for it.
+ENV PATH=/opt/pullwhy/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONOPTIMIZE=2
 # root, with no capability but those that docs/operations.md lists: the CRI socket, the kubelet's files and journals are root's. The
 # walk, which talks to strangers, runs as nobody.
 USER 0:0

@@ -13,8 +13,8 @@ from pullwhy.node.walk.pipe import BrokenFrame, PlanFrame, TraceFrame
 from pullwhy.plan import WalkPlan
 from pullwhy.trace import Trace
 
-_KEPT_ENVIRONMENT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
-"""What the interpreter may need to start; the child forgets it before it serves."""
+_KEPT_ENVIRONMENT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE", "LD_LIBRARY_PATH")
+"""What the interpreter may need to start, or to find what was compiled for it; the child forgets it before it serves."""
 
 
 class ChildGone(Exception):
