@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,9 +48,13 @@ def _cut(value: Any, name: str) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = dataclasses.fields(value)
-        return dataclasses.replace(value, **{f.name: _cut(getattr(value, f.name), f.name) for f in fields})
+        return {key: _cut(getattr(value, key), key) for key in _keys(type(value))}
     return value
+
+
+@functools.cache
+def _keys(kind: type) -> tuple[str, ...]:
+    return tuple(each.name for each in dataclasses.fields(kind))
 
 
 def _encodable(text: str) -> str:
