@@ -161,6 +161,10 @@ def test_the_images_that_a_problem_fails_for_now(database: str) -> None:
         key = await only(store)
         assert sorted(await store.failing_images(key, 20)) == [refused(1).image, refused(2).image]
         assert len(await store.failing_images(key, 1)) == 1
+        told = [(each.node, each.image, each.last_seen) for each in await store.failures(key, NOW - MINUTE, 9)]
+        assert told == [(node, refused(1).image, refused(1).last_seen) for node in ("node-a", "node-b")]
+        assert len(await store.failures(key, NOW - MINUTE, 1)) == 1
+        assert len(await store.failures(key, NOW - 2 * MINUTE, 9)) == 3
 
     run(database, scenario)
 

@@ -120,6 +120,16 @@ class StoredProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """An Active finding of a problem, as far as it says who fails for what and since when."""
+
+    node: str
+    image: str
+    first_seen: datetime
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ProblemQuery:
     """Which problems are asked for; empty fields ask for all. Filters of findings ask for problems with such a finding."""
 
@@ -203,6 +213,9 @@ class FleetStore(Protocol):
 
     async def never_judged(self, limit: int) -> list[StoredProblem]:
         """Return those active problems without a scope that were found last."""
+
+    async def failures(self, problem: ProblemKey, since: datetime, limit: int) -> list[Failure]:
+        """Return up to `limit` Active findings that were seen since then, last seen first."""
 
     async def failing_images(self, problem: ProblemKey, limit: int) -> list[str]:
         """Return up to `limit` images of its Active findings, as they are looked for."""

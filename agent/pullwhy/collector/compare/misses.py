@@ -11,13 +11,10 @@ from typing import Final
 
 from pullwhy.collector.compare.asking import is_local
 from pullwhy.collector.compare.blackholes import WITHIN, BlackHole, Miss, black_holes
-from pullwhy.collector.compare.rounds import canonical
-from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import Probe, ProblemQuery, Purpose, WalkState, WholeStore
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.records import Query, StoreError
-from pullwhy.diagnose.document.codec import InvalidDocument
-from pullwhy.model import ScopeVerdict, State
+from pullwhy.collector.records import StoreError
+from pullwhy.model import ScopeVerdict
 
 logger = logging.getLogger(__name__)
 
@@ -80,13 +77,8 @@ class BlackHoles:
             key = problem.key
             if problem.scope.verdict is not ScopeVerdict.NODE_SPECIFIC or is_local(key):
                 continue
-            query = Query(cluster=key.cluster, problem=key.id, state=State.ACTIVE, since=since, limit=MOST_FINDINGS)
-            for stored in await self._store.findings(query):
-                try:
-                    finding = decode(stored.document)
-                except InvalidDocument:
-                    continue
-                miss = Miss(finding.node, canonical(finding.image), finding.first_seen, finding.last_seen)
+            for each in await self._store.failures(key, since, MOST_FINDINGS):
+                miss = Miss(each.node, each.image, each.first_seen, each.last_seen)
                 misses.setdefault(key.cluster, []).append(miss)
 
     async def _of_rounds(self, misses: dict[str, list[Miss]]) -> None:

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
-from pullwhy.collector.fleet import Canary, Change, ProblemQuery, Silence, StoredProblem
+from pullwhy.collector.fleet import Canary, Change, Failure, ProblemQuery, Silence, StoredProblem
 from pullwhy.collector.problem import ProblemKey
 from pullwhy.collector.store import problemsql
 from pullwhy.collector.store.database import Part
-from pullwhy.collector.store.findingsql import microseconds
+from pullwhy.collector.store.findingsql import microseconds, moment
 from pullwhy.collector.store.problemsql import Counts
 from pullwhy.collector.store.transaction import Transaction
 from pullwhy.model import Scope
@@ -54,6 +54,11 @@ class Problems(Part):
     async def never_judged(self, limit: int) -> list[StoredProblem]:
         """Return those active problems without a scope that were found last."""
         return await self._stored(await self._database.read(problemsql.NEVER_JUDGED, (limit,)))
+
+    async def failures(self, problem: ProblemKey, since: datetime, limit: int) -> list[Failure]:
+        """Return up to `limit` Active findings that were seen since then, last seen first."""
+        rows = await self._database.read(problemsql.FAILURES, (problem.id, microseconds(since), limit))
+        return [Failure(node, image, moment(first_us), moment(last_us)) for node, image, first_us, last_us in rows]
 
     async def failing_images(self, problem: ProblemKey, limit: int) -> list[str]:
         """Return up to `limit` images of its Active findings, as they are looked for."""

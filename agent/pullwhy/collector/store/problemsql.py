@@ -64,6 +64,10 @@ _FAILING: Final = (
 NAMESPACES: Final = (
     "SELECT value FROM problem_facts WHERE problem = ? AND kind = 'namespace' ORDER BY value LIMIT 20000"
 )
+FAILURES: Final = """
+SELECT node, image, first_us, last_us FROM findings WHERE problem = ? AND state = 'Active' AND last_us >= ?
+ORDER BY last_us DESC, key LIMIT ?
+"""
 FAILING_IMAGES: Final = "SELECT DISTINCT image FROM findings WHERE problem = ? AND state = 'Active' LIMIT ?"
 
 _SELECT: Final = """
