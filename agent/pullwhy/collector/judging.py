@@ -169,9 +169,8 @@ class Judging:
             if just_asked:
                 await wait(news, self._left(probe))
             while True:
-                walks = await self.store.walks(probe)
-                said = sort(walks, case.problem.key.cause, case.failing)
-                left = self._left(probe)
+                left = self._left(probe)  # before they are read: what is too late then is told as that
+                said = sort(await self.store.walks(probe), case.problem.key.cause, case.failing)
                 if not said.waiting or left <= 0:
                     break
                 # Half of the answers are enough for a first verdict, unless that would say nothing.
