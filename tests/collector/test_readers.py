@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from collector.kubernetes.standin import Fault, StandIn
+from collector.kubernetes.standin import Fault, Group, StandIn
 from collector.reading import ADMIN, FILE, TOKEN
 from collector.samples import NOW, collector, fill, finding, get, until
 
@@ -306,6 +306,21 @@ def test_readers_that_the_cluster_knows(tmp_path: Path, api: StandIn, caplog: py
 
     asyncio.run(scenario())
     assert TOKEN not in caplog.text
+
+
+def test_a_right_of_a_group_is_one_of_its_members(tmp_path: Path, api: StandIn) -> None:
+    api.token(PROBER, "mary", groups=("ops",))
+    api.allowed |= {(Group("ops"), "get", "findings", "shop"), (Group("ops"), "create", "silences", "")}
+
+    async def scenario() -> None:
+        async with filled(tmp_path, reader_auth="kubernetes", kubernetes=api.settings) as running:
+            status, answer = await ask(running, "/api/v1/problems?namespace=shop", PROBER)
+            assert (status, len(answer["items"])) == (200, 1)
+            silence = f"/api/v1/problems/{answer['items'][0]['id']}/silence"
+            assert (await ask(running, silence, PROBER, "DELETE"))[0] in (200, 204)
+            assert (await ask(running, "/api/v1/findings?namespace=bank", PROBER))[0] == 403
+
+    asyncio.run(scenario())
 
 
 def test_while_the_api_is_away_who_was_known_still_reads(

@@ -1,11 +1,11 @@
 """A stand-in for the Kubernetes API server: real HTTPS and JSON for just the calls that the collector makes.
 
-It is no Kubernetes: it keeps what a test puts in, checks what it is sent as the API server checks these few kinds, and misbehaves on demand.
+It is no Kubernetes: it keeps what a test puts in, refuses what the API server would refuse of these few kinds (`accepted`), and misbehaves on
+demand.
 """
 
 import http.server
 import json
-import re
 import socket
 import ssl
 import threading
@@ -15,13 +15,31 @@ from pathlib import Path
 from typing import Any, Final
 
 import trustme
+from collector.kubernetes import accepted
+from collector.kubernetes.accepted import AccessSpec, Refused, TokenSpec
 
 from pullwhy.collector.settings import KubernetesSettings
 
 OWN_TOKEN: Final = "collector-token-4b1d"
 """The token with which the collector itself is let in."""
-SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
-MAX_NOTE: Final = 1024
+SERVER_AUDIENCE: Final = "https://kubernetes.default.svc"
+TOKEN_REVIEWS: Final = "/apis/authentication.k8s.io/v1/tokenreviews"
+ACCESS_REVIEWS: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Subject of a right: whoever is in it."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Subject of a right: whoever's token says this; an authorizer behind a webhook goes by such things."""
+
+    key: str
+    value: str
 
 
 @dataclass
@@ -48,8 +66,8 @@ class StandIn:
     def __init__(self, folder: Path, listener: socket.socket | None = None) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
         self.tokens: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {}
-        self.allowed: set[tuple[str, str, str, str]] = set()
-        """User, verb, resource, namespace."""
+        self.allowed: set[tuple[str | Group | Extra, str, str, str]] = set()
+        """User or other subject, verb, resource of the group `pullwhy`, namespace ("": all)."""
         self.own_token = OWN_TOKEN
         self.faults: list[tuple[str, Fault]] = []
         self.seen: list[Seen] = []
@@ -74,13 +92,11 @@ class StandIn:
             token_file=str(self._folder / "api-token"),
         )
 
-    def token(self, text: str, user: str, *audiences: str, **extra: str) -> None:
+    def token(self, text: str, user: str, *audiences: str, groups: tuple[str, ...] = (), **extra: str) -> None:
         """Let the token be of `user`; extra names as `pod_name` for authentication.kubernetes.io/pod-name."""
         keys = {f"authentication.kubernetes.io/{name.replace('_', '-')}": [value] for name, value in extra.items()}
-        self.tokens[text] = (
-            {"username": user, "uid": "u1", "groups": ["system:authenticated"], "extra": keys},
-            audiences,
-        )
+        every = [*groups, "system:authenticated"]
+        self.tokens[text] = ({"username": user, "uid": f"uid-{user}", "groups": every, "extra": keys}, audiences)
 
     def pod(self, namespace: str, name: str, node: str, **spec: Any) -> dict[str, Any]:
         metadata = {"namespace": namespace, "name": name, "uid": f"uid-{name}"} | spec.pop("metadata", {})
@@ -115,66 +131,59 @@ class StandIn:
         return authorization == f"Bearer {self.own_token}"
 
     def answer(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
-        if path.endswith("/tokenreviews"):
-            return 201, {"kind": "TokenReview", "status": self._review(body or {})}
-        if path.endswith("/subjectaccessreviews"):
-            return 201, {"kind": "SubjectAccessReview", "status": {"allowed": self._may((body or {})["spec"])}}
+        try:
+            return self._answer(method, path, body)
+        except Refused as refused:
+            return refusal(refused.status, refused.reason, str(refused))
+
+    def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
+        if (method, path) == ("POST", TOKEN_REVIEWS):
+            return 201, {"kind": "TokenReview", "status": self._review(accepted.token_review(body))}
+        if (method, path) == ("POST", ACCESS_REVIEWS):
+            return 201, {"kind": "SubjectAccessReview", "status": {"allowed": self._may(accepted.access_review(body))}}
         if method == "POST" and path.endswith("/events"):
-            return self._create(path, body or {})
+            return self._create(path, body)
         known = self.objects.get(path)
         if known is None:
-            return refusal(404, "NotFound", f"{path} not found")
+            raise Refused(404, "NotFound", f"{path} not found")
         if method == "PATCH":
-            known |= body or {}
-            wrong = invalid_event(known)
-            return refusal(422, "Invalid", wrong) if wrong else (200, known)
+            changed = accepted.merged(known, body)
+            accepted.event(changed, path.split("/")[4], path.rpartition("/")[2])
+            self.objects[path] = known = changed
         return 200, known
 
-    def _create(self, path: str, event: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        place = f"{path}/{event['metadata']['name']}"
-        if wrong := invalid_event(event):
-            return refusal(422, "Invalid", wrong)
-        if event["metadata"]["namespace"] != path.split("/")[4]:
-            return refusal(400, "BadRequest", "the namespace of the object does not match the namespace of the request")
+    def _create(self, path: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
+        event: dict[str, Any] = body or {}
+        name = event.get("metadata", {}).get("name", "")
+        accepted.event(event, path.split("/")[4], name)
+        place = f"{path}/{name}"
         if place in self.objects:
-            return refusal(409, "AlreadyExists", f"events {place} already exists")
+            raise Refused(409, "AlreadyExists", f"events {place} already exists")
         self.objects[place] = event
         return 201, event
 
-    def _review(self, body: dict[str, Any]) -> dict[str, Any]:
-        wanted = tuple(body["spec"].get("audiences", ())) or ("https://kubernetes.default.svc",)
-        user, audiences = self.tokens.get(body["spec"]["token"], (None, ()))
-        both = [each for each in wanted if each in (audiences or ("https://kubernetes.default.svc",))]
+    def _review(self, asked: TokenSpec) -> dict[str, Any]:
+        wanted = asked.audiences or (SERVER_AUDIENCE,)
+        user, audiences = self.tokens.get(asked.token, (None, ()))
+        both = [each for each in wanted if each in (audiences or (SERVER_AUDIENCE,))]
         if user is None or not both:
             return {"authenticated": False, "user": {}, "error": "[invalid bearer token, Token has been invalidated]"}
         return {"authenticated": True, "user": user, "audiences": both}
 
-    def _may(self, spec: dict[str, Any]) -> bool:
-        what = spec["resourceAttributes"]
-        return what["group"] == "pullwhy" and any(
-            (spec["user"], what["verb"], what["resource"], namespace) in self.allowed
-            for namespace in {what["namespace"], ""}
+    def _may(self, asked: AccessSpec) -> bool:
+        """Go by what the request says of somebody, not by what is known of him: the API server does, too."""
+        what = asked.resource_attributes
+        subjects: list[str | Group | Extra] = [asked.user, *map(Group, asked.groups)]
+        subjects += [Extra(key, value) for key, values in asked.extra.items() for value in values]
+        return what.group == "pullwhy" and any(
+            (subject, what.verb, what.resource, namespace) in self.allowed
+            for subject in subjects
+            for namespace in (what.namespace, "")
         )
 
 
 def refusal(status: int, reason: str, message: str) -> tuple[int, dict[str, Any]]:
     return status, {"kind": "Status", "status": "Failure", "message": message, "reason": reason, "code": status}
-
-
-def invalid_event(event: dict[str, Any]) -> str:
-    """Say what the API server would refuse (kubernetes 1.34: pkg/apis/core/validation/events.go, legacyValidateEvent)."""
-    metadata, about = event["metadata"], event["involvedObject"]
-    if not SUBDOMAIN.match(metadata["name"]) or len(metadata["name"]) > 253:
-        return "metadata.name: a lowercase RFC 1123 subdomain"
-    if about["namespace"] != metadata["namespace"]:
-        return "involvedObject.namespace: does not match event.namespace"
-    if event.get("eventTime") and not (event.get("reportingInstance") and event.get("action")):
-        return "reportingInstance, action: Required value"
-    if event["type"] not in ("Normal", "Warning") or not isinstance(event["count"], int):
-        return "type or count"
-    if len(event["message"].encode()) > MAX_NOTE or len(event["reason"]) > 128:
-        return "message: can have at most 1024 characters"
-    return ""
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -225,8 +234,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._send(fault.status or 200, fault.body or b"{}", fault.headers)
         elif not api.admits(self.headers.get("authorization", "")):
             self._reply(*refusal(401, "Unauthorized", "Unauthorized"))
+        elif refused := self._unspoken():
+            self._reply(*refusal(refused.status, refused.reason, str(refused)))
         else:
             self._reply(*api.answer(self.command, self.path, body))
+
+    def _unspoken(self) -> Refused | None:
+        try:
+            accepted.media(self.command, self.headers.get("content-type", ""), self.headers.get("accept", ""))
+        except Refused as refused:
+            return refused
+        return None
 
     def _reply(self, status: int, body: dict[str, Any]) -> None:
         self._send(status, json.dumps(body).encode(), {})

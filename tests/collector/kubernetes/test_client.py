@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from collector.kubernetes.standin import OWN_TOKEN, Fault, StandIn
+from collector.kubernetes.standin import OWN_TOKEN, Extra, Fault, Group, StandIn
 
-from pullwhy.collector.kubernetes.reviews import TOKEN_REVIEWS, Action, may, who
+from pullwhy.collector.kubernetes.reviews import ACCESS_REVIEWS, TOKEN_REVIEWS, Action, User, may, who
 from pullwhy.collector.settings import KubernetesSettings
 from pullwhy.kubernetes.access import NoAccess, find
 from pullwhy.kubernetes.client import ATTEMPTS, MAX_ANSWER, APIError, Client
@@ -197,11 +197,47 @@ def test_reviews_tell_who_and_whether(api: StandIn, caplog: pytest.LogCaptureFix
     assert OWN_TOKEN not in caplog.text
 
 
-def test_a_server_that_does_not_know_audiences_is_not_believed(api: StandIn) -> None:
-    api.misbehave(TOKEN_REVIEWS, Fault(201, body=b'{"status": {"authenticated": true, "user": {"username": "jane"}}}'))
+def test_rights_go_with_everything_that_the_review_of_a_token_told_of_its_user(api: StandIn) -> None:
+    api.token("t", "jane", groups=("ops",), pod_name="web-1")
+    api.allowed |= {
+        ("jane", "get", "findings", "a"),
+        (Group("ops"), "get", "findings", "b"),
+        (Group("system:authenticated"), "get", "findings", "c"),
+        (Extra("authentication.kubernetes.io/pod-name", "web-1"), "get", "findings", "d"),
+        (Group("others"), "get", "findings", "e"),
+    }
+
+    async def scenario() -> None:
+        async with client(api) as asking:
+            jane = await who(asking, Secret("t"), "")
+            assert jane
+            seen = [each for each in "abcde" if await may(asking, jane, Action("get", "pullwhy", "findings", each))]
+            assert seen == ["a", "b", "c", "d"]
+
+    asyncio.run(scenario())
+    assert {each.body["spec"]["uid"] for each in api.asked("subjectaccessreviews") if each.body} == {"uid-jane"}
+
+
+def test_what_one_authorizer_denies_is_not_allowed_whatever_another_says(api: StandIn) -> None:
+    api.misbehave(ACCESS_REVIEWS, Fault(201, body=b'{"status": {"allowed": true, "denied": true}}'))
+
+    async def scenario() -> None:
+        async with client(api) as asking:
+            assert not await may(asking, User("jane"), Action("get", "pullwhy", "findings"))
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("audiences", ["null", "[]", '["another"]'])
+def test_a_token_that_was_not_accepted_for_our_audience_is_not_believed(api: StandIn, audiences: str) -> None:
+    user = '"user": {"username": "jane"}'
+    body = f'{{"status": {{"authenticated": true, {user}, "audiences": {audiences}}}}}'.encode()
+    api.misbehave(TOKEN_REVIEWS, Fault(201, body=body), Fault(201, body=body))
 
     async def scenario() -> None:
         async with client(api) as asking:
             assert await who(asking, Secret("t"), "pullwhy") is None
+            # The server's own audience is whichever its authenticator stands for.
+            assert await who(asking, Secret("t"), "") == User("jane")
 
     asyncio.run(scenario())
