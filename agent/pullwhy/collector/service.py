@@ -180,6 +180,7 @@ class Collector:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # through a port-forward everybody comes from 127.0.0.1, and could say to be anybody
             limit_concurrency=HTTP_CONCURRENCY,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=int(GRACE_SECONDS),
