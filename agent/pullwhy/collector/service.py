@@ -20,10 +20,10 @@ import uvicorn
 
 from pullwhy.collector.answers import Answers
 from pullwhy.collector.api import API
-from pullwhy.collector.api.events import MOST_WATCHERS
 from pullwhy.collector.compare.canary import Canaries
 from pullwhy.collector.compare.misses import BlackHoles
 from pullwhy.collector.compare.task import Compare
+from pullwhy.collector.connections import Connection
 from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.identities import BadSetting, Identities
 from pullwhy.collector.intake import permits
@@ -44,8 +44,6 @@ logger = logging.getLogger(__name__)
 GRACE_SECONDS: Final = 1.0
 """For batches that are under way at the end; what is not acknowledged by then, its agent sends again."""
 RESTART_SECONDS: Final = 5.0
-HTTP_CONCURRENCY: Final = 100 + MOST_WATCHERS
-"""Connections at a time; questions beyond are answered 503."""
 
 
 class StartError(Exception):
@@ -181,7 +179,7 @@ class Collector:
             access_log=False,
             server_header=False,
             proxy_headers=False,  # through a port-forward everybody comes from 127.0.0.1, and could say to be anybody
-            limit_concurrency=HTTP_CONCURRENCY,
+            http=Connection,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=int(GRACE_SECONDS),
             h11_max_incomplete_event_size=16_384,
