@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Final
 
 MAX_REQUEST: Final = 8192
 """Bytes of request line and headers."""
 PATIENCE: Final = 5.0
-"""Seconds for the whole request."""
+"""Seconds for the whole request and its answer."""
 MAX_CONNECTIONS: Final = 32
+"""From elsewhere, and as many from this machine: the kubelet's probes among them."""
 
 Page = Callable[[], tuple[int, str, str]]
 """Returns status, content type and text."""
@@ -30,13 +31,20 @@ class ListenError(Exception):
     """The address cannot be listened on; names it with the mend."""
 
 
+def is_loopback(address: str) -> bool:
+    """Return whether it is 127.0.0.0/8 or ::1."""
+    return ipaddress.ip_address(address).is_loopback
+
+
 class Server:
     """Serves pages at fixed paths until closed."""
 
-    def __init__(self, pages: Mapping[str, Page]) -> None:
-        self._pages = pages
+    def __init__(self, pages: Mapping[str, Page], is_local: Callable[[str], bool] = is_loopback) -> None:
+        """`is_local` tells of a peer's address whether that is this machine's."""
+        self._pages, self._is_local = pages, is_local
         self._server: asyncio.Server | None = None
-        self._connections = 0
+        self._open: dict[asyncio.StreamWriter, bool] = {}
+        """Connections, the oldest first, and whether they come from this machine."""
 
     async def start(self, listen: str) -> None:
         """Listen on `ADDRESS:PORT`; raises ListenError."""
@@ -62,20 +70,27 @@ class Server:
             self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections += 1
+        peer = writer.get_extra_info("peername")
+        self._make_room(local := bool(peer) and self._is_local(peer[0]))
+        self._open[writer] = local
         try:
-            if self._connections <= MAX_CONNECTIONS:
-                async with asyncio.timeout(PATIENCE):
-                    head = await reader.readuntil(b"\r\n\r\n")
-                    writer.write(self._answer(head))
-                    await writer.drain()
+            async with asyncio.timeout(PATIENCE):
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(self._answer(head))
+                writer.close()
+                await writer.wait_closed()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # the peer went away, or is none that we talk to
         finally:
-            self._connections -= 1
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            self._open.pop(writer, None)
+            writer.transport.abort()
+
+    def _make_room(self, local: bool) -> None:
+        """End the oldest connection where there are as many of its kind as may be: who asks and reads has long gone."""
+        same = [writer for writer, is_local in self._open.items() if is_local is local]
+        if len(same) >= MAX_CONNECTIONS:
+            del self._open[same[0]]
+            same[0].transport.abort()
 
     def _answer(self, head: bytes) -> bytes:
         method, _, rest = head.partition(b" ")
