@@ -27,6 +27,14 @@ PING_TIMEOUT_SECONDS: Final = 20
 LEAST_PING_SECONDS: Final = 10
 """Pings that come faster are answered with GOAWAY ENHANCE_YOUR_CALM; well below AGENT_PING_SECONDS, so that none of ours is."""
 
+HANDSHAKE_SECONDS: Final = 20
+"""From a connection to the first HTTP/2 frame, TLS between them: an agent gives up after so long too."""
+IDLE_SECONDS: Final = 20
+"""A connection without a stream is closed: an agent opens its stream at once, and a connection for each."""
+MAX_AGENTS: Final = 20_000
+"""Agents connected at a time, unless `max_agents` says otherwise."""
+SPARE_CONNECTIONS: Final = 100
+
 Options = list[tuple[str, int | str]]
 
 _NO_BANDWIDTH_PROBE: Final = ("grpc.http2.bdp_probe", 0)
@@ -52,8 +60,18 @@ def agent_options(ping_seconds: float = AGENT_PING_SECONDS) -> Options:
     ]
 
 
+def most_connections(max_agents: int) -> int:
+    """Return how many connections a collector takes: its agents', and room for those that come again before the old one is known to be gone."""
+    return max_agents + max_agents // 4 + SPARE_CONNECTIONS
+
+
 def collector_options(
-    ping_seconds: float = COLLECTOR_PING_SECONDS, least_ping_seconds: float = LEAST_PING_SECONDS
+    ping_seconds: float = COLLECTOR_PING_SECONDS,
+    least_ping_seconds: float = LEAST_PING_SECONDS,
+    *,
+    connections: int = most_connections(MAX_AGENTS),
+    handshake_seconds: float = HANDSHAKE_SECONDS,
+    idle_seconds: float = IDLE_SECONDS,
 ) -> Options:
     """Return the server options of a collector."""
     return [
@@ -64,6 +82,10 @@ def collector_options(
         ("grpc.http2.min_recv_ping_interval_without_data_ms", int(least_ping_seconds * 1000)),
         ("grpc.max_receive_message_length", MAX_RECEIVED),
         ("grpc.max_send_message_length", MAX_MESSAGE),
+        # What a stranger may hold: connections that have shown nothing yet count too, and each may have one stream.
+        ("grpc.max_allowed_incoming_connections", connections),
+        ("grpc.server_handshake_timeout_ms", int(handshake_seconds * 1000)),
+        ("grpc.max_connection_idle_ms", int(idle_seconds * 1000)),
         ("grpc.max_concurrent_streams", 4),
         ("grpc.max_metadata_size", 8192),
         _NO_BANDWIDTH_PROBE,

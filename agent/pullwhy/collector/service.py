@@ -37,7 +37,7 @@ from pullwhy.collector.records import StoreError
 from pullwhy.collector.retention import Keep, tend
 from pullwhy.collector.settings import CollectorSettings
 from pullwhy.collector.store import SQLStore, open_store
-from pullwhy.protocol import collector_options
+from pullwhy.protocol import collector_options, most_connections
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +154,8 @@ class Collector:
         self._closing.push_async_callback(end)
 
     async def _start_grpc(self, servicer: Servicer) -> None:
-        server = grpc.aio.server(options=collector_options())
+        connections = most_connections(self._settings.max_agents)
+        server = grpc.aio.server(options=collector_options(connections=connections))
         server.add_generic_rpc_handlers((servicer.handler(),))
         host, port = _split(self._settings.grpc_listen, "grpc_listen")
         try:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from pullwhy.config import Listen
+from pullwhy.protocol import MAX_AGENTS
 
 AgentAuth = Literal["none", "certificate", "kubernetes"]
 ReaderAuth = Literal["none", "file", "kubernetes"]
@@ -47,8 +48,8 @@ class CollectorSettings:
     """Findings and nodes that were not heard of for so long are forgotten."""
     database_mib: Annotated[int, msgspec.Meta(ge=16)] = 2048
     """Beyond this size the oldest findings are forgotten earlier, resolved ones first."""
-    max_agents: Annotated[int, msgspec.Meta(ge=1)] = 20_000
-    """Streams at a time."""
+    max_agents: Annotated[int, msgspec.Meta(ge=1)] = MAX_AGENTS
+    """Connected at a time; connections are bounded too, at a quarter more."""
     second_opinions: Annotated[int, msgspec.Meta(ge=0, le=16)] = 6
     """How many other nodes are asked to walk an image that fails somewhere; 0 asks none, and scopes follow from counts alone."""
     second_opinion_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 3.0
