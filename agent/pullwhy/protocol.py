@@ -15,7 +15,7 @@ MAX_BATCH_BYTES: Final = MAX_DOCUMENT
 """Documents of one batch together; a real one has a few thousand bytes."""
 MAX_MESSAGE: Final = 1024 * 1024
 """Bytes of one message on the wire, envelope included."""
-MAX_RECEIVED: Final = 4 * MAX_MESSAGE
+MAX_RECEIVED: Final = MAX_MESSAGE + 64 * 1024
 """Bytes of a message that a collector takes in to refuse it by name; a larger one gRPC itself refuses, unread."""
 MAX_SEQUENCE: Final = 2**63 - 1
 
@@ -86,7 +86,7 @@ def collector_options(
         ("grpc.max_allowed_incoming_connections", connections),
         ("grpc.server_handshake_timeout_ms", int(handshake_seconds * 1000)),
         ("grpc.max_connection_idle_ms", int(idle_seconds * 1000)),
-        ("grpc.max_concurrent_streams", 4),
+        ("grpc.max_concurrent_streams", 1),
         ("grpc.max_metadata_size", 8192),
         _NO_BANDWIDTH_PROBE,
         # A second collector on the same port must fail at its start, not share the agents with the first.

@@ -224,7 +224,7 @@ def test_what_waits_for_an_agent_that_does_not_read_is_bounded() -> None:
 
     async def scenario() -> None:
         deaf: Any = Deaf()
-        stream = SentTo(deaf)
+        stream = SentTo(deaf, asyncio.timeout(None))
         cancel = pb.CollectorMessage(cancel=pb.WalkCancel(id="p1"))
         assert [stream.send(cancel) for _ in range(MOST_WAITING + 2)].count(False) == 2
         await asyncio.sleep(0)

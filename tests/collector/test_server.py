@@ -131,7 +131,7 @@ def test_garbage_instead_of_a_message_ends_the_stream(tmp_path: Path) -> None:
         async with running(tmp_path) as served, grpc.aio.insecure_channel(served.address) as channel:
             stream: Stream = channel.stream_stream(METHOD, lambda data: data, pb.CollectorMessage.FromString)()
             await stream.write(os.urandom(200))
-            assert (await ended(stream))[0] in {"INTERNAL", "INVALID_ARGUMENT", "UNKNOWN"}
+            assert await ended(stream) == ("INVALID_ARGUMENT", "a message that is none of pullwhy's")
             await served.welcomed()  # and the next one is served
 
     asyncio.run(scenario())
@@ -149,7 +149,10 @@ def test_more_agents_than_allowed_are_turned_away_and_places_become_free(tmp_pat
     async def scenario() -> None:
         async with running(tmp_path, max_agents=2) as served:
             streams = [await served.welcomed(f"node-{i}", f"box{i}") for i in range(2)]
-            assert (await ended(await served.stream()))[0] == "RESOURCE_EXHAUSTED"
+            third = await served.stream()
+            await third.write(pb.AgentMessage(hello=pb.Hello(node="node-9", schema="pullwhy/v1", outbox_id="b")))
+            full = ("RESOURCE_EXHAUSTED", "2 agents are connected, the most that `max_agents` allows")
+            assert await ended(third) == full
             streams[0].cancel()
             await until(lambda: len(served.servicer.connected()) == 1)
             await served.welcomed("node-9")
@@ -160,8 +163,8 @@ def test_more_agents_than_allowed_are_turned_away_and_places_become_free(tmp_pat
 def test_who_is_connected_is_known(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as served:
-            first, second = await served.welcomed(), await served.welcomed()
-            assert served.servicer.connected() == {("", "node-a")}
+            first, second = await served.welcomed(), await served.welcomed("node-b")
+            assert served.servicer.connected() == {("", "node-a"), ("", "node-b")}
             for left, stream in ((1, first), (0, second)):
                 stream.cancel()
                 expected = f"connected_agents {left}.0".encode()

@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 from collector.samples import NOW, encoded, finding
 
+from pullwhy.collector.access.agents import Gate
 from pullwhy.collector.intake.orders import Orders
 from pullwhy.collector.intake.permits import Permits
 from pullwhy.collector.intake.server import Desks, Servicer
@@ -22,6 +23,8 @@ from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import METHOD, collector_options
 
 Stream = Any
+_OWN = [("grpc.use_local_subchannel_pool", 1)]
+"""A connection for each channel, as agents have it: otherwise gRPC shares one between those of a process."""
 
 
 class Running:
@@ -31,12 +34,18 @@ class Running:
         self.store, self.servicer, self.metrics, self.address = store, servicer, metrics, address
         self._stack = contextlib.AsyncExitStack()
 
-    async def stream(self) -> Stream:
-        channel = await self._stack.enter_async_context(grpc.aio.insecure_channel(self.address))
+    async def channel(self) -> grpc.aio.Channel:
+        return await self._stack.enter_async_context(grpc.aio.insecure_channel(self.address, _OWN))
+
+    async def stream(self, channel: grpc.aio.Channel | None = None) -> Stream:
+        """Open a stream, on a connection of its own unless one is given."""
+        channel = channel or await self.channel()
         return channel.stream_stream(METHOD, pb.AgentMessage.SerializeToString, pb.CollectorMessage.FromString)()
 
-    async def welcomed(self, node: str = "node-a", outbox: str = "box", **hello: Any) -> Stream:
-        stream = await self.stream()
+    async def welcomed(
+        self, node: str = "node-a", outbox: str = "box", channel: grpc.aio.Channel | None = None, **hello: Any
+    ) -> Stream:
+        stream = await self.stream(channel)
         await stream.write(pb.AgentMessage(hello=pb.Hello(node=node, schema="pullwhy/v1", outbox_id=outbox, **hello)))
         assert (await stream.read()).HasField("welcome")
         return stream
@@ -50,12 +59,16 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, max_agents: int = 100, hello_seconds: float = 5.0, clock: Callable[[], datetime] = lambda: NOW
+    folder: Path,
+    max_agents: int = 100,
+    hello_seconds: float = 5.0,
+    clock: Callable[[], datetime] = lambda: NOW,
+    gate: Gate | None = None,
 ) -> AsyncIterator[Running]:
     store, metrics, streams = open_store(folder / "c.db", clock), Metrics(), Streams()
     orders = Orders(store, streams, metrics, clock)
     desks = Desks(streams, orders, Permits(store, metrics, clock))
-    servicer = Servicer(store, desks, metrics, asyncio.get_running_loop().time, max_agents, hello_seconds)
+    servicer = Servicer(store, desks, metrics, asyncio.get_running_loop().time, max_agents, hello_seconds, gate)
     sending = asyncio.create_task(orders.run())
     server = grpc.aio.server(options=collector_options())
     server.add_generic_rpc_handlers((servicer.handler(),))

@@ -10,11 +10,13 @@ from typing import Final, NoReturn
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from pullwhy import __version__
 from pullwhy.collector.access.agents import Gate, Identity, OpenGate
 from pullwhy.collector.denials import CannotTell, Denial, Denials, Denied
 from pullwhy.collector.intake import ingest
+from pullwhy.collector.intake.greeted import Greeted, NoPlace
 from pullwhy.collector.intake.ingest import OtherNode, Refused
 from pullwhy.collector.intake.orders import Orders
 from pullwhy.collector.intake.permits import Permits
@@ -30,8 +32,12 @@ from pullwhy.text import printable
 
 logger = logging.getLogger(__name__)
 
-HELLO_SECONDS: Final = 30.0
-"""A stream that does not say who it is within this time is closed."""
+HELLO_SECONDS: Final = 20.0
+"""A stream that does not say who it is within this time is closed: an agent gives up after so long too."""
+FAREWELL_SECONDS: Final = 2.0
+"""How long the first message of somebody who is turned away is waited for."""
+MOST_FAREWELLS: Final = 32
+"""Of them at a time, as each may take a message's memory; more are ended without the reason."""
 REPORTS_PER_SECOND: Final = 200.0
 """Of one agent, over time; a faster one is read more slowly. A node has a few findings an hour."""
 REPORTS_AT_ONCE: Final = 4096.0
@@ -70,7 +76,7 @@ class Servicer:
         self._max_agents, self._hello_seconds = max_agents, hello_seconds
         self._gate, self._denials = gate or OpenGate(), Denials(metrics.deny, clock)
         self._attend, self._complete = attend, complete
-        self._streams = 0
+        self._farewells, self._greeted = 0, Greeted()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return what a gRPC server needs to know of this service."""
@@ -87,14 +93,6 @@ class Servicer:
 
     async def _report(self, messages: AsyncIterator[pb.AgentMessage], context: Context) -> None:
         del messages  # read through the context, one at a time
-        if self._streams >= self._max_agents:
-            await _abort(
-                context,
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{self._streams} agents are connected, the most that `max_agents` allows",
-            )
-        self._streams += 1
-        self._metrics.connected.set(self._streams)
         try:
             await self._serve(context)
         except StoreError as error:
@@ -107,32 +105,52 @@ class Servicer:
             await _abort(context, _CODES.get(denied.denial, grpc.StatusCode.PERMISSION_DENIED), str(denied))
         except CannotTell as error:
             await _abort(context, grpc.StatusCode.UNAVAILABLE, str(error))
-        finally:
-            self._streams -= 1
-            self._metrics.connected.set(self._streams)
 
     async def _serve(self, context: Context) -> None:
-        # Read first: a stream that is ended before its first message was taken tells its agent INTERNAL, not the reason.
-        hello = await self._hear(context)
-        identity = await self._gate.admit(context.auth_context(), _token(context))
-        lasting = asyncio.timeout(identity.seconds)
+        # Before anything is read: what a stranger sends takes no memory but HTTP/2's first window, 64 KiB.
+        try:
+            identity = await self._gate.admit(context.auth_context(), _token(context))
+        except (Denied, CannotTell):
+            await self._hear_out(context)
+            raise
+        lasting, stream = asyncio.timeout(identity.seconds), None
         try:
             async with lasting:
-                await self._converse(context, hello, identity)
+                with self._greeted.one_more(identity):
+                    session, facts = await self._greet(context, await self._hear(context), identity)
+                stream = Stream(context, lasting, frozenset(facts.abilities), session.stream)
+                await self._converse(context, stream, session, facts)
         except TimeoutError:
             # What let the agent in has ended: it comes again with what it has then. What was not acknowledged it sends again.
             if not lasting.expired():
                 raise
+            if stream is not None and stream.replaced:
+                await _abort(context, grpc.StatusCode.ABORTED, "another agent of this node, or the same anew, has come")
+        except NoPlace as full:
+            await _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(full))
 
-    async def _converse(self, context: Context, hello: pb.Hello, identity: Identity) -> None:
-        session, facts = await self._greet(context, hello, identity)
-        speaker, stream = session.speaker, Stream(context, frozenset(facts.abilities), session.stream)
-        key = (speaker.cluster, speaker.node)
-        self._desks.streams.enter(key, stream)
+    async def _converse(self, context: Context, stream: Stream, session: Session, facts: NodeFacts) -> None:
+        streams, key = self._desks.streams, (session.speaker.cluster, session.speaker.node)
+        streams.enter(key, stream)
+        self._metrics.connected.set(len(streams))
         try:
             await self._take_messages(context, stream, session, facts)
         finally:
-            self._desks.streams.leave(key, stream)
+            streams.leave(key, stream)
+            self._metrics.connected.set(len(streams))
+
+    async def _hear_out(self, context: Context) -> None:
+        """Take a first message, for nothing: a stream that ends before that tells its agent INTERNAL, not the reason."""
+        if self._farewells >= MOST_FAREWELLS:
+            return
+        self._farewells += 1
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await context.read()
+        except TimeoutError:
+            pass
+        finally:
+            self._farewells -= 1
 
     async def _hear(self, context: Context) -> pb.Hello:
         try:
@@ -151,6 +169,9 @@ class Servicer:
             logger.warning("agent %s: %s", printable(context.peer(), 100), refused)
             await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(refused))
         identity.check(speaker.cluster, speaker.node)
+        streams = self._desks.streams
+        if len(streams) >= self._max_agents and (speaker.cluster, speaker.node) not in streams:
+            raise NoPlace(f"{len(streams)} agents are connected, the most that `max_agents` allows")
         facts = ingest.facts(hello.status)
         session = await self._store.open_session(speaker, self._complete(speaker, facts))
         welcome = pb.Welcome(
@@ -231,11 +252,14 @@ _CODES: Final = {
 }
 
 
-def _parse(data: bytes) -> pb.AgentMessage | Denied:
+def _parse(data: bytes) -> pb.AgentMessage | Denied | Refused:
     # gRPC's own refusal of a large message looks like an agent that went away: only this one can be logged and counted.
     if len(data) > MAX_MESSAGE:
         return Denied(Denial.TOO_LARGE, f"a message of {len(data)} bytes, more than {MAX_MESSAGE}")
-    return pb.AgentMessage.FromString(data)
+    try:
+        return pb.AgentMessage.FromString(data)
+    except DecodeError:
+        return Refused("a message that is none of pullwhy's")
 
 
 def _token(context: Context) -> Secret | None:
@@ -249,7 +273,7 @@ def _token(context: Context) -> Secret | None:
 
 async def _next(context: Context) -> pb.AgentMessage | None:
     message: object = await context.read()
-    if isinstance(message, Denied):
+    if isinstance(message, Denied | Refused):
         raise message
     return message if isinstance(message, pb.AgentMessage) else None
 

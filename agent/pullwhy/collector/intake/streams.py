@@ -24,15 +24,20 @@ Key = tuple[str, str]
 class Stream:
     """Writes to one agent."""
 
-    __slots__ = ("_context", "_lock", "_sending", "abilities", "number")
+    __slots__ = ("_context", "_lasting", "_lock", "_sending", "abilities", "number", "replaced")
 
-    def __init__(self, context: Context, abilities: frozenset[str] = frozenset(), number: int = 0) -> None:
-        self._context = context
+    def __init__(
+        self, context: Context, lasting: asyncio.Timeout, abilities: frozenset[str] = frozenset(), number: int = 0
+    ) -> None:
+        """`lasting` ends who reads the stream."""
+        self._context, self._lasting = context, lasting
         self._lock: asyncio.Lock | None = None
         self._sending: set[asyncio.Task[None]] | None = None
         self.abilities = abilities
         self.number = number
         """Which of its node's streams, at whatever collector, this is."""
+        self.replaced = False
+        """Whether a newer stream of the same node took its place."""
 
     @property
     def peer(self) -> str:
@@ -57,6 +62,12 @@ class Stream:
         task.add_done_callback(self._sending.discard)
         return True
 
+    def replace(self) -> None:
+        """End the stream: a newer one of its node has come."""
+        self.replaced = True
+        if not self._lasting.expired():
+            self._lasting.reschedule(0.0)
+
     def close(self) -> None:
         """Give up what waits."""
         for task in self._sending or ():
@@ -70,10 +81,10 @@ class Stream:
 
 
 class Streams:
-    """Who is connected. Of a node with two streams, the older one is about to end."""
+    """Who is connected: of each node the stream that came last."""
 
     def __init__(self) -> None:
-        self._of: dict[Key, list[Stream]] = {}
+        self._of: dict[Key, Stream] = {}
         self.arrived: set[Key] = set()
         """Nodes that came since this was last emptied."""
 
@@ -83,25 +94,27 @@ class Streams:
     def __len__(self) -> int:
         return len(self._of)
 
+    def __contains__(self, key: Key) -> bool:
+        return key in self._of
+
     def enter(self, key: Key, stream: Stream) -> None:
-        """Note a stream."""
-        self._of.setdefault(key, []).append(stream)
+        """Note a stream, and end the one that its node had: an agent that comes again may be seen to be gone late, or never."""
+        if before := self._of.get(key):
+            before.replace()
+        self._of[key] = stream
         self.arrived.add(key)
 
     def leave(self, key: Key, stream: Stream) -> None:
         """Forget a stream."""
         stream.close()
-        streams = self._of[key]
-        streams.remove(stream)
-        if not streams:
+        if self._of.get(key) is stream:
             del self._of[key]
             self.arrived.discard(key)
 
     def numbers(self, keys: Iterable[Key]) -> dict[Key, int]:
-        """Return the numbers of these nodes' newest streams here."""
-        return {key: max(stream.number for stream in self._of[key]) for key in keys if key in self._of}
+        """Return the numbers of these nodes' streams here."""
+        return {key: self._of[key].number for key in keys if key in self._of}
 
     def get(self, key: Key) -> Stream | None:
-        """Return a node's newest stream."""
-        streams = self._of.get(key)
-        return streams[-1] if streams else None
+        """Return a node's stream."""
+        return self._of.get(key)
