@@ -1,6 +1,7 @@
 """Until it is known whose a stream is, it takes no memory; one node has one place, however often it comes."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from collector.wire import batch, ended, running
 
 from pullwhy.collector.access.agents import Identity
 from pullwhy.collector.denials import CannotTell, Denial, Denied
-from pullwhy.collector.intake import server
+from pullwhy.collector.intake import paces, server
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.secret import Secret
 
@@ -133,5 +134,47 @@ def test_streams_of_one_node_that_say_nothing_are_few_and_leave_room_for_others(
             await served.welcomed("node-b")
             for each in waiting:
                 each.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_who_comes_again_goes_on_at_the_pace_that_his_node_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paces, "REPORTS_AT_ONCE", 10.0)
+    monkeypatch.setattr(paces, "REPORTS_PER_SECOND", 4.0)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as served:
+            first = await served.welcomed()
+            await first.write(batch(*range(1, 12)))
+            assert (await first.read()).ack.sequence == 11
+            began = time.monotonic()
+            again = await served.welcomed()
+            await again.write(batch(1, start=20))
+            await again.read()
+            assert time.monotonic() - began >= 0.4
+            other = await served.welcomed("node-b")
+            began = time.monotonic()
+            await other.write(batch(1, node="node-b"))
+            await other.read()
+            assert time.monotonic() - began < 0.4
+
+    asyncio.run(scenario())
+
+
+def test_a_node_that_says_hello_all_the_time_is_told_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paces, "REQUESTS_AT_ONCE", 3.0)
+    monkeypatch.setattr(paces, "REQUESTS_PER_SECOND", 0.01)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as served:
+            for _ in range(3):
+                await served.welcomed()
+            fourth = await served.stream()
+            await fourth.write(pb.AgentMessage(hello=pb.Hello(node="node-a", schema="pullwhy/v1", outbox_id="box")))
+            code, told = await ended(fourth)
+            assert (code, "node 'node-a' comes too often" in told) == ("RESOURCE_EXHAUSTED", True)
+            await served.welcomed("node-b")
 
     asyncio.run(scenario())

@@ -8,6 +8,8 @@ from collections.abc import Callable
 class Pace:
     """Tells how long to wait so that nobody takes more than his share."""
 
+    __slots__ = ("_at_once", "_clock", "_per_second", "_then", "_tokens")
+
     def __init__(self, per_second: float, at_once: float, clock: Callable[[], float]) -> None:
         self._per_second, self._at_once, self._clock = per_second, at_once, clock
         self._tokens, self._then = at_once, clock()

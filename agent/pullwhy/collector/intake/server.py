@@ -19,10 +19,10 @@ from pullwhy.collector.intake import ingest
 from pullwhy.collector.intake.greeted import Greeted, NoPlace
 from pullwhy.collector.intake.ingest import OtherNode, Refused
 from pullwhy.collector.intake.orders import Orders
+from pullwhy.collector.intake.paces import Paces
 from pullwhy.collector.intake.permits import Permits
 from pullwhy.collector.intake.streams import Context, Stream, Streams
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.pace import Pace
 from pullwhy.collector.records import Attend, FindingRecord, NodeFacts, Session, Speaker, Store, StoreError
 from pullwhy.image import MAX_LENGTH
 from pullwhy.pb.v1 import report_pb2 as pb
@@ -38,14 +38,6 @@ FAREWELL_SECONDS: Final = 2.0
 """How long the first message of somebody who is turned away is waited for."""
 MOST_FAREWELLS: Final = 32
 """Of them at a time, as each may take a message's memory; more are ended without the reason."""
-REPORTS_PER_SECOND: Final = 200.0
-"""Of one agent, over time; a faster one is read more slowly. A node has a few findings an hour."""
-REPORTS_AT_ONCE: Final = 4096.0
-"""What an agent may send at full speed after a silence: a whole outbox."""
-
-REQUESTS_PER_SECOND: Final = 5.0
-"""Answers to walks and requests for permits of one agent, over time."""
-REQUESTS_AT_ONCE: Final = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +64,12 @@ class Servicer:
         attend: Attend | None = None,
         complete: Callable[[Speaker, NodeFacts], NodeFacts] = lambda _, facts: facts,
     ) -> None:
-        self._store, self._desks, self._metrics, self._clock = store, desks, metrics, clock
+        self._store, self._desks, self._metrics = store, desks, metrics
         self._max_agents, self._hello_seconds = max_agents, hello_seconds
         self._gate, self._denials = gate or OpenGate(), Denials(metrics.deny, clock)
         self._attend, self._complete = attend, complete
         self._farewells, self._greeted = 0, Greeted()
+        self._paces = Paces(max_agents, clock)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return what a gRPC server needs to know of this service."""
@@ -172,6 +165,8 @@ class Servicer:
         streams = self._desks.streams
         if len(streams) >= self._max_agents and (speaker.cluster, speaker.node) not in streams:
             raise NoPlace(f"{len(streams)} agents are connected, the most that `max_agents` allows")
+        if seconds := self._paces.of(speaker).requests.refuse():
+            raise NoPlace(f"node '{printable(speaker.node, 253)}' comes too often: in {seconds:.1f} s it may again")
         facts = ingest.facts(hello.status)
         session = await self._store.open_session(speaker, self._complete(speaker, facts))
         welcome = pb.Welcome(
@@ -185,19 +180,19 @@ class Servicer:
         return session, facts
 
     async def _take_messages(self, context: Context, stream: Stream, session: Session, facts: NodeFacts) -> None:
-        pace = Pace(REPORTS_PER_SECOND, REPORTS_AT_ONCE, self._clock)
-        requests = Pace(REQUESTS_PER_SECOND, REQUESTS_AT_ONCE, self._clock)
+        paces = self._paces.of(session.speaker)
+        await asyncio.sleep(paces.reports.wait(0))  # what the stream before it had not waited for
         while message := await _next(context):
             match message.WhichOneof("message"):
                 case "batch":
                     facts = await self._take_batch(message.batch, stream, session, facts)
-                    seconds = pace.wait(1 + len(message.batch.reports))
+                    seconds = paces.reports.wait(1 + len(message.batch.reports))
                 case "walk":
                     await self._desks.orders.answer(session.speaker, message.walk)
-                    seconds = requests.wait(1)
+                    seconds = paces.requests.wait(1)
                 case "permit":
                     await self._permit(message.permit, stream, session.speaker)
-                    seconds = requests.wait(1)
+                    seconds = paces.requests.wait(1)
                 case _:
                     raise Refused("after the Hello only batches, answers to walks and requests for permits may follow")
             if seconds:
