@@ -6,7 +6,8 @@ import asyncio
 import logging
 import ssl
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 MAX_FILE: Final = 256 * 1024
 LOOK_SECONDS: Final = 30.0
+AGAIN_SECONDS: Final = 300.0
+"""Files that could not be used are read again after so long, or when they change: it may have been for want of a file descriptor."""
 
 Stamp = tuple[tuple[int, int, int], ...]
 
@@ -55,33 +58,49 @@ class Content:
 class Certificates:
     """Reads the files, and tells when they changed. What cannot be used is left, and what was good goes on."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, clock: Callable[[], float] = time.monotonic) -> None:
         """Read them now; raises UnusableCertificate."""
-        self._files = files
+        self._files, self._clock = files, clock
+        self._name = f"{files.certificate}, {files.key}"
         self._lock = threading.Lock()
         self._stamp = self._stamps()
         self.content = self._read()
         self._contexts: list[ssl.SSLContext] = []
+        self._refused: Stamp | None = None
+        self._again_at = 0.0
 
     def changed(self) -> bool:
         """Look whether the files changed, and take what they hold now; cheap enough for every handshake, from any thread."""
         with self._lock:
+            stamp: Stamp = ()
             try:
                 stamp = self._stamps()
-                if stamp == self._stamp:
+                if stamp == self._stamp or self._was_refused(stamp):
                     return False
-                self._stamp = stamp
-                content = self._read()
+                fresh = self._take(stamp)
             except UnusableCertificate as error:
-                logger.warning("%s; the certificate that was read before stays in use", error)
+                if not self._was_refused(stamp):
+                    logger.warning("%s; the certificate that was read before stays in use", error)
+                    self._refused, self._again_at = stamp, self._clock() + AGAIN_SECONDS
                 return False
-            if content == self.content:
-                return False
-            self.content = content
+        if fresh:
+            logger.info("%s: a new certificate is in use", self._files.certificate)
+        return fresh
+
+    def _was_refused(self, stamp: Stamp) -> bool:
+        return stamp == self._refused and self._clock() < self._again_at
+
+    def _take(self, stamp: Stamp) -> bool:
+        """Read the files, and put what they hold to use where it is new; raises UnusableCertificate, with nothing changed for good."""
+        content = self._read()
+        fresh = content != self.content
+        if fresh:
+            # What was read and checked, not the files once more: they may be others by now.
             for context in self._contexts:
-                context.load_cert_chain(self._files.certificate, self._files.key)
-        logger.info("%s: a new certificate is in use", self._files.certificate)
-        return True
+                _load(context, content.certificate, content.key, self._name)
+            self.content = content
+        self._stamp = stamp
+        return fresh
 
     def grpc_credentials(self) -> grpc.ServerCredentials:
         """Return credentials that look for new files with each handshake."""
@@ -105,8 +124,9 @@ class Certificates:
         """Return a context for HTTP; `changed` gives it new certificates. It asks clients for none."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self._files.certificate, self._files.key)
-        self._contexts.append(context)
+        with self._lock:
+            _load(context, self.content.certificate, self.content.key, self._name)
+            self._contexts.append(context)
         return context
 
     async def watch(self) -> None:
@@ -134,16 +154,20 @@ class Certificates:
         if any(len(part) > MAX_FILE for part in parts):
             raise UnusableCertificate(f"{self._files.certificate}: more than {MAX_FILE} bytes, that is no certificate")
         certificate, key, *authorities = parts
-        try:
-            pair = certificate.decode("ascii"), key.decode("ascii")
-            clientpair.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *pair)
-            if authorities:
+        _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, key, self._name)
+        if authorities:
+            try:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=authorities[0].decode("ascii"))
-        except (UnicodeDecodeError, clientpair.UnusableClientPair, ssl.SSLError) as error:
-            raise UnusableCertificate(
-                f"{', '.join(map(str, self._files.all()))}: no certificate, key and authorities in PEM that go together"
-            ) from error
+            except (UnicodeDecodeError, ssl.SSLError) as error:
+                raise UnusableCertificate(f"{self._files.client_ca}: no authorities in PEM") from error
         return Content(certificate, key, authorities[0] if authorities else None)
+
+
+def _load(context: ssl.SSLContext, certificate: bytes, key: bytes, what: str) -> None:
+    try:
+        clientpair.load(context, certificate.decode("ascii"), key.decode("ascii"))
+    except (UnicodeDecodeError, clientpair.UnusableClientPair) as error:
+        raise UnusableCertificate(f"{what}: no certificate and key in PEM that go together") from error
 
 
 def _unreadable(error: OSError) -> UnusableCertificate:
