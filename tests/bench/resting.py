@@ -1,6 +1,7 @@
 """The agent on a real node with a real collector: memory at rest, CPU at rest, memory over many failures."""
 
 import math
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -13,13 +14,15 @@ from bench.usage import Memory, cpu_seconds, memory
 
 from lab import lab as labs
 from lab.kubelet.pods import Pod
-from lab.namespace import own_environment
+from lab.namespace import REPOSITORY, own_environment
 from lab.node import Node
 
+DOCKERFILE: Final = REPOSITORY / "Dockerfile"
 NODE: Final = "node-a"
 IMAGES: Final = 100
 FAILURES: Final = 10_000
 PER_SECOND: Final = 200
+TOLD: Final = "with ErrImagePull: "
 SETTLE_SECONDS: Final = 20.0
 IDLE_SECONDS: Final = 120.0
 RESIDENT_BAR: Final = 48.0
@@ -34,11 +37,18 @@ def run() -> list[Figure]:
         return Bench(world).measure()
 
 
+def allocator() -> dict[str, str]:
+    """Return how the agent's image has the C library allocate: it is part of what is measured."""
+    stage = DOCKERFILE.read_text(encoding="utf-8").partition(" AS agent")[2].partition("FROM ")[0]
+    return dict(re.findall(r"\b(MALLOC_\w+)=(\S+)", stage))
+
+
 class Bench:
     """One node, its agent and the collector."""
 
     def __init__(self, world: World) -> None:
         self._world = world
+        world.agent_environment = allocator()
         self._node: Node = world.node(NODE)
         self._pid = world.agents[NODE].pid
 
@@ -70,13 +80,10 @@ class Bench:
             Figure(f"agent after {FAILURES:,} failures, resident", many.resident, "MiB", RESIDENT_BAR),
             Figure(f"agent after {FAILURES:,} failures, private", many.private, "MiB", PRIVATE_BAR),
             Figure("agent at rest again, private", after.private, "MiB", PRIVATE_BAR),
-            Figure(
-                f"growth of private memory from rest over {FAILURES:,} failures",
-                many.private - rest.private,
-                "MiB",
-                GROWTH_BAR,
-            ),
-            Figure("the same once nothing fails any more", after.private - rest.private, "MiB", GROWTH_BAR),
+            # The scrapes that count the failures are no part of what the failures cost.
+            Figure(f"growth with the first {IMAGES} images, private", first.private - scraped.private, "MiB"),
+            Figure(f"growth over {FAILURES:,} failures, private", many.private - scraped.private, "MiB", GROWTH_BAR),
+            Figure("the same once nothing fails any more", after.private - scraped.private, "MiB", GROWTH_BAR),
         ]
 
     def _idle(self) -> Figure:
@@ -100,7 +107,8 @@ class Bench:
 
     def _fail_again(self, pods: list[Pod]) -> None:
         """Write each pod's own failure again and again, as a kubelet without back-off would."""
-        lines = [self._node.wait_failure(pod) for pod in pods]
+        told = [line for line in self._node.journal.lines() if TOLD in line]  # read once: it has many lines by now
+        lines = [next(line for line in told if pod.uid in line) for pod in pods]
         before = self._metric("pull_failures_total")
         missing = max(0, FAILURES - int(before))
         say(f"{before:.0f} failures so far, {missing} more at {PER_SECOND} a second")

@@ -4,7 +4,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +40,8 @@ class World:
         self.collector_settings: dict[str, Any] = {}
         """Besides where it listens and stores; takes effect when it is started."""
         self.agents: dict[str, Process] = {}
+        self.agent_environment: dict[str, str] = {}
+        """Of agents that are started from now on, besides a node's own."""
 
     def start_collector(self) -> None:
         """Start the collector, on its database if it has one already, and wait until it is ready."""
@@ -75,7 +77,7 @@ class World:
 
     def start_agent(self, node: Node) -> None:
         """Start the agent of a node, on its state if it has one already."""
-        self.agents[node.name] = self._start(node.namespace, "agent", AGENT_CONFIG)
+        self.agents[node.name] = self._start(node.namespace, "agent", AGENT_CONFIG, self.agent_environment)
 
     def log(self, name: str) -> str:
         """Return what the collector, or the agent of a node, wrote so far."""
@@ -129,10 +131,13 @@ class World:
         program = f"import urllib.request as u; u.urlopen('{self.url}{path}', timeout=2)"
         return self.lab.servers.run([sys.executable, "-c", program], check=False)
 
-    def _start(self, namespace: Any, command: str, config: str) -> Process:
+    def _start(
+        self, namespace: Any, command: str, config: str, environment: Mapping[str, str] | None = None
+    ) -> Process:
         name = command if command == "collector" else namespace.name
         with self._log_path(name).open("a") as log:
-            return namespace.popen([PULLWHY, command, "--config", config], stdout=log, stderr=log)  # type: ignore[no-any-return]
+            words = [PULLWHY, command, "--config", config]
+            return namespace.popen(words, env=environment, stdout=log, stderr=log)  # type: ignore[no-any-return]
 
     def _log_path(self, name: str) -> Path:
         return self.lab.servers.path(f"/run/lab/{name}.log")
