@@ -1,3 +1,8 @@
+import math
+from pathlib import Path
+
+import trustme
+from cryptography import x509
 from prometheus_client.parser import text_string_to_metric_families
 
 from pullwhy.model import CauseId
@@ -24,3 +29,16 @@ def test_the_agent_tells_what_it_costs() -> None:
     (seconds,) = families["pullwhy_process_cpu_seconds"].samples
     assert memory.value > 1_000_000
     assert seconds.value > 0
+
+
+def test_the_agent_tells_when_its_certificate_ends(tmp_path: Path) -> None:
+    file, metrics = tmp_path / "cert", Metrics()
+    assert metrics.certificate_end.get() == math.inf
+    leaf = trustme.CA().issue_cert("node-a").cert_chain_pems[0]
+    leaf.write_to_path(str(file))
+    metrics.look_at_certificate(str(file))
+    ends = x509.load_pem_x509_certificate(leaf.bytes()).not_valid_after_utc.timestamp()
+    assert metrics.certificate_end.get() == ends
+    file.unlink()
+    metrics.look_at_certificate(str(file))
+    assert metrics.certificate_end.get() == math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -38,6 +39,12 @@ class Metrics:
         self.forgotten = Counter(
             "pullwhy_collector_forgotten_findings", "Findings deleted for age or size.", registry=self.registry
         )
+        self.certificate_end = Gauge(
+            "pullwhy_collector_certificate_not_after_timestamp_seconds",
+            "End of the collector's own certificate; +Inf without one.",
+            registry=self.registry,
+        )
+        self.certificate_end.set(math.inf)
         self.watchers = Gauge("pullwhy_collector_watchers", "Clients that watch for events.", registry=self.registry)
         self._count_walks()
         self._active = Gauge(

@@ -161,6 +161,8 @@ class Collector:
         try:
             if certificates := self._identities.certificates:
                 bound = server.add_secure_port(_join(host, port), certificates.grpc_credentials())
+                self._metrics.certificate_end.set_function(lambda: certificates.valid[1])
+                self._start_task(certificates.watch, "certificates")
             else:
                 bound = server.add_insecure_port(_join(host, port))
         except RuntimeError as error:
@@ -188,7 +190,6 @@ class Collector:
         if self._settings.http_tls and (certificates := self._identities.certificates):
             config.load()
             config.ssl = certificates.server_context()
-            self._start_task(certificates.watch, "certificates")
         server = _HTTPServer(config)
         task = asyncio.create_task(server.serve([listener]), name="http")
 

@@ -278,6 +278,8 @@ class Agent:
             metrics.connected.set(reporter.connected)
             metrics.acknowledged.set(reporter.acknowledged)
             metrics.refused.set(reporter.refused)
+        if certificate := self._settings.report.certificate:
+            metrics.look_at_certificate(certificate)
         return 200, CONTENT_TYPE, metrics.text()
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pullwhy import __version__
@@ -12,6 +15,9 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+MAX_CERTIFICATE: Final = 32_768
+"""Bytes of a certificate's file that are read; its own certificate is the first in it."""
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -86,6 +92,12 @@ class Metrics:
         self.outbox = Family("outbox_reports", "gauge", "Reports that wait for the collector.")
         self.outbox_dropped = Family("outbox_dropped_total", "counter", "Reports lost because the outbox was full.")
         self.connected = Family("collector_connected", "gauge", "Whether the collector is connected.")
+        self.certificate_end = Family(
+            "report_certificate_not_after_timestamp_seconds",
+            "gauge",
+            "End of the agent's own certificate; +Inf without one.",
+        )
+        self.certificate_end.set(math.inf)
         self.acknowledged = Family("reports_acknowledged_total", "counter", "Reports that the collector stored.")
         self.refused = Family("reports_refused_total", "counter", "Reports that the collector refused for good.")
         self.impairments = Family("impairments", "gauge", "What this agent cannot see or do, see `pullwhy doctor`.")
@@ -97,6 +109,15 @@ class Metrics:
         """Set how many findings are active, by cause."""
         for cause in CauseId:
             self.active.set(counts.get(cause, 0), cause=cause)
+
+    def look_at_certificate(self, path: str) -> None:
+        """Set when the certificate in a file ends."""
+        from pullwhy.probe.validity import validity  # noqa: PLC0415 - see text
+
+        found = None
+        with contextlib.suppress(OSError, UnicodeDecodeError), Path(path).open("rb") as file:
+            found = validity(file.read(MAX_CERTIFICATE).decode("ascii"))
+        self.certificate_end.set(found[1].timestamp() if found else math.inf)
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric (the collector's side of prometheus_client.registry)."""

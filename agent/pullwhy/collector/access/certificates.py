@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Final
 import grpc
 
 from pullwhy import clientpair
+from pullwhy.probe.validity import validity
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,9 @@ MAX_FILE: Final = 256 * 1024
 LOOK_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 300.0
 """Files that could not be used are read again after so long, or when they change: it may have been for want of a file descriptor."""
+
+SOON_SECONDS: Final = 30 * 86_400.0
+WARN_SECONDS: Final = 86_400.0
 
 Stamp = tuple[tuple[int, int, int], ...]
 
@@ -58,16 +63,24 @@ class Content:
 class Certificates:
     """Reads the files, and tells when they changed. What cannot be used is left, and what was good goes on."""
 
-    def __init__(self, files: Files, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, files: Files, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
+    ) -> None:
         """Read them now; raises UnusableCertificate."""
-        self._files, self._clock = files, clock
+        self._files, self._clock, self._wall = files, clock, wall
         self._name = f"{files.certificate}, {files.key}"
         self._lock = threading.Lock()
         self._stamp = self._stamps()
         self.content = self._read()
         self._contexts: list[ssl.SSLContext] = []
         self._refused: Stamp | None = None
-        self._again_at = 0.0
+        self._again_at = self._warn_at = 0.0
+
+    @property
+    def valid(self) -> tuple[float, float]:
+        """Begin and end of the collector's own certificate, seconds since 1970; without an end where that cannot be read."""
+        found = validity(self.content.certificate.decode("ascii"))
+        return (found[0].timestamp(), found[1].timestamp()) if found else (0.0, math.inf)
 
     def changed(self) -> bool:
         """Look whether the files changed, and take what they hold now; cheap enough for every handshake, from any thread."""
@@ -130,10 +143,20 @@ class Certificates:
         return context
 
     async def watch(self) -> None:
-        """Look at the files now and then: for HTTP, which has no say in a handshake."""
+        """Look at the files now and then, for HTTP, which has no say in a handshake; and warn of an end that comes near."""
         while True:
+            self.warn()
             await asyncio.sleep(LOOK_SECONDS)
             self.changed()
+
+    def warn(self) -> None:
+        """Say once a day in the log that the certificate ends soon: in a month, and within the last quarter of its time."""
+        begins, ends = self.valid
+        left = ends - self._wall()
+        if left < min(SOON_SECONDS, (ends - begins) / 4) and self._wall() >= self._warn_at:
+            self._warn_at = self._wall() + WARN_SECONDS
+            told = f"ends in {left / 86_400:.1f} days" if left > 0 else "has ended: no agent and no reader can trust it"
+            logger.warning("%s: the certificate %s; renew it, the files are read anew", self._files.certificate, told)
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
         content = self.content
