@@ -50,6 +50,7 @@ class Identities:
         self._settings = settings
         self.certificates: Certificates | None = None
         self.client: Client | None = None
+        self._readers_client: Client | None = None
         self.directory: Directory | None = None
 
     def open(self) -> None:
@@ -59,15 +60,18 @@ class Identities:
         try:
             self.certificates = _certificates(settings)
             if self._asks_kubernetes():
-                self.client = Client(access.find(settings.kubernetes, os.environ))
+                found = access.find(settings.kubernetes, os.environ)
+                # Two, because each bounds its requests: readers, who may be anybody, must not make agents wait.
+                self.client, self._readers_client = Client(found), Client(found)
                 self.directory = Directory(self.client, time.monotonic)
         except (UnusableCertificate, access.NoAccess) as error:
             raise BadSetting(str(error)) from error
 
     async def close(self) -> None:
         """Let go of the API."""
-        if self.client is not None:
-            await self.client.close()
+        for client in (self.client, self._readers_client):
+            if client is not None:
+                await client.close()
 
     def gate(self) -> Gate:
         """Return what lets agents in."""
@@ -81,8 +85,8 @@ class Identities:
     def who(self) -> Who:
         """Return what tells who asks; raises BadSetting."""
         settings = self._settings
-        if self.client is not None and settings.reader_auth == "kubernetes":
-            return by_token(KubernetesReaders(self.client, settings.reader_audience))
+        if self._readers_client is not None and settings.reader_auth == "kubernetes":
+            return by_token(KubernetesReaders(self._readers_client, settings.reader_audience))
         if settings.reader_auth == "file":
             try:
                 return by_token(FileReaders(Path(settings.reader_tokens)))

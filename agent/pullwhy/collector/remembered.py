@@ -31,6 +31,10 @@ class Remembered(Generic[K, V]):
         self._kept.move_to_end(key)
         return value
 
+    def forget(self, key: K) -> None:
+        """Keep nothing of `key`."""
+        self._kept.pop(key, None)
+
     def put(self, key: K, value: V, seconds: float) -> None:
         """Keep `value` for so many seconds."""
         self._kept[key] = (value, self._clock() + seconds)

@@ -139,12 +139,18 @@ class Client:
             request = self._request(method, path, payload)
         except NoAccess as error:
             raise APIError(0, str(error)) from error
-        async with self._slots:
-            try:
-                async with asyncio.timeout(self._within):
-                    answered = await self._exchange(request)
-            except (HTTPFailed, OSError, ssl.SSLError) as error:
-                raise APIError(0, f"{what}: {_cause(error)}") from error
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            raise APIError(0, f"{what}: {CONNECTIONS} other requests did not end in time") from error
+        try:
+            async with asyncio.timeout(self._within):
+                answered = await self._exchange(request)
+        except (HTTPFailed, OSError, ssl.SSLError) as error:
+            raise APIError(0, f"{what}: {_cause(error)}") from error
+        finally:
+            self._slots.release()
         if answered.status // 100 == 2:  # noqa: PLR2004 - success, RFC 9110 section 15.3
             if not answered.complete:
                 raise APIError(0, f"{what}: the answer is larger than {MAX_ANSWER} bytes, or was cut off")

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from collector.kubernetes.standin import OWN_TOKEN, Extra, Fault, Group, StandIn
+from collector.samples import until
 
 from pullwhy.collector.kubernetes.reviews import ACCESS_REVIEWS, TOKEN_REVIEWS, Action, User, may, who
 from pullwhy.collector.settings import KubernetesSettings
 from pullwhy.kubernetes.access import NoAccess, find
-from pullwhy.kubernetes.client import ATTEMPTS, MAX_ANSWER, APIError, Client
+from pullwhy.kubernetes.client import ATTEMPTS, CONNECTIONS, MAX_ANSWER, APIError, Client
 from pullwhy.secret import Secret
 
 Pod = dict[str, Any]
@@ -239,5 +240,22 @@ def test_a_token_that_was_not_accepted_for_our_audience_is_not_believed(api: Sta
             assert await who(asking, Secret("t"), "pullwhy") is None
             # The server's own audience is whichever its authenticator stands for.
             assert await who(asking, Secret("t"), "") == User("jane")
+
+    asyncio.run(scenario())
+
+
+def test_who_waits_for_a_turn_waits_no_longer_than_its_patience(api: StandIn) -> None:
+    api.misbehave("pods", *[Fault(503, hang=1.0)] * CONNECTIONS)
+
+    async def scenario() -> None:
+        async with client(api, [], patience_seconds=0.2) as asking:
+            busy = [asyncio.create_task(asking.get(WEB, Pod)) for _ in range(CONNECTIONS)]
+            await until(lambda: len(api.seen) >= CONNECTIONS)
+            with pytest.raises(APIError, match=f"{CONNECTIONS} other requests did not end in time") as error:
+                await asking.get(WEB, Pod)
+            assert error.value.passing
+            for each in busy:
+                each.cancel()
+            await asyncio.wait(busy)
 
     asyncio.run(scenario())

@@ -13,11 +13,11 @@ from typing import Final, Protocol
 
 import msgspec
 
-from pullwhy.collector.denials import CannotTell, Denial, Denied
+from pullwhy.collector.access.reviewed import Bounds, Reviewed
+from pullwhy.collector.denials import Denial, Denied
 from pullwhy.collector.kubernetes.directory import Directory
-from pullwhy.collector.kubernetes.reviews import NODE_NAME, POD_NAME, POD_UID, User, who
-from pullwhy.collector.remembered import Remembered
-from pullwhy.kubernetes.client import APIError, Client
+from pullwhy.collector.kubernetes.reviews import NODE_NAME, POD_NAME, POD_UID, User, is_token, who
+from pullwhy.kubernetes.client import Client
 from pullwhy.secret import Secret
 from pullwhy.text import printable
 
@@ -29,7 +29,7 @@ REVIEWED_SECONDS: Final = 120.0
 """How long a review is believed; the API server itself keeps those of its webhooks so long."""
 REFUSED_SECONDS: Final = 15.0
 OUTAGE_SECONDS: Final = 900.0
-"""While the API cannot be reached, an older review is believed for so long, within the token's own time."""
+"""While no review can be had, an older one is believed for so long, within the token's own time."""
 SKEW_SECONDS: Final = 60.0
 """A token that ended this moment by our clock may be good by the API server's, which decides."""
 MOST_REVIEWS: Final = 40_000
@@ -123,10 +123,10 @@ class TokenGate:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._client, self._directory = client, directory
-        self._audience, self._account, self._clock, self._wall = audience, account, clock, wall
+        self._audience, self._account, self._wall = audience, account, wall
         self._cluster = cluster  # whose API reviews the tokens: another's nodes may have the same names
-        self._reviewed: Remembered[bytes, str | Denied] = Remembered(MOST_REVIEWS, clock)
-        self._waiting = 0
+        bounds = Bounds(REVIEWED_SECONDS, REFUSED_SECONDS, OUTAGE_SECONDS, MOST_REVIEWS, MOST_WAITING)
+        self._reviewed: Reviewed[str] = Reviewed(bounds, clock)
 
     async def admit(self, peer: Mapping[str, Iterable[bytes]], token: Secret | None) -> Identity:
         """Return the node to whose pod the token is bound; raises Denied or CannotTell."""
@@ -135,30 +135,8 @@ class TokenGate:
             raise Denied(Denial.NO_CREDENTIALS, "it sent no token: set `report.token_file`")
         left = self._seconds_left(token)
         key = hashlib.sha256(token.reveal().encode()).digest()
-        known = self._reviewed.get(key)
-        if known is None:
-            known = await self._review(key, token, left)
-        if isinstance(known, Denied):
-            raise Denied(known.denial, str(known), known.who)
-        return Identity(known, self._cluster, max(left, 1.0))
-
-    async def _review(self, key: bytes, token: Secret, left: float) -> str | Denied:
-        if self._waiting >= MOST_WAITING:
-            raise CannotTell("too many tokens are under review, come again")
-        self._waiting += 1
-        try:
-            answer: str | Denied = await self._node(token)
-        except Denied as denied:
-            answer = denied.with_traceback(None)
-        except APIError as error:
-            known = self._reviewed.get(key, late=OUTAGE_SECONDS)
-            if isinstance(known, str) and error.passing:
-                return known
-            raise CannotTell(f"the Kubernetes API does not say whose token it is: {error}") from error
-        finally:
-            self._waiting -= 1
-        self._reviewed.put(key, answer, min(left, REVIEWED_SECONDS) if isinstance(answer, str) else REFUSED_SECONDS)
-        return answer
+        node = await self._reviewed.get(key, lambda: self._node(token), left)
+        return Identity(node, self._cluster, max(left, 1.0))
 
     async def _node(self, token: Secret) -> str:
         user = await who(self._client, token, self._audience)
@@ -198,7 +176,7 @@ class TokenGate:
 
 def _claims(token: str) -> _Claims | None:
     parts = token.split(".")
-    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature: RFC 7515 section 3.1
+    if not is_token(token) or len(parts) != 3:  # noqa: PLR2004 - header, payload, signature: RFC 7515 section 3.1
         return None
     try:
         payload = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))

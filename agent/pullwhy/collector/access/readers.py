@@ -13,8 +13,9 @@ from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
 
+from pullwhy.collector.access.reviewed import Bounds, Reviewed
 from pullwhy.collector.denials import CannotTell, Denial, Denied
-from pullwhy.collector.kubernetes.reviews import Action, User, may, who
+from pullwhy.collector.kubernetes.reviews import Action, User, is_token, may, who
 from pullwhy.collector.remembered import Remembered
 from pullwhy.kubernetes.client import APIError, Client
 from pullwhy.secret import Secret
@@ -28,7 +29,7 @@ REVIEWED_SECONDS: Final = 60.0
 """How long a review is believed: a right that was taken away counts after so long."""
 REFUSED_SECONDS: Final = 10.0
 OUTAGE_SECONDS: Final = 300.0
-"""While the API cannot be reached, an older review is believed for so long."""
+"""While no review can be had, an older one is believed for so long."""
 MOST_REVIEWS: Final = 10_000
 MOST_WAITING: Final = 100
 MOST_NAMESPACES: Final = 32
@@ -169,46 +170,32 @@ class KubernetesReaders:
 
     def __init__(self, client: Client, audience: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._client, self._audience = client, audience
-        self._users: Remembered[bytes, User | Denied] = Remembered(MOST_REVIEWS, clock)
+        bounds = Bounds(REVIEWED_SECONDS, REFUSED_SECONDS, OUTAGE_SECONDS, MOST_REVIEWS, MOST_WAITING)
+        self._users: Reviewed[User] = Reviewed(bounds, clock)
         self._rights: Remembered[tuple[bytes, Action], bool] = Remembered(MOST_REVIEWS, clock)
-        self._waiting = 0
 
     async def reader(self, token: Secret | None) -> Reader:
         """Return whose token it is; raises Denied or CannotTell."""
         if token is None:
             raise Denied(Denial.NO_CREDENTIALS, _SEND)
+        if not is_token(token.reveal()):
+            raise Denied(Denial.BAD_TOKEN, "what came is no token")
         key = _digest(token)
-        user = self._users.get(key)
-        if user is None:
-            user = await self._review(key, token)
-        if isinstance(user, Denied):
-            raise Denied(user.denial, str(user))
-        known = user
+        user = await self._users.get(key, lambda: self._review(token), REVIEWED_SECONDS)
 
         async def allowed(action: Action) -> bool:
-            return await self._allowed(key, known, action)
+            return await self._allowed(key, user, action)
 
         async def may_change(right: Right) -> bool:
             return await allowed(Action("create", GROUP, right))
 
         everything = await allowed(Action("get", GROUP, "findings"))
-        return Reader(printable(known.name, 253), None if everything else _Asked(allowed), may_change)
+        return Reader(printable(user.name, 253), None if everything else _Asked(allowed), may_change)
 
-    async def _review(self, key: bytes, token: Secret) -> User | Denied:
-        if self._waiting >= MOST_WAITING:
-            raise CannotTell("too many tokens are under review, come again")
-        self._waiting += 1
-        try:
-            user: User | Denied | None = await who(self._client, token, self._audience)
-        except APIError as error:
-            user = self._users.get(key, late=OUTAGE_SECONDS)
-            if not isinstance(user, User) or not error.passing:
-                raise CannotTell(f"the Kubernetes API does not say whose token this is: {error}") from error
-            return user
-        finally:
-            self._waiting -= 1
-        user = user or Denied(Denial.BAD_TOKEN, "the Kubernetes API does not accept this token")
-        self._users.put(key, user, REVIEWED_SECONDS if isinstance(user, User) else REFUSED_SECONDS)
+    async def _review(self, token: Secret) -> User:
+        user = await who(self._client, token, self._audience)
+        if user is None:
+            raise Denied(Denial.BAD_TOKEN, "the Kubernetes API does not accept this token")
         return user
 
     async def _allowed(self, key: bytes, user: User, action: Action) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
+from pullwhy.kubernetes.access import MAX_TOKEN
 from pullwhy.kubernetes.client import APIError, Client
 from pullwhy.secret import Secret
 
@@ -21,6 +23,14 @@ NODE_NAME: Final = "authentication.kubernetes.io/node-name"
 """Since Kubernetes 1.30 (KEP-4193, ServiceAccountTokenPodNodeInfo)."""
 
 _ACCOUNT: Final = "system:serviceaccount:"
+
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*\Z")
+
+
+def is_token(text: str) -> bool:
+    """Return whether a text has the form of a bearer token (RFC 6750, section 2.1); what has not needs no review."""
+    return len(text) <= MAX_TOKEN and bool(_TOKEN.match(text))
 
 
 @dataclass(frozen=True, slots=True)
