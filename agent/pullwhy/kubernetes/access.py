@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 from pullwhy.frozen import frozen
 from pullwhy.secret import Secret
 from pullwhy.text import printable
+
+logger = logging.getLogger(__name__)
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet puts a pod's token and the cluster's CA (client-go 0.34: rest/config.go, InClusterConfig)."""
@@ -64,9 +67,41 @@ class Access:
             raise NoAccess(f"{self.ca}: {told}: {self.ca_mend}") from error
         return context
 
+    def stamp(self) -> tuple[int, int, int]:
+        """Return what changes when the CA's file does; raises NoAccess."""
+        try:
+            found = self.ca.stat()
+        except OSError as error:
+            raise NoAccess(f"{self.ca}: {error.strerror}: {self.ca_mend}") from error
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
     def token(self) -> Secret:
         """Return the token as the file holds it now: the kubelet renews it; raises NoAccess."""
         return read_token(self.token_file, self.entry_mend)
+
+
+class Trust:
+    """The TLS context of the API, made anew when the cluster's CA changes. What cannot be used is left, and what was good goes on."""
+
+    def __init__(self, access: Access) -> None:
+        """Read the CA now; raises NoAccess."""
+        self._access = access
+        self._stamp, self._context = access.stamp(), access.context()
+        self._told = ""
+
+    def context(self) -> ssl.SSLContext:
+        """Return what the next connection is made with."""
+        try:
+            stamp = self._access.stamp()
+            if stamp != self._stamp:
+                self._context = self._access.context()
+                self._stamp = stamp
+                self._told = ""
+        except NoAccess as error:
+            if str(error) != self._told:
+                self._told = str(error)
+                logger.warning("%s; the CA that was read before stays in use", error)
+        return self._context
 
 
 def in_cluster(environment: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> Access:

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from pullwhy import __version__
-from pullwhy.kubernetes.access import Access, NoAccess
+from pullwhy.kubernetes.access import Access, NoAccess, Trust
 from pullwhy.probe.http import Answered, Connection, HTTPFailed, Request
 from pullwhy.probe.network import StreamReset, StreamTimedOut
 from pullwhy.redact import redact
@@ -82,7 +82,7 @@ class Client:
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         """Read the CA; raises NoAccess where that cannot be."""
-        self._access, self._context = access, access.context()
+        self._access, self._trust = access, Trust(access)
         self._clock, self._sleep = clock, sleep
         self._chance = chance or random.Random()  # noqa: S311 - spreads load, hides nothing
         self._within, self._patience = request_seconds, patience_seconds
@@ -200,7 +200,7 @@ class Client:
     async def _connect(self) -> Connection:
         access = self._access
         reader, writer = await asyncio.open_connection(
-            access.host, access.port, ssl=self._context, server_hostname=access.host
+            access.host, access.port, ssl=self._trust.context(), server_hostname=access.host
         )
         return Connection(_TLSStream(reader, writer))
 

@@ -139,6 +139,38 @@ def test_an_api_with_another_certificate_gets_no_token(api: StandIn, tmp_path: P
         other.stop()
 
 
+def test_a_ca_that_changed_is_trusted_with_the_next_connection(
+    api: StandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = StandIn(tmp_path / "other")
+    ca = tmp_path / "api/api-ca"
+
+    def replace(content: bytes) -> None:
+        (tmp_path / "fresh").write_bytes(content)
+        (tmp_path / "fresh").replace(ca)
+
+    async def scenario() -> None:
+        right = ca.read_bytes()
+        replace((tmp_path / "other/api-ca").read_bytes())
+        async with client(api, []) as asking:
+            with pytest.raises(APIError, match="certificate is not trusted"):
+                await asking.get(WEB, Pod)
+            replace(right)
+            api.misbehave("pods", Fault(headers={"connection": "close"}))
+            await asking.get(WEB, Pod)
+            replace(b"half a certif")
+            api.misbehave("pods", Fault(headers={"connection": "close"}))
+            for _ in range(2):
+                assert (await asking.get(WEB, Pod))["metadata"]["uid"] == "uid-web"
+        assert caplog.text.count("the CA that was read before stays in use") == 1
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        other.stop()
+
+
 def test_many_questions_at_a_time_wait_for_their_turn(api: StandIn) -> None:
     async def scenario() -> None:
         async with client(api) as asking:
@@ -245,7 +277,7 @@ def test_a_token_that_was_not_accepted_for_our_audience_is_not_believed(api: Sta
 
 
 def test_who_waits_for_a_turn_waits_no_longer_than_its_patience(api: StandIn) -> None:
-    api.misbehave("pods", *[Fault(503, hang=1.0)] * CONNECTIONS)
+    api.misbehave("pods", *[Fault(503, hang=2.0)] * CONNECTIONS)
 
     async def scenario() -> None:
         async with client(api, [], patience_seconds=0.2) as asking:
@@ -256,6 +288,6 @@ def test_who_waits_for_a_turn_waits_no_longer_than_its_patience(api: StandIn) ->
             assert error.value.passing
             for each in busy:
                 each.cancel()
-            await asyncio.wait(busy)
+            await asyncio.gather(*busy, return_exceptions=True)
 
     asyncio.run(scenario())
