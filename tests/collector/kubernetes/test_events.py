@@ -53,7 +53,7 @@ async def attending(api: StandIn, **options: Any) -> AsyncIterator[tuple[Attenda
 
 
 async def settled(attendant: Attendant) -> None:
-    await until(lambda: not attendant._waiting and not attendant._woken.is_set())
+    await until(lambda: attendant.idle)
 
 
 def test_one_event_from_the_second_failure_on_which_is_updated(api: StandIn) -> None:
@@ -247,6 +247,47 @@ def test_more_pods_than_can_wait_are_dropped_and_counted(api: StandIn, monkeypat
             for number in range(5):
                 attendant.attend(failing(2, f"web-{number}", number + 1))
             assert attendant.dropped == 3
+
+    asyncio.run(scenario())
+
+
+def test_one_node_with_very_many_pods_holds_up_no_other(api: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pullwhy.collector.kubernetes.attendant.MOST_OF_NODE", 8)
+    monkeypatch.setattr("pullwhy.collector.kubernetes.attendant.MOST_WAITING", 10)
+    api.pod("shop", "web-1", "node-c")
+    leave_out = AsyncMock()
+
+    async def scenario() -> None:
+        async with attending(api, leave_out=leave_out) as (attendant, _):
+            for node in ("node-x", "node-y"):
+                invented = tuple(FailingPod("shop", f"{node}-{number}", "uid", "main") for number in range(60))
+                attendant.attend(failing(node=node, pods=invented))
+            attendant.attend(failing(node="node-b"))
+            await until(lambda: leave_out.await_count == 1)
+            # Its turn came after one of each of the others.
+            assert len(api.asked("/pods/")) <= 4
+            assert attendant.dropped == 60 * 2 + 1 - 10
+
+    asyncio.run(scenario())
+
+
+def test_a_pod_of_another_node_is_taken_out_while_events_wait(api: StandIn) -> None:
+    for number in range(4):
+        api.pod("shop", f"web-{number}", "node-a")
+    api.pod("shop", "theirs", "node-b")
+    leave_out = AsyncMock()
+
+    async def never() -> float:
+        await asyncio.Event().wait()
+        return 0.0
+
+    async def scenario() -> None:
+        async with attending(api, leave_out=leave_out, turn=never) as (attendant, _):
+            for number in range(4):
+                attendant.attend(failing(2, f"web-{number}", number + 1))
+            attendant.attend(failing(2, "theirs", 9))
+            await until(lambda: leave_out.await_count == 1)
+            assert not attendant.idle
 
     asyncio.run(scenario())
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pullwhy.collector.denials import Denial, Denials, Denied
 from pullwhy.collector.kubernetes import event
 from pullwhy.collector.kubernetes.directory import FORBIDDEN_SECONDS, Directory, Pod
+from pullwhy.collector.kubernetes.turns import Turns
 from pullwhy.collector.pace import Pace
 from pullwhy.collector.records import KnownPod, StoreError
 from pullwhy.collector.remembered import Remembered
@@ -23,7 +24,9 @@ EVENTS_PER_SECOND: Final = 5.0
 """Of all collectors of a fleet together."""
 LOOKS_PER_SECOND: Final = 20.0
 MOST_WAITING: Final = 5_000
-"""Pods; of more, the next report of their finding is a new chance."""
+"""Pods, and Events; of more, the next report of their finding is a new chance."""
+MOST_OF_NODE: Final = 250
+"""Of them; a node has about a hundred pods, few of which fail."""
 SECOND_FAILURE: Final = 2
 """The first may pass by itself, and the kubelet says it anyway."""
 WRITTEN_SECONDS: Final = 3600.0
@@ -62,13 +65,21 @@ class Attendant:
         """`cluster` is the one whose API it is; `leave_out` takes a pod out of a stored finding; without `turn`, no Events."""
         self._client, self._directory, self._denials, self._turn = client, directory, denials, turn
         self._cluster, self._leave_out = cluster, leave_out
-        self._waiting: dict[tuple[str, ...], _Case] = {}
-        self._woken = asyncio.Event()
+        self._looks: Turns[_Case] = Turns(MOST_WAITING, MOST_OF_NODE)
+        self._events: Turns[_Case] = Turns(MOST_WAITING, MOST_OF_NODE)
         self._written: Remembered[str, dict[str, Any]] = Remembered(20_000, clock)
         self._may_write_at, self._clock = 0.0, clock
         self._looks_pace = Pace(LOOKS_PER_SECOND, LOOKS_PER_SECOND, clock)
-        self.dropped = 0
-        """Pods that were not attended to because too many waited."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        return self._looks.idle and self._events.idle
+
+    @property
+    def dropped(self) -> int:
+        """Pods and Events that were not attended to because too many waited."""
+        return self._looks.dropped + self._events.dropped
 
     def attend(self, finding: Finding) -> Mapping[int, KnownPod]:
         """Note a finding; return what is known of its pods by their place."""
@@ -84,36 +95,26 @@ class Attendant:
                     self._deny(finding, facts)
                     continue
             if facts is None or self._wants_event(finding, pod):
-                self._note(_Case(finding, pod))
+                self._looks.put(finding.node, *_waiting(_Case(finding, pod)))
         return known
 
     async def run(self) -> None:
-        """Work until cancelled."""
-        while True:
-            while self._waiting:
-                key = next(iter(self._waiting))
-                try:
-                    await self._take(self._waiting.pop(key))
-                except APIError as error:
-                    await self._bear(error)
-                except StoreError as error:
-                    logger.info("a failing pod got no Event: %s", error)
-                except Exception:
-                    logger.exception("a fault of the collector: a failing pod was not attended to")
-            self._woken.clear()
-            await self._woken.wait()
+        """Work until cancelled: Events, which are few a second, hold up no look at a pod."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._looks.run(lambda case: self._bearing(self._look(case))))
+            group.create_task(self._events.run(lambda case: self._bearing(self._tell(case))))
 
-    def _note(self, case: _Case) -> None:
-        finding, pod = case.finding, case.pod
-        # All of it: an id or a uid that an agent made up must not take the place of another's.
-        key = (finding.node, finding.id, pod.namespace, pod.name, pod.uid, pod.container)
-        if key not in self._waiting and len(self._waiting) >= MOST_WAITING:
-            self.dropped += 1
-            return
-        self._waiting[key] = case  # the newest state takes the place of one that still waits
-        self._woken.set()
+    async def _bearing(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except APIError as error:
+            await self._bear(error)
+        except StoreError as error:
+            logger.info("a failing pod got no Event: %s", error)
+        except Exception:
+            logger.exception("a fault of the collector: a failing pod was not attended to")
 
-    async def _take(self, case: _Case) -> None:
+    async def _look(self, case: _Case) -> None:
         pod = case.pod
         if self._directory.known(pod.namespace, pod.name, pod.uid) is None:
             await asyncio.sleep(self._looks_pace.wait(1))
@@ -127,8 +128,15 @@ class Attendant:
             await self._correct(case)
             self._deny(case.finding, facts)
             return
-        if self._turn is not None and self._wants_event(case.finding, pod):
-            await self._write(case.finding, pod, event.body(case.finding, pod, facts), self._turn)
+        if self._wants_event(case.finding, pod):
+            self._events.put(case.finding.node, *_waiting(case))
+
+    async def _tell(self, case: _Case) -> None:
+        """Write the Event; the pod is looked at again where that was long ago."""
+        finding, pod = case.finding, case.pod
+        facts = await self._directory.pod(pod.namespace, pod.name, pod.uid)
+        if self._turn is not None and facts is not None and facts.node == finding.node:
+            await self._write(finding, pod, event.body(finding, pod, facts), self._turn)
 
     def _wants_event(self, finding: Finding, pod: FailingPod) -> bool:
         return self._turn is not None and finding.state is State.ACTIVE and pod.attempts >= SECOND_FAILURE
@@ -151,7 +159,7 @@ class Attendant:
         if before == changed or self._clock() < self._may_write_at:
             return
         if (wait := await turn()) is None:
-            self.dropped += 1
+            self._events.dropped += 1
             return
         await asyncio.sleep(wait)
         path = f"/api/v1/namespaces/{pod.namespace}/events"
@@ -189,3 +197,9 @@ class Attendant:
         logger.info("a failing pod was not attended to: %s", error)
         if error.passing:
             await asyncio.sleep(min(error.retry_after or 1.0, LONGEST_PAUSE))
+
+
+def _waiting(case: _Case) -> tuple[Hashable, _Case]:
+    # All of it: an id or a uid that an agent made up must not take the place of another's. The newest state takes that of one that waits.
+    pod = case.pod
+    return (case.finding.id, pod.namespace, pod.name, pod.uid, pod.container), case
