@@ -145,6 +145,7 @@ def main() -> int:
     mine, dashes, theirs = "\0".join(sys.argv[1:]).partition("\0--\0")
     given = parser.parse_intermixed_args(mine.split("\0"))
     words = " ".join(given.words + (theirs.split("\0") if dashes else []))
+    print(state.get("prompts", {}).get(given.words[0], ""), end="", file=sys.stderr, flush=True)
     if words == "config view" and given.raw and given.output == "json":
         print(json.dumps(state["config"], indent=4))
     elif words == "port-forward service/pullwhy-collector :http" and given.address == "127.0.0.1":

@@ -244,6 +244,41 @@ def test_a_user_with_a_certificate_is_told_how_to_get_a_token(kubectl: Kubectl, 
     assert kubectl.called("token")[1][-1] == "--audience=readers"
 
 
+def on_terminal(kubectl: Kubectl, *words: str) -> tuple[int, str]:
+    """Run it where somebody reads its standard error; return exit code and what is shown."""
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as shown:
+        with subprocess.Popen(
+            [*PLUGIN, *words], env=kubectl.environment, stdin=theirs, stdout=subprocess.DEVNULL, stderr=theirs
+        ) as process:
+            os.close(theirs)
+            told = b""
+            with contextlib.suppress(OSError):  # the end of a terminal
+                while piece := shown.read(4096):
+                    told += piece
+        return process.returncode, told.decode().replace("\r\n", "\n")
+
+
+PROMPT = "To sign in, open https://login and enter CODE-1: "
+
+
+def test_what_asks_to_sign_in_is_seen_on_a_terminal_and_kubectls_own_reason_once(
+    kubectl: Kubectl, asked: Collector
+) -> None:
+    library = "E1126 01:17:07.337060    1067 memcache.go:265] trouble\n"
+    kubectl.set(
+        answers={"create token viewer": f"{TOKEN}\n"}, prompts={"create": library + PROMPT, "port-forward": "Again\n"}
+    )
+    words = ["findings", "-o", "json", "--token-from", "serviceaccount/viewer"]
+    assert on_terminal(kubectl, *words) == (0, PROMPT + "Again\n")
+    done = run(kubectl, *words)
+    assert (done.returncode, done.stderr) == (0, ""), "nobody is there to sign in"
+    kubectl.set(answers={}, prompts={"create": "Sign in\n"}, errors={"create token viewer": "error: no such account"})
+    told = "kubectl pullwhy findings: kubectl create: error: no such account\n"
+    assert on_terminal(kubectl, *words) == (1, "Sign in\n" + told)
+    assert asked.seen == [f"Bearer {TOKEN}"] * 2
+
+
 def test_as_somebody_else_shows_no_token_of_ones_own(kubectl: Kubectl, asked: Collector) -> None:
     kubectl.set(config=kubeconfig({"token": TOKEN}))
     done = run(kubectl, "nodes", "--as", "joe")

@@ -1,5 +1,7 @@
 """The port-forward's edges that a whole command would wait long for."""
 
+import io
+import os
 import signal
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ from cli.kubectl.standin import WHERE, Kubectl
 from pullwhy.cli.client import TIMEOUT_SECONDS
 from pullwhy.cli.kubectl.options import seconds
 from pullwhy.cli.kubectl.program import Kubectl as Program
-from pullwhy.cli.kubectl.program import last_word
+from pullwhy.cli.kubectl.said import Said, last_word
 from pullwhy.cli.kubectl.tunnel import Tunnel, deferred
 from pullwhy.cli.main import CommandError
 
@@ -32,6 +34,42 @@ def test_a_kubectl_that_says_nothing_is_not_waited_for_for_ever(
     tunnel.close()
     assert time.monotonic() - began < 4
     tunnel.close()
+
+
+def test_an_answer_is_not_waited_for_for_ever_and_what_waits_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standin = Kubectl(tmp_path)
+    standin.set(forward=["silent"])
+    for name in ("PATH", WHERE):
+        monkeypatch.setenv(name, standin.environment[name])
+    program = Program(())
+    assert (program.seconds, Program((), terminal=io.BytesIO()).seconds) == (60, 300)
+    program.seconds = 3
+    with pytest.raises(CommandError, match=r"kubectl port-forward: no answer in 3 s; it said: To sign in, open"):
+        program.ask("port-forward", "--address=127.0.0.1", "service/pullwhy-collector", ":http")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "shown"),
+    [
+        ([b"E", b"nter code: "], b"Enter code: "),
+        ([b"err", b"or: no\n", b"errand\n"], b"errand\n"),
+        ([b"error: no"], b""),
+        ([b"I1126 01:17:07.3 a.go:1] x\nI11 you\n"], b"I11 you\n"),
+        ([b"working\r", b"done   \n"], b"working\rdone   \n"),
+    ],
+)
+def test_a_prompt_is_shown_before_its_line_ends_and_nothing_of_kubectls_own(pieces: list[bytes], shown: bytes) -> None:
+    terminal = io.BytesIO()
+    reading, writing = os.pipe()
+    said = Said(os.fdopen(reading, "rb"), terminal)
+    with os.fdopen(writing, "wb", buffering=0) as pipe:
+        for piece in pieces:
+            pipe.write(piece)
+            time.sleep(0.05)
+        assert terminal.getvalue() == shown
+    said.close()
 
 
 @pytest.mark.parametrize(

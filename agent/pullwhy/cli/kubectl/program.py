@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from pullwhy.cli.kubectl.said import Said, Terminal
 from pullwhy.cli.main import CommandError
-from pullwhy.redact import redact
-from pullwhy.text import printable
 
 SECONDS: Final = 60.0
 """For one answer; where the API server is silent, kubectl itself waits for half of it."""
+SIGN_IN_SECONDS: Final = 300.0
+"""The same where a person may have to sign in meanwhile."""
 RIGHTS: Final = "who may what is set by roles of the cluster; docs/kubectl.md lists those that this needs"
-
-_ERRORS: Final = ("error:", "Error from server", "Unable to connect", "The connection to the server")
-"""How kubectl's own last word begins; before it may be lines of its libraries (kubectl 1.32: pkg/cmd/util/helpers.go)."""
-
 
 Mend = Callable[[str], str]
 """What to do about a reason that kubectl gave; empty where nothing is known."""
@@ -32,45 +30,60 @@ def unknown(reason: str) -> str:
 class Kubectl:
     """The user's kubectl with the options that were given for it."""
 
-    def __init__(self, options: Sequence[str], program: str = "kubectl") -> None:
-        """Raise CommandError where there is no such program."""
+    def __init__(self, options: Sequence[str], program: str = "kubectl", terminal: Terminal | None = None) -> None:
+        """`terminal`: where somebody reads how to sign in. Raise CommandError where there is no such program."""
         found = shutil.which(program)
         if not found:
             raise CommandError(f"{program} is not in PATH: the collector is reached through it")
-        self._program, self._options = found, tuple(options)
+        self._program, self._options, self._terminal = found, tuple(options), terminal
+        self.seconds = SIGN_IN_SECONDS if terminal else SECONDS
+        """How long an answer is waited for."""
 
     def ask(self, *words: str, mend: Mend = unknown) -> bytes:
         """Return what kubectl prints; raises CommandError with its reason and what `mend` makes of that."""
-        try:
-            # Plugins that sign in may ask on the terminal.
-            done = subprocess.run(self._line(words), capture_output=True, stdin=None, timeout=SECONDS, check=False)
-        except (OSError, subprocess.SubprocessError) as error:
-            told = error.strerror if isinstance(error, OSError) else f"no answer in {SECONDS:.0f} s"
-            raise CommandError(f"kubectl {words[0]}: {told}") from None
-        if done.returncode:
-            raise refused(words[0], done.stderr.decode(errors="replace").splitlines(), mend)
-        return done.stdout
+        with self.start(*words) as process:
+            said = self.follow(process)
+            try:
+                answer, _ = process.communicate(timeout=self.seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise no_answer(words[0], f"no answer in {self.seconds:.0f} s", said) from None
+            except BaseException:  # a signal, as subprocess.run does
+                process.kill()
+                raise
+            finally:
+                said.close()
+        if process.returncode:
+            raise refused(words[0], said.ended(), mend)
+        return answer
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
-        """Start kubectl; raises CommandError."""
+        """Start kubectl, whose plugins may ask on the terminal; raises CommandError."""
+        line = [self._program, *self._options, *words]
         try:
-            return subprocess.Popen(self._line(words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            return subprocess.Popen(line, stdin=None, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         except OSError as error:
             raise CommandError(f"kubectl {words[0]}: {error.strerror}") from None
 
-    def _line(self, words: Sequence[str]) -> list[str]:
-        return [self._program, *self._options, *words]
+    def follow(self, process: subprocess.Popen[bytes]) -> Said:
+        """Take over the standard error of a kubectl that was started."""
+        stream, process.stderr = process.stderr, None
+        assert stream  # noqa: S101 - as `start` made it
+        return Said(stream, self._terminal)
 
 
-def refused(word: str, said: Sequence[str], mend: Mend = unknown) -> CommandError:
-    """Return the error for a kubectl that failed and `said` these lines."""
-    reason = last_word(said) or "it ended without a reason"
+def terminal() -> Terminal | None:
+    """Return the terminal to which standard error goes, if it is one."""
+    return sys.stderr.buffer if sys.stderr is not None and sys.stderr.isatty() else None
+
+
+def refused(word: str, reason: str, mend: Mend = unknown) -> CommandError:
+    """Return the error for a kubectl that failed for this reason."""
     more = RIGHTS if "(Forbidden)" in reason else mend(reason)
-    return CommandError(f"kubectl {word}: {reason}{f'; {more}' if more else ''}")
+    return CommandError(f"kubectl {word}: {reason or 'it ended without a reason'}{f'; {more}' if more else ''}")
 
 
-def last_word(said: Sequence[str]) -> str:
-    """Return kubectl's own reason among its lines, fit to be shown."""
-    lines = [line.strip() for line in said if line.strip()]
-    reasons = [line for line in lines if line.startswith(_ERRORS)] or lines
-    return printable(redact(reasons[-1]), 600) if reasons else ""
+def no_answer(word: str, told: str, said: Said) -> CommandError:
+    """Return the error for a kubectl that was not waited for any longer: a plugin that waits for somebody has said so."""
+    reason = said.last_word()
+    return CommandError(f"kubectl {word}: {told}{f'; it said: {reason}' if reason else ''}")

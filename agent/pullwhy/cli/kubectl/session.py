@@ -14,7 +14,7 @@ from pullwhy.cli.kubectl import kubeconfig
 from pullwhy.cli.kubectl.credential import Credential, of_user
 from pullwhy.cli.kubectl.kubeconfig import Chosen
 from pullwhy.cli.kubectl.options import handed_on, seconds
-from pullwhy.cli.kubectl.program import Kubectl
+from pullwhy.cli.kubectl.program import Kubectl, terminal
 from pullwhy.cli.kubectl.reaching import Identity, Reaching
 from pullwhy.cli.kubectl.tunnel import Tunnel
 from pullwhy.secret import Secret
@@ -30,7 +30,7 @@ class Session:
     def __init__(self, options: argparse.Namespace) -> None:
         """Raise CommandError where there is no kubectl."""
         self._options = options
-        self.kubectl = Kubectl(handed_on(options))
+        self.kubectl = Kubectl(handed_on(options), terminal=terminal())
         self.tunnel = Tunnel(self.kubectl, options.pullwhy_namespace)
         self.identity = Identity(self._credential)
 

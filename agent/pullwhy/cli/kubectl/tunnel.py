@@ -8,34 +8,31 @@ import re
 import signal
 import subprocess
 import threading
-from collections import deque
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
-from pullwhy.cli.kubectl.program import Kubectl, last_word, refused
-from pullwhy.cli.main import CommandError
+from pullwhy.cli.kubectl.program import Kubectl, no_answer, refused
+from pullwhy.cli.kubectl.said import Said
 
 SERVICE: Final = "pullwhy-collector"
 PORT: Final = "http"
 """The name of the Service's port."""
-START_SECONDS: Final = 60.0
 END_SECONDS: Final = 5.0
 
 _READY: Final = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d{1,5}) -> \d{1,5}\s*\Z")
 """kubectl 1.20 to 1.36: k8s.io/client-go/tools/portforward/portforward.go, listenOnPortAndAddress."""
 _LINE: Final = 4096
-_KEPT: Final = 20
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Tunnel:
     """A port of this machine that leads to the collector."""
 
-    def __init__(self, kubectl: Kubectl, namespace: str, start_seconds: float = START_SECONDS) -> None:
-        self._kubectl, self.namespace, self._start_seconds = kubectl, namespace, start_seconds
+    def __init__(self, kubectl: Kubectl, namespace: str, start_seconds: float | None = None) -> None:
+        self._kubectl, self.namespace, self._start_seconds = kubectl, namespace, start_seconds or kubectl.seconds
         self._process: subprocess.Popen[bytes] | None = None
-        self._threads: list[threading.Thread] = []
-        self._said: deque[str] = deque(maxlen=_KEPT)
+        self._thread: threading.Thread | None = None
+        self._said: Said | None = None
 
     @property
     def name(self) -> str:
@@ -45,32 +42,26 @@ class Tunnel:
     def open(self) -> str:
         """Return the address of a new tunnel, having closed the last; raises CommandError."""
         self.close()
-        self._said.clear()
+        self._said = None
         words = ("port-forward", f"--namespace={self.namespace}", "--address=127.0.0.1", f"service/{SERVICE}")
         with deferred():
             # A signal in between would leave a child that nobody knows of.
             process = self._process = self._kubectl.start(*words, f":{PORT}")
+        said = self._said = self._kubectl.follow(process)
         ports: queue.Queue[int] = queue.Queue()
-        self._threads = [
-            threading.Thread(target=_follow_ports, args=(process.stdout, ports), daemon=True),
-            threading.Thread(target=_follow_words, args=(process.stderr, self._said), daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._thread = threading.Thread(target=_follow_ports, args=(process.stdout, ports), daemon=True)
+        self._thread.start()
         try:
             port = ports.get(timeout=self._start_seconds)
         except queue.Empty:
-            # A plugin that waits for somebody to sign in has said so, too.
-            told = f"; it said: {self.said()}" if self.said() else ""
-            raise CommandError(f"kubectl port-forward: no port in {self._start_seconds:.0f} s{told}") from None
+            raise no_answer("port-forward", f"no port in {self._start_seconds:.0f} s", said) from None
         if not port:
-            self._threads[1].join(END_SECONDS)
-            raise refused("port-forward", list(self._said), self._mend)
+            raise refused("port-forward", said.ended(), self._mend)
         return f"http://127.0.0.1:{port}"
 
     def said(self) -> str:
         """Return what kubectl said last; empty for nothing."""
-        return last_word(list(self._said))
+        return self._said.last_word() if self._said else ""
 
     def close(self) -> None:
         """End the child, if there is one; its port is free afterwards."""
@@ -84,11 +75,11 @@ class Tunnel:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            for thread in self._threads:
-                thread.join(END_SECONDS)
-            for stream in (process.stdout, process.stderr):
-                if stream:
-                    stream.close()
+            if self._said:
+                self._said.close()
+            if self._thread and process.stdout:
+                self._thread.join(END_SECONDS)
+                process.stdout.close()
 
     def _mend(self, reason: str) -> str:
         if "NotFound" in reason or "not found" in reason:
@@ -105,11 +96,6 @@ def _follow_ports(stream: IO[bytes], ports: queue.Queue[int]) -> None:
         if match:
             ports.put(int(match[1]))
     ports.put(0)
-
-
-def _follow_words(stream: IO[bytes], said: deque[str]) -> None:
-    while line := stream.readline(_LINE):
-        said.append(line.decode(errors="replace"))
 
 
 @contextlib.contextmanager
