@@ -19,8 +19,8 @@ TOKEN = "s3cret-7f21"
 class Collector(ThreadingHTTPServer):
     """Answers an empty list to who has the token, and redirects where it is told to."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
         self.seen: list[str] = []
         self.elsewhere = ""
 
@@ -47,8 +47,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def collector() -> Iterator[Collector]:
-    with Collector() as server:
+def collector(port: int = 0) -> Iterator[Collector]:
+    with Collector(port) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

@@ -6,12 +6,14 @@ import http.client
 import ipaddress
 import json
 import os
+import socket
 import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
 from argparse import Namespace
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,6 +69,53 @@ def nobody() -> Secret:
     return Secret("")
 
 
+Check = Callable[[socket.socket], None]
+"""Looks at a new connection before anything is sent on it; raises OSError where nothing should be."""
+
+
+def anybody(connection: socket.socket) -> None:
+    """Let whoever listens there be asked."""
+    del connection
+
+
+class _PlainConnection(http.client.HTTPConnection):
+    def __init__(self, *given: Any, check: Check, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._check = check
+
+    def connect(self) -> None:
+        super().connect()
+        self._check(self.sock)
+
+
+class _TLSConnection(http.client.HTTPSConnection):
+    def __init__(self, *given: Any, check: Check, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._check = check
+
+    def connect(self) -> None:
+        super().connect()
+        self._check(self.sock)
+
+
+class _Plain(urllib.request.HTTPHandler):
+    def __init__(self, check: Check) -> None:
+        super().__init__()
+        self._check = check
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(_PlainConnection, check=self._check), req)
+
+
+class _TLS(urllib.request.HTTPSHandler):
+    def __init__(self, check: Check, context: ssl.SSLContext | None) -> None:
+        super().__init__(context=context)
+        self._check, self._given = check, context
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(_TLSConnection, check=self._check), req, context=self._given)
+
+
 class Client:
     """Asks one collector; remembers the tag of its last first page, for who polls."""
 
@@ -76,13 +125,14 @@ class Client:
         token: Callable[[], Secret] = nobody,
         timeout_seconds: float = TIMEOUT_SECONDS,
         context: ssl.SSLContext | None = None,
+        check: Check = anybody,
     ) -> None:
-        """Ask `server`; `token` is called for each request, because tokens are renewed."""
+        """Ask `server`; `token` is called for each request, because tokens are renewed, `check` for each connection."""
         self._server, self._token, self._timeout = _checked(server), token, timeout_seconds
         self._name = printable(self._server)
         # The environment's proxy is for the way out, never for this machine (a port-forward).
         direct = [urllib.request.ProxyHandler({})] if _is_loopback(self._server) else []
-        self._opener = urllib.request.build_opener(*direct, urllib.request.HTTPSHandler(context=context))
+        self._opener = urllib.request.build_opener(*direct, _Plain(check), _TLS(check, context))
         self.tag = ""
 
     def one(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -56,22 +57,47 @@ class Reaching(Client):
         # The token first: its plugin may ask the user to sign in, and kubectl then finds what it keeps.
         identity.token()
         self._tunnel, self._identity = tunnel, identity
-        super().__init__(tunnel.open(), identity.token, timeout_seconds, ANY_CERTIFICATE)
+        self._seen = b""
+        super().__init__(tunnel.open(), identity.token, timeout_seconds, ANY_CERTIFICATE, self._check)
         self._name = tunnel.name
+
+    def _open(self, *request: Any) -> Any:
+        if not self._tunnel.stands:
+            self._enter()
+        return super()._open(*request)
+
+    def _enter(self) -> None:
+        """Open the tunnel anew: the pod was replaced, or its node is gone; the Service may have another."""
+        scheme = self._server.partition("://")[0]
+        self._server = self._tunnel.open().replace("http", scheme)
+        self._seen = b""
+
+    def _check(self, connection: socket.socket) -> None:
+        """Raise OSError where kubectl may not be at the other end: the user's token is not for others.
+
+        It runs after the connection was made, so it was kubectl that took it. But for the moment between its letting go of the port
+        and its end: in that, a certificate other than the tunnel's first gives away who took the port.
+        """
+        if not self._tunnel.stands:
+            raise ConnectionAbortedError("kubectl port-forward has ended")
+        if isinstance(connection, ssl.SSLSocket):
+            shown = hashlib.sha256(connection.getpeercert(binary_form=True) or b"").digest()
+            self._seen = self._seen or shown
+            if shown != self._seen:
+                raise ConnectionAbortedError("it has another certificate than when the tunnel was opened")
 
     def _ask(self, method: str, *request: Any) -> Any:
         try:
             return super()._ask(method, *request)
         except Unreachable:
             scheme, _, place = self._server.partition("://")
-            if scheme == "http" and _speaks_tls(place):
+            if scheme == "http" and self._tunnel.stands and _speaks_tls(place):
                 self._server = f"https://{place}"
             elif method == "POST":
                 # What makes something anew is not sent twice: the first may have arrived.
                 raise
             else:
-                # The pod was replaced, or its node is gone: the Service may have another.
-                self._server = self._tunnel.open().replace("http", scheme)
+                self._enter()
         except Unauthorized:
             if not self._identity.renewed():
                 raise

@@ -39,6 +39,11 @@ class Tunnel:
         """What is at its other end, for people."""
         return f"service/{SERVICE} in namespace {self.namespace}"
 
+    @property
+    def stands(self) -> bool:
+        """Whether kubectl runs, and so holds the port: when it ends, any user of this machine may take that."""
+        return self._process is not None and self._process.poll() is None
+
     def open(self) -> str:
         """Return the address of a new tunnel, having closed the last; raises CommandError."""
         self.close()
