@@ -161,22 +161,6 @@ def test_readers_of_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     assert len(refused) == len({line.split()[1] for line in refused}) == 3, "by kind and party"
 
 
-def test_nobody_is_taken_for_whom_a_forwarded_header_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    file = tmp_path / "readers.toml"
-    file.write_text(FILE)
-
-    async def scenario() -> None:
-        async with collector(tmp_path, reader_auth="file", reader_tokens=str(file)) as running:
-            for number in range(3):
-                headers = {"x-forwarded-for": f"203.0.113.{number}", "x-forwarded-proto": "https"}
-                assert (await asyncio.to_thread(get, running.http_address, "/api/v1/findings", headers))[0] == 401
-
-    asyncio.run(scenario())
-    (refused,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("refused (")]
-    assert "127.0.0.1" in refused
-    assert "203.0.113" not in caplog.text
-
-
 PROBER = "a-token-of-mary-0003"
 MARY = f"""
 [[readers]]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from collector.minted import ServerFiles
 from collector.reading import FILE, TOKEN
-from collector.samples import collector, until
+from collector.samples import collector, get, until
 
 from pullwhy.collector.access import readers
 from pullwhy.collector.denials import Denied
@@ -94,3 +94,19 @@ def test_questions_over_tls_use_a_renewed_certificate(tmp_path: Path, monkeypatc
             await until(lambda: asyncio.to_thread(answers, running.http_address))
 
     asyncio.run(scenario())
+
+
+def test_nobody_is_taken_for_whom_a_forwarded_header_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "readers.toml"
+    file.write_text(FILE)
+
+    async def scenario() -> None:
+        async with collector(tmp_path, reader_auth="file", reader_tokens=str(file)) as running:
+            for number in range(3):
+                headers = {"x-forwarded-for": f"203.0.113.{number}", "x-forwarded-proto": "https"}
+                assert (await asyncio.to_thread(get, running.http_address, "/api/v1/findings", headers))[0] == 401
+
+    asyncio.run(scenario())
+    (refused,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("refused (")]
+    assert "127.0.0.1" in refused
+    assert "203.0.113" not in caplog.text
