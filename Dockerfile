@@ -31,7 +31,7 @@ COPY --from=build /image/agent /
 # and more get pages of their own and give them back: the C library would soon take them from its heap, and keep 2 MiB of holes.
 ENV PATH=/opt/pullwhy/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONOPTIMIZE=2 \
     MALLOC_MMAP_THRESHOLD_=131072 MALLOC_ARENA_MAX=1
-# root, with no capability but those that docs/operations.md lists: the CRI socket, the kubelet's files and journals are root's. The
+# root, with no capability but those that docs/permissions.md lists: the CRI socket, the kubelet's files and journals are root's. The
 # walk, which talks to strangers, runs as nobody.
 USER 0:0
 ENTRYPOINT ["/opt/pullwhy/bin/pullwhy"]
