@@ -91,6 +91,8 @@ def test_those_not_compared_are_counted_with_what_they_have() -> None:
     made.add(stored("a4", zone="b"), NOW)
     others = made.others({"a0", "b0", "gone", "unknown"})
     assert (others.number, others.have(("zone", "a")), others.have(("zone", "b"))) == (6, 3, 3)
+    others = made.others({"a0", "a1", "a2", "b0", "b1", "b2"})
+    assert (others.number, others.have(("zone", "a")), others.have(("zone", "b"))) == (2, 1, 1)
 
 
 def test_another_time_others_are_asked() -> None:

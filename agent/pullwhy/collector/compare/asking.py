@@ -101,10 +101,13 @@ class Fleet:
         """Return the nodes other than these that are there."""
         return [member.node for name, member in self._members.items() if member.is_there and name not in but]
 
-    def others(self, but: Iterable[str]) -> Others:
+    def others(self, but: Collection[str]) -> Others:
         """Return how many nodes other than these are there, and what is known of them."""
         known = [member.node for name in but if (member := self._members.get(name)) and member.is_there]
-        return Others(self._number_there - len(known), self._there, known)
+        number = self._number_there - len(known)
+        if number < len(known):  # then they are looked at one by one, not all but them
+            return Others(number, too=self.nodes(set(but)))
+        return Others(number, self._there, known)
 
     def traits(self, names: Iterable[str]) -> set[_Trait]:
         """Return the traits that some of these nodes have."""

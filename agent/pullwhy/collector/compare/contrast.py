@@ -45,12 +45,14 @@ class Others:
 
     number: int = 0
     having: Mapping[Fact, int] = field(default_factory=dict)
-    """Of these nodes and those in `but`."""
+    """Of these nodes and those in `but`, without those in `too`."""
     but: Sequence[Node] = ()
+    too: Sequence[Node] = ()
 
     def have(self, fact: Fact) -> int:
         """Count those that have a fact."""
-        return self.having.get(fact, 0) - sum(fact in node.facts for node in self.but)
+        but, too = (sum(fact in node.facts for node in nodes) for nodes in (self.but, self.too))
+        return self.having.get(fact, 0) + too - but
 
 
 class Separation(enum.IntEnum):
