@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from cli.answering import answering
+from cli.kubectl.plugin import run
 from cli.kubectl.standin import ERRORS, Kubectl, kubeconfig
-from cli.kubectl.test_plugin import run
 from collector.samples import finding
 from collector.served import Served
 

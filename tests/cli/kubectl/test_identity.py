@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cli.kubectl.plugin import SAMPLES, images, run
 from cli.kubectl.standin import Kubectl, kubeconfig
-from cli.kubectl.test_plugin import SAMPLES, images, run
 from collector.kubernetes.standin import StandIn
 from collector.served import Served
 
