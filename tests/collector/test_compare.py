@@ -4,6 +4,8 @@ import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +318,26 @@ def test_problems_of_one_registry_that_wait_do_not_keep_another_registrys_from_b
 
     async def is_judged(made: World, image: str) -> bool:
         return any(each["subject"]["name"] == image and each["scope"]["healthy"] for each in await made.problems())
+
+    run(tmp_path, scenario)
+
+
+def test_a_new_problem_does_not_wait_for_old_ones_that_were_never_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "AT_ONCE", 1)
+
+    def script(agent: Agent, asked: pb.WalkRequest) -> Iterable[pb.WalkAnswer]:
+        return passes(agent, asked) if asked.image == IMAGE else silent(agent, asked)
+
+    async def scenario(made: World) -> None:
+        bad = await made.node("bad")
+        await made.nodes("a", "b", script=script)
+        old = [failure("bad", UNTRUSTED, f"old-{number}.example/shop/web:1") for number in range(3)]
+        await bad.report(*(replace(each, first_seen=each.first_seen - timedelta(hours=1)) for each in old))
+        await until(made.asked)  # and nobody answers
+        await bad.report(failure("bad", UNTRUSTED))
+        await until(lambda: verdicts(made, {"Unknown", "NodeSpecific"}))
 
     run(tmp_path, scenario)
 

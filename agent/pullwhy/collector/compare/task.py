@@ -32,10 +32,11 @@ REJUDGE: Final = timedelta(minutes=5)
 REJUDGED_PER_SECOND: Final = 2.0
 """Where thousands of problems are active, they are not all looked at again every five minutes: that would be all that the collector does."""
 IDLE_SECONDS: Final = 15.0
-AT_ONCE: Final = 48
+AT_ONCE: Final = 96
 """Problems that are judged at a time; most of that is to wait for answers."""
 NEW_AT_ONCE: Final = 32
-"""Besides, of those that were found last: they do not wait until others are caught up with."""
+"""Besides, of those that are new: they do not wait until others are caught up with."""
+NEW: Final = timedelta(minutes=2)
 LOOKED_AT: Final = 200
 """Problems that are taken at a time: of more, the next look takes the next ones, so that none keeps others from being seen."""
 SHORTEST_PAUSE: Final = 0.5
@@ -129,8 +130,9 @@ class Compare:
         self._found.clear()
 
     async def _look(self) -> None:
-        """Begin with each problem that has to be judged and is neither under way nor put off: with those found last first."""
-        new = await self._store.never_judged(NEW_AT_ONCE)
+        """Begin with each problem that has to be judged and is neither under way nor put off: with new ones first."""
+        since = self._clock() - NEW
+        new = [each for each in await self._store.never_judged(NEW_AT_ONCE) if each.first_seen > since]
         began = [self._begin(problem, new=True) for problem in new]
         found = await self._unclear()
         if len(self._under_way) < LOOKED_AT:
