@@ -9,7 +9,7 @@ from typing import Any
 from collector.fleetsim import IMAGE, Agent, World, fails, failure, passes, world
 from collector.samples import NOW, until
 
-from pullwhy.collector.answers import Answers
+from pullwhy.collector.compare.answers import Answers
 from pullwhy.collector.compare.canary import Canaries, canary_id, is_due
 from pullwhy.collector.fleet import Canary, StoredProblem, WalkState
 from pullwhy.collector.problem import KIND, ProblemKey

@@ -14,7 +14,7 @@ import pytest
 from collector.minted import ServerFiles
 from collector.samples import collector
 
-from pullwhy.collector import connections
+from pullwhy.collector.api import connections
 
 PROBES = ("/healthz", "/readyz")
 QUESTION = "/api/v1/findings"

@@ -8,8 +8,7 @@ import msgspec
 import pytest
 from collector.samples import NOW, finding
 
-from pullwhy.collector import documents
-from pullwhy.diagnose.document import codec
+from pullwhy.diagnose.document import codec, decoding
 from pullwhy.model import (
     Evidence,
     FailingPod,
@@ -38,8 +37,8 @@ FULL = finding(
 @pytest.mark.parametrize("sound", [finding(1), FULL])
 def test_what_the_codec_made_comes_back_as_it_went(sound: Finding) -> None:
     data = codec.encode(sound)
-    assert codec.encode(documents.decode(data)) == data
-    assert isinstance(documents.decode(data), Finding)
+    assert codec.encode(decoding.decode(data)) == data
+    assert isinstance(decoding.decode(data), Finding)
 
 
 def test_a_newer_agents_keys_and_an_older_ones_lack_of_them_are_borne() -> None:
@@ -47,7 +46,7 @@ def test_a_newer_agents_keys_and_an_older_ones_lack_of_them_are_borne() -> None:
     del fields["zone"]
     fields["novel"] = {"deep": [1]}
     data = msgspec.json.encode(fields)
-    assert codec.encode(documents.decode(data)) == codec.encode(finding(1, zone=""))
+    assert codec.encode(decoding.decode(data)) == codec.encode(finding(1, zone=""))
 
 
 def diagnosis(**changed: Any) -> dict[str, Any]:
@@ -80,7 +79,7 @@ BROKEN: dict[str, dict[str, Any]] = {
 def test_what_is_beyond_the_bounds_is_refused(changed: dict[str, Any]) -> None:
     data = msgspec.json.encode(finding(1, **changed))
     with pytest.raises(codec.InvalidDocument):
-        documents.decode(data)
+        decoding.decode(data)
 
 
 @pytest.mark.parametrize(
@@ -88,4 +87,4 @@ def test_what_is_beyond_the_bounds_is_refused(changed: dict[str, Any]) -> None:
 )
 def test_bytes_that_are_no_finding_are_refused(data: bytes) -> None:
     with pytest.raises(codec.InvalidDocument):
-        documents.decode(data)
+        decoding.decode(data)

@@ -4,11 +4,11 @@ import msgspec
 import pytest
 from collector.samples import NOW, encoded, finding
 
-from pullwhy.collector.documents import decode
 from pullwhy.collector.intake import ingest
 from pullwhy.collector.intake.ingest import Refused
 from pullwhy.collector.records import KnownPod, Speaker
 from pullwhy.diagnose.document.codec import MAX_DOCUMENT
+from pullwhy.diagnose.document.decoding import decode
 from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import FailingPod
 from pullwhy.pb.v1 import report_pb2 as pb

@@ -11,10 +11,10 @@ from collector.fleetstored import probe
 from collector.samples import encoded, finding
 from collector.wire import Stream, running
 
-from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import ProblemQuery
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import NodeFacts, Query
+from pullwhy.diagnose.document.decoding import decode
 from pullwhy.protocol import METHOD
 
 WITHIN_SECONDS = 10.0

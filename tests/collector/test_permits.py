@@ -11,7 +11,6 @@ from typing import Any
 from collector.samples import NOW, Clock, finding
 from collector.wire import running
 
-from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import Canary, WalkState
 from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.intake.permits import FIRST, MOST_TURNS, NOTHING_REMEMBERED, Pace, Permits
@@ -19,6 +18,7 @@ from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, NodeFacts, Speaker
 from pullwhy.collector.store import SQLStore, open_store
+from pullwhy.diagnose.document.decoding import decode
 from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import (
     CauseId,

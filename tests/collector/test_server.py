@@ -222,8 +222,8 @@ def test_an_agent_that_reads_no_acknowledgement_hinders_no_other(tmp_path: Path)
 def test_pace_lets_a_whole_outbox_through_then_only_its_share() -> None:
     now = [0.0]
     pace = Pace(per_second=10, at_once=100, clock=lambda: now[0])
-    assert [pace.wait(50), pace.wait(50), pace.wait(5)] == [0.0, 0.0, 0.5]
+    assert [pace.spend(50), pace.spend(50), pace.spend(5)] == [0.0, 0.0, 0.5]
     now[0] = 1.5
-    assert pace.wait(10) == 0.0
+    assert pace.spend(10) == 0.0
     now[0] = 1000.0
-    assert [pace.wait(100), pace.wait(20)] == [0.0, 2.0]
+    assert [pace.spend(100), pace.spend(20)] == [0.0, 2.0]

@@ -10,9 +10,9 @@ import pytest
 from collector.samples import NOW, encoded
 from collector.stored import WHO, record, run, session
 
-from pullwhy.collector.documents import decode
 from pullwhy.collector.records import NodeFacts, Query, Speaker
 from pullwhy.collector.store import SQLStore
+from pullwhy.diagnose.document.decoding import decode
 from pullwhy.model import FailingPod
 
 

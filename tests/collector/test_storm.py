@@ -7,8 +7,8 @@ import pytest
 from collector.fleetsim import World, fails, failure, world
 from collector.samples import until
 
-from pullwhy.collector.documents import decode
 from pullwhy.collector.intake.permits import FIRST
+from pullwhy.diagnose.document.decoding import decode
 from pullwhy.model import CauseId
 from pullwhy.node.investigate.permits import ANSWER_SECONDS
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from diagnose.findings import FINDING
 
-from pullwhy.collector.documents import decode
 from pullwhy.diagnose.document.codec import MAX_DOCUMENT, MAX_ITEMS, MAX_SHORT, InvalidDocument
+from pullwhy.diagnose.document.decoding import decode
 from pullwhy.diagnose.document.finding import document, encode, finding_id, rfc3339
 from pullwhy.model import CauseId, FailingPod, Finding, RemedyRef
 

@@ -6,10 +6,10 @@ from diagnose.builders import NOW
 from diagnose.strategies import cases
 from hypothesis import HealthCheck, given, settings
 
-from pullwhy.collector.documents import decode
 from pullwhy.diagnose.arguments import MAX_ARGUMENTS, MAX_SUMMARY, MAX_VALUE
 from pullwhy.diagnose.case import Case
 from pullwhy.diagnose.catalogue.causes import CATALOGUE
+from pullwhy.diagnose.document.decoding import decode
 from pullwhy.diagnose.document.finding import document, encode, finding_id
 from pullwhy.diagnose.evidence import MAX_FACT, MAX_FACTS
 from pullwhy.diagnose.explain.finding import explain

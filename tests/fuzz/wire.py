@@ -14,9 +14,9 @@ from walking.network import FakeClock, FakeNetwork, FakeStream
 from walking.plans import QUICK
 
 from fuzz.target import Target
-from pullwhy.collector import documents
 from pullwhy.collector.intake import ingest
 from pullwhy.collector.records import Speaker
+from pullwhy.diagnose.document import decoding
 from pullwhy.diagnose.document.codec import InvalidDocument
 from pullwhy.image import parse as parse_image
 from pullwhy.model import Outcome
@@ -133,7 +133,7 @@ def plan_pipe(data: bytes) -> None:
 def document(data: bytes) -> None:
     """Take a finding in as the collector does."""
     with contextlib.suppress(InvalidDocument):
-        documents.decode(data)
+        decoding.decode(data)
 
 
 def agent_message(data: bytes) -> None:

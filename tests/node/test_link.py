@@ -6,7 +6,7 @@ from pathlib import Path
 from node.fakes import WEB, at, pods
 
 from pullwhy.model import PodRef
-from pullwhy.node.link import RuntimeLink, as_sight
+from pullwhy.node.runtimelink import RuntimeLink, as_sight
 from pullwhy.node.walk.plan import Sources
 from pullwhy.runtime.cri import Container, PodSandbox
 

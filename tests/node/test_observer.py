@@ -3,8 +3,8 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pullwhy.node.link import RuntimeLink
 from pullwhy.node.observer import FINGERPRINT_SECONDS, NodeObserver
+from pullwhy.node.runtimelink import RuntimeLink
 from pullwhy.node.walk.plan import Sources
 
 

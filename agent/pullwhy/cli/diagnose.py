@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pullwhy.cli.machineoptions import add_places, check_files, check_places, check_socket, platform
 from pullwhy.cli.main import EX_USAGE, CommandError
 from pullwhy.cli.output import FORMATS, Column, print_findings, print_records, screen, text_of, write
-from pullwhy.cli.places import add_places, check_files, check_places, check_socket, platform
 
 if TYPE_CHECKING:
     from pullwhy.model import Finding, PullFailure
@@ -112,7 +112,7 @@ def _registry_side_works(found: Investigation) -> bool:
 async def _investigate(options: argparse.Namespace, sources: Sources) -> Investigation:
     from pullwhy.node.investigate.investigate import Investigator  # noqa: PLC0415
     from pullwhy.node.investigate.reproduce import Policy, Reproducer  # noqa: PLC0415
-    from pullwhy.node.link import RuntimeLink  # noqa: PLC0415
+    from pullwhy.node.runtimelink import RuntimeLink  # noqa: PLC0415
     from pullwhy.node.walk.walker import Walker  # noqa: PLC0415
 
     walker, link = Walker(), RuntimeLink(sources)

@@ -10,9 +10,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pullwhy.cli.machineoptions import add_places, check_files, check_places
 from pullwhy.cli.main import EX_USAGE, CommandError
 from pullwhy.cli.output import CELL_LIMIT, FORMATS, print_records, screen, write
-from pullwhy.cli.places import add_places, check_files, check_places
 from pullwhy.diagnose.explain.page import DEFAULT_WIDTH, NARROWEST
 from pullwhy.text import printable
 

@@ -14,13 +14,13 @@ class Pace:
         self._per_second, self._at_once, self._clock = per_second, at_once, clock
         self._tokens, self._then = at_once, clock()
 
-    def wait(self, tokens: int) -> float:
+    def spend(self, tokens: int) -> float:
         """Spend `tokens`; return the seconds until that many were earned, 0 while there are some in hand."""
         self._earn()
         self._tokens -= tokens
         return max(0.0, -self._tokens / self._per_second)
 
-    def refuse(self) -> float:
+    def try_spend(self) -> float:
         """Spend a token where there is one and return 0; else spend none and return the seconds until there is one."""
         self._earn()
         if self._tokens >= 1:

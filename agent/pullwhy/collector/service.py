@@ -18,12 +18,13 @@ import grpc
 import grpc.aio
 import uvicorn
 
-from pullwhy.collector.answers import Answers
 from pullwhy.collector.api import API
+from pullwhy.collector.api.connections import Connection
+from pullwhy.collector.compare.answers import Answers
 from pullwhy.collector.compare.canary import Canaries
+from pullwhy.collector.compare.judging import Surroundings
 from pullwhy.collector.compare.misses import BlackHoles
 from pullwhy.collector.compare.task import Compare
-from pullwhy.collector.connections import Connection
 from pullwhy.collector.fleet import WholeStore
 from pullwhy.collector.identities import BadSetting, Identities
 from pullwhy.collector.intake import permits
@@ -31,7 +32,6 @@ from pullwhy.collector.intake.orders import Orders
 from pullwhy.collector.intake.permits import Permits
 from pullwhy.collector.intake.server import Desks, Servicer
 from pullwhy.collector.intake.streams import Streams
-from pullwhy.collector.judging import Surroundings
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.records import StoreError
 from pullwhy.collector.retention import Keep, tend

@@ -28,7 +28,6 @@ from pullwhy.node.incidents.remarks import Remarks
 from pullwhy.node.investigate.investigate import Investigator
 from pullwhy.node.investigate.permits import Permits
 from pullwhy.node.investigate.reproduce import Policy, Reproducer
-from pullwhy.node.link import RuntimeLink
 from pullwhy.node.metrics import CONTENT_TYPE, Metrics
 from pullwhy.node.observer import NodeObserver
 from pullwhy.node.parts import Parts
@@ -37,6 +36,7 @@ from pullwhy.node.report.outbox import InUse, Outbox
 from pullwhy.node.report.registries import NodeRegistries
 from pullwhy.node.report.reporter import Reporter
 from pullwhy.node.report.status import NodeStatus
+from pullwhy.node.runtimelink import RuntimeLink
 from pullwhy.node.state import load
 from pullwhy.node.supervise import supervise
 from pullwhy.node.walk.plan import Sources

@@ -9,7 +9,7 @@ from typing import Final
 
 from pullwhy.node.incidents.incidents import Sight
 from pullwhy.node.investigate.view import fingerprint
-from pullwhy.node.link import RuntimeLink
+from pullwhy.node.runtimelink import RuntimeLink
 from pullwhy.node.walk.plan import NodeSight, Sources, survey
 from pullwhy.runtime.host.hostfs import HostFS, UnreadableFile
 

@@ -13,10 +13,10 @@ from pullwhy.collector import params
 from pullwhy.collector.api import parameters as of
 from pullwhy.collector.api.contract import FindingDetail, FindingPage, FleetFinding
 from pullwhy.collector.api.operation import Backend, Operation, Question, page_of
-from pullwhy.collector.documents import decode
 from pullwhy.collector.params import BadParameter
 from pullwhy.collector.records import StoredFinding
 from pullwhy.diagnose.document.codec import InvalidDocument
+from pullwhy.diagnose.document.decoding import decode
 from pullwhy.diagnose.document.finding import document, rfc3339
 from pullwhy.model import State
 from pullwhy.text import printable

@@ -96,7 +96,7 @@ class Operation:
 
 def pace(bucket: Pace, what: str) -> None:
     """Spend a token; raises HTTPException 429 where there is none."""
-    if seconds := bucket.refuse():
+    if seconds := bucket.try_spend():
         after = str(math.ceil(seconds))
         raise HTTPException(429, f"too many {what} at once: try again in {after} s", {"retry-after": after})
 

@@ -15,12 +15,12 @@ from pullwhy.collector.api import parameters as of
 from pullwhy.collector.api.asked import Asked, whom
 from pullwhy.collector.api.contract import Probe, ProbeDetail, ProbeRequest, Probes, Walk
 from pullwhy.collector.api.operation import Backend, Operation, Question, pace
-from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import Probe as StoredProbe
 from pullwhy.collector.fleet import Purpose, WalkState
 from pullwhy.collector.fleet import Walk as StoredWalk
 from pullwhy.collector.params import BadParameter
 from pullwhy.diagnose.document.codec import InvalidDocument
+from pullwhy.diagnose.document.decoding import decode
 from pullwhy.diagnose.document.finding import document, rfc3339
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import Finding, Outcome, Stage

@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Final
 
-from pullwhy.collector.answers import Answers, wait
+from pullwhy.collector.compare.answers import Answers, wait
 from pullwhy.collector.compare.asking import is_local, why_not
 from pullwhy.collector.compare.rounds import ASKED_BY, UNANSWERED, canonical
-from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import Canary, Probe, ProblemQuery, Purpose, StoredProblem, WalkState, WholeStore
 from pullwhy.collector.records import StoreError
 from pullwhy.diagnose.document.codec import InvalidDocument
+from pullwhy.diagnose.document.decoding import decode
 
 logger = logging.getLogger(__name__)
 

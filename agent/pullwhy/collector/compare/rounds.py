@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from pullwhy.collector.compare.asking import Fleet, choose
 from pullwhy.collector.compare.scope import may_be_one_fault
-from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import FleetStore, Probe, Purpose, StoredProblem, Walk, WalkState
 from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.pace import Pace
 from pullwhy.diagnose.document.codec import InvalidDocument
+from pullwhy.diagnose.document.decoding import decode
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import CauseId
 
@@ -112,7 +112,7 @@ class Rounds:
         now = time.monotonic()
         if spare and self._turns.get((cluster, registry), now) > now:
             return 1 / REGISTRY_PER_SECOND
-        if not pace.refuse():
+        if not pace.try_spend():
             return 0.0
         if spare:
             return 1 / REGISTRY_PER_SECOND

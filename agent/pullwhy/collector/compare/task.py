@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from pullwhy.collector.answers import Answers
+from pullwhy.collector.compare.answers import Answers
 from pullwhy.collector.compare.asking import MOST_ASKED
 from pullwhy.collector.compare.census import Census
+from pullwhy.collector.compare.judging import Judging, NotYet, Surroundings, Unclear
 from pullwhy.collector.compare.rounds import PATIENCE, Rounds
 from pullwhy.collector.fleet import Change, StoredProblem, WholeStore
-from pullwhy.collector.judging import Judging, NotYet, Surroundings, Unclear
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.records import StoreError
 

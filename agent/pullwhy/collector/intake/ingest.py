@@ -11,12 +11,12 @@ from typing import Final
 import msgspec
 
 from pullwhy.access import API_SOURCE
-from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import Walk, WalkState
 from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import Attend, FindingRecord, KnownPod, NodeFacts, Speaker
 from pullwhy.diagnose.document.codec import MAX_DOCUMENT, MAX_ITEMS, InvalidDocument
+from pullwhy.diagnose.document.decoding import decode
 from pullwhy.model import SCHEMA, Finding, Stage
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.protocol import MAX_SEQUENCE

@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pullwhy.collector.compare.scope import may_be_one_fault
-from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import WalkState, WholeStore
 from pullwhy.collector.imagecolumns import image_columns
 from pullwhy.collector.metrics import Metrics
@@ -22,6 +21,7 @@ from pullwhy.collector.problem import KIND, SubjectKind, problem_key
 from pullwhy.collector.records import Query, Speaker, StoredFinding
 from pullwhy.diagnose.catalogue.causes import ACCESS, CATALOGUE
 from pullwhy.diagnose.document.codec import InvalidDocument, encode
+from pullwhy.diagnose.document.decoding import decode
 from pullwhy.image import InvalidReference, parse
 from pullwhy.model import CauseId, Confidence, Finding, KubeletState, RemedyRef, ScopeVerdict, State
 from pullwhy.pb.v1 import report_pb2 as pb

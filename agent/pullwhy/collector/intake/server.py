@@ -165,7 +165,7 @@ class Servicer:
         streams = self._desks.streams
         if len(streams) >= self._max_agents and (speaker.cluster, speaker.node) not in streams:
             raise NoPlace(f"{len(streams)} agents are connected, the most that `max_agents` allows")
-        if seconds := self._paces.of(speaker).requests.refuse():
+        if seconds := self._paces.of(speaker).requests.try_spend():
             raise NoPlace(f"node '{printable(speaker.node, 253)}' comes too often: in {seconds:.1f} s it may again")
         facts = ingest.facts(hello.status)
         session = await self._store.open_session(speaker, self._complete(speaker, facts))
@@ -181,18 +181,18 @@ class Servicer:
 
     async def _take_messages(self, context: Context, stream: Stream, session: Session, facts: NodeFacts) -> None:
         paces = self._paces.of(session.speaker)
-        await asyncio.sleep(paces.reports.wait(0))  # what the stream before it had not waited for
+        await asyncio.sleep(paces.reports.spend(0))  # what the stream before it had not waited for
         while message := await _next(context):
             match message.WhichOneof("message"):
                 case "batch":
                     facts = await self._take_batch(message.batch, stream, session, facts)
-                    seconds = paces.reports.wait(1 + len(message.batch.reports))
+                    seconds = paces.reports.spend(1 + len(message.batch.reports))
                 case "walk":
                     await self._desks.orders.answer(session.speaker, message.walk)
-                    seconds = paces.requests.wait(1)
+                    seconds = paces.requests.spend(1)
                 case "permit":
                     await self._permit(message.permit, stream, session.speaker)
-                    seconds = paces.requests.wait(1)
+                    seconds = paces.requests.spend(1)
                 case _:
                     raise Refused("after the Hello only batches, answers to walks and requests for permits may follow")
             if seconds:

@@ -117,7 +117,7 @@ class Attendant:
     async def _look(self, case: _Case) -> None:
         pod = case.pod
         if self._directory.known(pod.namespace, pod.name, pod.uid) is None:
-            await asyncio.sleep(self._looks_pace.wait(1))
+            await asyncio.sleep(self._looks_pace.spend(1))
         facts = await self._directory.pod(pod.namespace, pod.name, pod.uid)
         if facts is None:
             # Just looked up, as every pod of another uid is: no pod that moved since.

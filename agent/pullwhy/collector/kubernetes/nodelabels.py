@@ -60,7 +60,7 @@ class NodeLabels:
         while True:
             while self._waiting:
                 speaker, facts = self._waiting.pop(next(iter(self._waiting)))
-                await asyncio.sleep(self._pace.wait(1))
+                await asyncio.sleep(self._pace.spend(1))
                 labels = await self._directory.labels(speaker.node)
                 newer = speaker.node in self._waiting  # told meanwhile: stored with what that says
                 if labels and labels != self._known.get(speaker.node) and not newer:

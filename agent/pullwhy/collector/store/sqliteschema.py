@@ -8,13 +8,13 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
-from pullwhy.collector.documents import decode
 from pullwhy.collector.problem import problem_key
 from pullwhy.collector.records import FindingRecord, Session, Speaker, StoreError
 from pullwhy.collector.store.findingsql import finding_row, moment
 from pullwhy.collector.store.problemsql import Touched, note
 from pullwhy.collector.store.transaction import FindingState, Transaction
 from pullwhy.diagnose.document.codec import InvalidDocument
+from pullwhy.diagnose.document.decoding import decode
 
 logger = logging.getLogger(__name__)
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from pullwhy.collector.answers import Answers, wait
+from pullwhy.collector.compare.answers import Answers, wait
 from pullwhy.collector.compare.asking import Fleet, is_local, why_not
 from pullwhy.collector.compare.blackholes import BlackHole
 from pullwhy.collector.compare.census import Census
 from pullwhy.collector.compare.contrast import Others
 from pullwhy.collector.compare.rounds import WINDOW, Rounds, Said, canonical, sort
 from pullwhy.collector.compare.scope import Comparison, judge
-from pullwhy.collector.documents import decode
 from pullwhy.collector.fleet import Probe, StoredProblem, WalkState, WholeStore
 from pullwhy.collector.metrics import Metrics
 from pullwhy.collector.problem import SubjectKind
 from pullwhy.diagnose.document.codec import InvalidDocument
+from pullwhy.diagnose.document.decoding import decode
 from pullwhy.model import Scope, ScopeVerdict
 
 JITTER_SECONDS: Final = 0.3
