@@ -29,7 +29,7 @@ LEAST_PING_SECONDS: Final = 10
 
 HANDSHAKE_SECONDS: Final = 20
 """From a connection to the first HTTP/2 frame, TLS between them: an agent gives up after so long too."""
-IDLE_SECONDS: Final = 20
+IDLE_SECONDS: Final = 5
 """A connection without a stream is closed: an agent opens its stream at once, and a connection for each."""
 MAX_AGENTS: Final = 20_000
 """Agents connected at a time, unless `max_agents` says otherwise."""

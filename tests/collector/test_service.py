@@ -186,3 +186,30 @@ def test_settings_have_their_defaults() -> None:
         30.0,
     )
     assert Collector(settings).http_address == ""
+
+
+ARENAS = """
+import ctypes, sys, threading
+from pullwhy.collector.service import _keep_one_arena
+if len(sys.argv) > 1:
+    _keep_one_arena()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+gate = threading.Barrier(4)
+threads = [threading.Thread(target=lambda: (gate.wait(), libc.malloc(1000), gate.wait())) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+libc.fopen.restype = ctypes.c_void_p
+file = ctypes.c_void_p(libc.fopen(b"/dev/stdout", b"w"))
+libc.malloc_info(0, file)
+libc.fflush(file)
+"""
+
+
+def test_what_one_thread_left_behind_another_uses_again() -> None:
+    def arenas(*kept: str) -> int:
+        ran = subprocess.run([sys.executable, "-c", ARENAS, *kept], capture_output=True, text=True, check=True)
+        return ran.stdout.count("<heap nr=")
+
+    assert arenas() > 1
+    assert arenas("kept") == 1
