@@ -18,6 +18,7 @@ from lab.packages import cache_folder, unpacked
 
 FOLDER = REPOSITORY / "daemonset"
 OPERATIONS = REPOSITORY / "docs/operations.md"
+PERMISSIONS = REPOSITORY / "docs/permissions.md"
 OVERLAYS = tuple(sorted(path.parent.name for path in FOLDER.glob("overlays/*/kustomization.yaml")))
 RENDERED = ("base", *(f"overlays/{name}" for name in OVERLAYS))
 OLD = "overlays/kubernetes-1.29"

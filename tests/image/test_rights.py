@@ -14,7 +14,7 @@ from collector.samples import NOW, until
 
 from image import manifests
 from image.deployed import COLLECTOR, Cluster, Right, ask, deployed, failing, granted
-from image.manifests import OPERATIONS, RENDERED, own_overlay, render, told_overlays
+from image.manifests import PERMISSIONS, RENDERED, own_overlay, render, told_overlays
 from pullwhy.collector.access import readers
 from pullwhy.collector.access.readers import GROUP
 from pullwhy.diagnose.document.finding import encode
@@ -226,7 +226,7 @@ def test_roles_for_people_grant_what_the_collector_asks_about() -> None:
 
 
 def test_every_permission_is_told_with_its_reason() -> None:
-    page = OPERATIONS.read_text()
+    page = PERMISSIONS.read_text()
     section = page.partition("## Every permission in the Kubernetes API")[2].partition("\n## ")[0]
     rows = [line.split("|")[1:6] for line in section.splitlines() if line.startswith("| `")]
     told = {
