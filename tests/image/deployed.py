@@ -87,6 +87,11 @@ def granted(documents: list[dict[str, Any]], account: str = COLLECTOR["name"]) -
     return found
 
 
+def agents_of(documents: list[dict[str, Any]], workload: str = "pullwhy-agent") -> AgentSettings:
+    """Return what the agents of a DaemonSet make of their environment."""
+    return load(AgentSettings, None, environment(documents, "DaemonSet", workload))
+
+
 def environment(documents: list[dict[str, Any]], kind: str, workload: str) -> dict[str, str]:
     """Return what the pod's manifest and the ConfigMaps that it names set, without what the kubelet fills in."""
     (container,) = manifests.pod_of(documents, kind, workload)["containers"]
@@ -100,9 +105,8 @@ def environment(documents: list[dict[str, Any]], kind: str, workload: str) -> di
 
 def settings_of(documents: list[dict[str, Any]]) -> tuple[AgentSettings, CollectorSettings]:
     """Return what agent and collector make of their environment."""
-    agent = environment(documents, "DaemonSet", "pullwhy-agent")
     collector = environment(documents, "Deployment", "pullwhy-collector")
-    return load(AgentSettings, None, agent), load(CollectorSettings, None, collector)
+    return agents_of(documents), load(CollectorSettings, None, collector)
 
 
 @contextlib.asynccontextmanager

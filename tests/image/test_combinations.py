@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from image import manifests
-from image.deployed import Right, granted, settings_of
+from image.deployed import Right, agents_of, granted, settings_of
 from image.manifests import OVERLAYS, VERSIONS, find, own_overlay, pod_of, render, told_overlays, validate
 from image.posture import Documents, open_to_anybody, refused
 
@@ -120,10 +120,19 @@ def test_every_overlay_is_one_for_production(name: str) -> None:
     assert EFFECTS[name](documents)
 
 
-def test_nodes_of_another_kind_get_a_daemonset_of_the_same_installation_and_nothing_else(tmp_path: Path) -> None:
-    (_, main), _, (components, more), (_, kept_away) = told_overlays()
-    first = render(own_overlay(tmp_path, ("cert-manager", "secured"), **main, **kept_away))
-    rendered = render(own_overlay(tmp_path, components, **more))
+@pytest.fixture(scope="module")
+def two_kinds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Documents, Documents]:
+    """Render what docs/operations.md tells for nodes of two kinds: the first overlay, and the second."""
+    folder = tmp_path_factory.mktemp("own")
+    (_, main), (_, settings), (components, more), (_, kept_away) = told_overlays()
+    first = own_overlay(folder, ("cert-manager", "secured"), **main, **settings, **kept_away)
+    return render(first), render(own_overlay(folder, components, **more))
+
+
+def test_nodes_of_another_kind_get_a_daemonset_of_the_same_installation_and_nothing_else(
+    two_kinds: tuple[Documents, Documents],
+) -> None:
+    first, rendered = two_kinds
     assert sorted(each["kind"] for each in rendered) == ["ConfigMap", "DaemonSet"]
     (second,) = [each for each in rendered if each["kind"] == "DaemonSet"]
     other = find(first, "DaemonSet", "pullwhy-agent")
@@ -140,6 +149,16 @@ def test_nodes_of_another_kind_get_a_daemonset_of_the_same_installation_and_noth
     labels = second["spec"]["template"]["metadata"]["labels"]
     assert second["spec"]["selector"]["matchLabels"].items() <= labels.items()
     assert other["spec"]["template"]["metadata"]["labels"].items() <= labels.items(), "it is found as an agent"
+
+
+def test_agents_of_both_kinds_of_nodes_tell_the_cluster_that_the_collector_demands(
+    two_kinds: tuple[Documents, Documents],
+) -> None:
+    first, second = two_kinds
+    agent, collector = settings_of(first)
+    (name,) = [each["metadata"]["name"] for each in second if each["kind"] == "DaemonSet"]
+    assert (agent.cluster, agents_of(second, name).cluster) == (collector.agent_cluster, collector.agent_cluster)
+    assert collector.agent_cluster
 
 
 def test_settings_of_an_overlay_reach_both_and_a_change_restarts_the_one_that_it_concerns(tmp_path: Path) -> None:

@@ -58,7 +58,11 @@ class Identity:
             raise Denied(Denial.WRONG_NODE, told, shown)
         if self.cluster is not None and self.cluster != cluster:
             told = f"its credentials are of cluster '{self.cluster}', it reports for '{printable(cluster, 253)}'"
-            mend = "set the collector's `agent_cluster` to the agents' `cluster`, or name it in the certificate"
+            mend = (
+                "set the collector's `agent_cluster` to the agents' `cluster`, or name it in the certificate"
+                if cluster
+                else f"set `cluster` of this agent (PULLWHY_CLUSTER={self.cluster})"
+            )
             raise Denied(Denial.WRONG_NODE, f"{told}: {mend}", shown)
 
 
