@@ -12,6 +12,7 @@ from image import manifests
 from image.deployed import Right, agents_of, granted, settings_of
 from image.manifests import OVERLAYS, VERSIONS, find, own_overlay, pod_of, render, told_overlays, validate
 from image.posture import Documents, open_to_anybody, refused
+from pullwhy.cli.kubectl.doctor import AGENT
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # renders with a fetched kubectl
 
@@ -146,9 +147,18 @@ def test_nodes_of_another_kind_get_a_daemonset_of_the_same_installation_and_noth
     (label,) = set(spec["nodeSelector"]) - set(like["nodeSelector"])
     (term,) = like["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     assert term == {"matchExpressions": [{"key": label, "operator": "DoesNotExist"}]}
-    labels = second["spec"]["template"]["metadata"]["labels"]
-    assert second["spec"]["selector"]["matchLabels"].items() <= labels.items()
-    assert other["spec"]["template"]["metadata"]["labels"].items() <= labels.items(), "it is found as an agent"
+
+
+def test_neither_daemonset_selects_pods_of_the_other_and_doctor_finds_both(
+    two_kinds: tuple[Documents, Documents],
+) -> None:
+    both = [each for documents in two_kinds for each in documents if each["kind"] == "DaemonSet"]
+    labels = [each["spec"]["template"]["metadata"]["labels"] for each in both]
+    selects = [[each["spec"]["selector"]["matchLabels"].items() <= found.items() for found in labels] for each in both]
+    assert selects == [[True, False], [False, True]]
+    name = "app.kubernetes.io/name"
+    for each, of_pods in zip(both, labels, strict=True):
+        assert (each["metadata"]["labels"][name], of_pods[name]) == (AGENT, AGENT)
 
 
 def test_agents_of_both_kinds_of_nodes_tell_the_cluster_that_the_collector_demands(
