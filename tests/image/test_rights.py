@@ -210,10 +210,15 @@ def test_nobody_but_the_collector_is_bound_and_roles_for_people_grant_nothing_of
     bindings = [each for each in documents if each["kind"] in {"RoleBinding", "ClusterRoleBinding"}]
     assert all(each["subjects"] == [COLLECTOR] for each in bindings)
     bound = {each["roleRef"]["name"] for each in bindings}
-    for role in (each for each in documents if "rules" in each and each["metadata"]["name"] not in bound):
+    unbound = [each for each in documents if "rules" in each and each["metadata"]["name"] not in bound]
+    for role in (each for each in unbound if each["kind"] == "ClusterRole"):
         assert [rule["apiGroups"] for rule in role["rules"]] == [["pullwhy"]]
         to_view = "rbac.authorization.k8s.io/aggregate-to-view" in role["metadata"].get("labels", {})
         assert to_view is (role["rules"] == [{"apiGroups": ["pullwhy"], "resources": ["findings"], "verbs": ["get"]}])
+    own = [each for each in unbound if each["kind"] == "Role"]
+    readers_are_asked = any(each["metadata"]["name"] == "pullwhy-readers" for each in bindings)
+    assert [each["metadata"]["name"] for each in own] == (["pullwhy-ask"] if readers_are_asked else [])
+    assert not [role for role in own if "pods/exec" in str(role)], "exec into an agent is root on its node"
 
 
 def test_roles_for_people_grant_what_the_collector_asks_about() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cli.kubectl.apiserver import APIServer
 from cli.kubectl.standin import ANY_SIGNAL
 from cli.test_token import TOKEN, collector
@@ -18,6 +20,7 @@ from collector.served import Served
 
 from pullwhy.node.report.status import NodeStatus
 
+from lab.namespace import REPOSITORY
 from lab.packages import cache_folder, unpacked
 
 pytestmark = pytest.mark.lab
@@ -229,3 +232,39 @@ def forwards(kubeconfig: str) -> list[str]:
         if b"port-forward" in words and f"KUBECONFIG={kubeconfig}\0".encode() in environ:
             found.append(path.name)
     return found
+
+
+def granted(*roles: dict[str, Any]) -> set[tuple[str, str]]:
+    return {
+        (verb, resource)
+        for role in roles
+        for rule in role["rules"]
+        for verb in rule["verbs"]
+        for resource in rule["resources"]
+    }
+
+
+def used(api: APIServer) -> set[tuple[str, str]]:
+    """Return verb and resource of what was asked of the namespace, by the rules of Kubernetes' authorization."""
+    found = set()
+    for method, path in (each.split() for each in api.seen):
+        resource, name, *below = (*path.partition("/namespaces/pullwhy/")[2].split("/"), "")
+        one = {"POST": "create", "GET": "get" if name else "list"}[method]
+        if resource:
+            found.add((one, "/".join((resource, *filter(None, below)))))
+    # By WebSocket, which kubectl tries first: it goes back to SPDY where that is refused.
+    return found - {("get", "pods/portforward")}
+
+
+def test_the_roles_that_are_told_are_what_kubectl_asks_for(api: APIServer, kubectl: Path, tmp_path: Path) -> None:
+    environ = environment(api, kubectl, tmp_path)
+    ask = yaml.safe_load((REPOSITORY / "daemonset/components/readers/ask.yaml").read_text())
+    (shown,) = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "docs/kubectl.md").read_text(), re.DOTALL)
+    administrator = granted(ask, yaml.safe_load(shown))
+    assert run(kubectl, environ, "pullwhy", "findings", "-A").returncode == 0
+    assert {("get", "services"), ("list", "pods"), ("create", "pods/portforward")} <= used(api) <= granted(ask)
+    assert run(kubectl, environ, "pullwhy", "doctor").returncode == 0
+    assert run(kubectl, environ, "pullwhy", "doctor", "--node", "node-a").returncode == 0
+    assert ("list", "daemonsets") in used(api)
+    assert used(api) <= administrator
+    assert ("create", "pods/exec") in used(api)
