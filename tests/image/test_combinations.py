@@ -223,6 +223,12 @@ def test_a_component_that_is_named_twice_is_refused(tmp_path: Path) -> None:
             render(own_overlay(tmp_path, ("own-certificates", "secured", once_more)))
 
 
+@pytest.mark.parametrize("node", ["k3s", "rke2", "crio"])
+def test_the_socket_does_not_come_back_by_the_order_of_components(node: str, tmp_path: Path) -> None:
+    with pytest.raises(manifests.Invalid, match="pullwhy~1no-socket"):
+        render(own_overlay(tmp_path, ("own-certificates", "secured", "no-socket", node)))
+
+
 def test_what_no_schema_refuses_is_told() -> None:
     good = render("overlays/own-certificates")
     lost, twice, again = (copy.deepcopy(good) for _ in range(3))
