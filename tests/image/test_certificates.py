@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]  # asks a fetched kubec
 COMMAND = manifests.FOLDER / "components/own-certificates/make-certificates"
 
 
-def run(folder: Path, **programs: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *words: str, **programs: str) -> subprocess.CompletedProcess[str]:
     """Run it with programs of our own before the system's, and its temporary folder in *folder*."""
     own, temporary = folder / "bin", folder / "temporary"
     for made in (own, temporary):
@@ -25,7 +25,9 @@ def run(folder: Path, **programs: str) -> subprocess.CompletedProcess[str]:
         (own / name).write_text(f"#!/bin/sh\n{script}\n")
         (own / name).chmod(0o755)
     environment = os.environ | {"PATH": f"{own}:{os.environ['PATH']}", "TMPDIR": str(temporary)}
-    done = subprocess.run([COMMAND], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [COMMAND, *words], env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
     assert list(temporary.iterdir()) == [], "keys stay nowhere"
     return done
 
@@ -59,3 +61,21 @@ def test_the_secrets_are_those_that_the_manifests_use(tmp_path: Path) -> None:
 def test_what_fails_is_told(tmp_path: Path) -> None:
     done = run(tmp_path, openssl="echo no entropy >&2; exit 3")
     assert (done.returncode, done.stderr) == (1, "make-certificates: openssl failed:\nno entropy\n")
+
+
+def test_help_is_the_usage_and_makes_nothing(tmp_path: Path) -> None:
+    done = run(tmp_path, "--help", openssl="exit 9", kubectl="exit 9")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\nUsage: make-certificates [FOLDER [NODE…]]\n" in done.stdout
+    assert not [line for line in done.stdout.splitlines() if line.startswith(("#", "set "))]
+    assert {each.name for each in tmp_path.iterdir()} == {"bin", "temporary"}
+
+
+@pytest.mark.parametrize(
+    "words", [("--nodes",), ("-x", "node-a"), ("pki", "-a"), ("pki", "--help"), ("",)], ids=" ".join
+)
+def test_what_is_no_folder_and_no_node_is_refused(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = run(tmp_path, *words, openssl="exit 9", kubectl="exit 9")
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr.endswith("see make-certificates --help\n")
+    assert {each.name for each in tmp_path.iterdir()} == {"bin", "temporary"}
