@@ -83,3 +83,7 @@ class PullFailure:
     """What the kubelet said about this pull's credentials before it failed."""
     tries: int = 0
     """Pulls with credentials that were logged just before this failure: one for each credential that matches. 0 where none was seen."""
+    told_as: str = ""
+    """The kubelet's reason when it told `message`, where a back-off repeats what failed before; empty: `reason`."""
+    from_file: bool = False
+    """Whether the line stood in a log file, and not in a journal."""

@@ -14,7 +14,7 @@ MAX_FAILURES: Final = 64
 _FAILURE: Final = re.compile(
     rf'failed to {LITERAL} for {LITERAL} with (\w{{1,64}}): "([^"\\]*+(?:\\.[^"\\]*+)*+)', re.DOTALL
 )
-_BACK_OFF_CAUSE: Final = re.compile(r'Back-off pulling image "[^"\n]{0,4096}": \w{1,64}: ')
+_BACK_OFF_CAUSE: Final = re.compile(r'Back-off pulling image "[^"\n]{0,4096}": (\w{1,64}): ')
 
 
 @frozen
@@ -43,5 +43,10 @@ def sync_failures(error: str) -> list[SyncFailure]:
 
 def without_back_off(message: str) -> str:
     """Return the cause that a back-off message carries since kubelet 1.32, or `message` itself where it carries none."""
+    return backed_off(message)[1]
+
+
+def backed_off(message: str) -> tuple[str, str]:
+    """Return the reason and the cause that a back-off message carries, or nothing and `message` itself where it carries none."""
     match = _BACK_OFF_CAUSE.match(message)
-    return message[match.end() :] if match else message
+    return (match[1], message[match.end() :]) if match else ("", message)

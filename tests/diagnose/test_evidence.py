@@ -7,7 +7,7 @@ from diagnose.builders import ALL, case, failure, passing, told, trace
 
 from pullwhy.diagnose.case import MESSAGE
 from pullwhy.diagnose.judge import judge
-from pullwhy.model import CauseId, Stage
+from pullwhy.model import CauseId, Reason, Stage
 
 TOLD = told(CauseId.TAG_NOT_FOUND, Stage.MANIFEST)
 
@@ -19,6 +19,14 @@ TOLD = told(CauseId.TAG_NOT_FOUND, Stage.MANIFEST)
 def test_a_text_that_a_person_brought_is_not_the_journals(unit: str, expected: tuple[str, str]) -> None:
     said = judge(case(hypothesis=TOLD, failure=replace(failure("not found"), unit=unit))).evidence[0]
     assert (said.fact, said.source) == expected
+
+
+def test_a_text_stands_behind_the_reason_that_came_with_it_and_names_where_it_stood() -> None:
+    backed_off = replace(
+        failure("not found"), reason=Reason.IMAGE_PULL_BACK_OFF, told_as="ErrImagePull", from_file=True
+    )
+    said = judge(case(hypothesis=TOLD, failure=backed_off)).evidence[0]
+    assert (said.fact, said.source) == ("ErrImagePull: not found", "log file")
 
 
 @pytest.mark.parametrize(("seconds", "tells"), [(4.9, False), (-4.9, False), (5.0, True), (-30.0, True)])

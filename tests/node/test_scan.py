@@ -1,5 +1,6 @@
 """A stored log as findings."""
 
+import io
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -39,6 +40,16 @@ def findings(texts: Iterable[str], seconds: float = 10.0) -> list[Finding]:
         LogLine(NOW + timedelta(seconds=seconds * number), "kubelet.service", text) for number, text in enumerate(texts)
     )
     return scan.findings("node-a")
+
+
+def test_a_back_off_repeats_the_words_and_the_reason_of_the_pull_before() -> None:
+    for back_off in ('Back-off pulling image "web:1"', 'Back-off pulling image "web:1": ErrImagePull: not found'):
+        scan = Scan()
+        texts = [sync("ErrImagePull", ABSENT), sync("ImagePullBackOff", back_off)]
+        scan.take(read_log(io.BufferedReader(io.BytesIO("\n".join(texts).encode())), "kubelet.log", NOW))
+        [said, *_] = scan.findings("")[0].diagnosis.evidence
+        assert said.fact.startswith("ErrImagePull: ")
+        assert said.source == "log file"
 
 
 def test_pods_with_one_image_and_cause_are_one_finding() -> None:

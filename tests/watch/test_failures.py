@@ -27,10 +27,17 @@ def recognised(*texts: str) -> list[Recognised]:
     return [found for text in texts for found in recogniser.feed(line(text))]
 
 
-def failure(reason: Reason, message: str, image: str, container: str = "app", sent: bool | None = None) -> PullFailure:
+def failure(
+    reason: Reason, message: str, image: str, container: str = "app", sent: bool | None = None, told_as: str = ""
+) -> PullFailure:
+    tries = 1 if sent is True else 0
     return PullFailure(
-        NOW, "kubelet.service", reason, message, POD, container, image, sent, tries=1 if sent is True else 0
+        NOW, "kubelet.service", reason, message, POD, container, image, sent, tries=tries, told_as=told_as
     )
+
+
+def backed_off(image: str, sent: bool | None = None) -> PullFailure:
+    return failure(Reason.IMAGE_PULL_BACK_OFF, REFUSED, image, sent=sent, told_as="ErrImagePull")
 
 
 def test_a_failed_pull() -> None:
@@ -93,7 +100,7 @@ def test_a_back_off_keeps_what_the_last_pull_told_of_credentials() -> None:
                 sync(one("ErrImagePull", REFUSED)),
                 sync(one("ImagePullBackOff", text)),
             )
-            assert found[-1] == failure(Reason.IMAGE_PULL_BACK_OFF, REFUSED, "web:1", sent=sent)
+            assert found[-1] == backed_off("web:1", sent)
 
 
 def test_where_nothing_was_pulled_nothing_is_said_of_credentials() -> None:
@@ -107,12 +114,12 @@ def test_where_nothing_was_pulled_nothing_is_said_of_credentials() -> None:
 
 def test_back_off_of_new_kubelets_carries_its_cause() -> None:
     text = f'Back-off pulling image "web:1": ErrImagePull: {REFUSED}'
-    assert recognised(sync(one("ImagePullBackOff", text))) == [failure(Reason.IMAGE_PULL_BACK_OFF, REFUSED, "web:1")]
+    assert recognised(sync(one("ImagePullBackOff", text))) == [backed_off("web:1")]
 
 
 def test_back_off_of_old_kubelets_is_completed_from_memory() -> None:
     texts = [sync(one("ErrImagePull", REFUSED)), sync(one("ImagePullBackOff", 'Back-off pulling image "web:1"'))]
-    assert recognised(*texts)[1:] == [failure(Reason.IMAGE_PULL_BACK_OFF, REFUSED, "web:1")]
+    assert recognised(*texts)[1:] == [backed_off("web:1")]
 
 
 def test_back_off_without_a_known_cause_says_no_more_than_that() -> None:

@@ -124,3 +124,8 @@ class Case:
     queue: Queue = Queue()
     lines_lost: bool = False
     """Journald dropped lines of kubelet or runtime about that time."""
+
+    @property
+    def log(self) -> str:
+        """What the failure was read from, as a source of evidence."""
+        return "log file" if self.failure is not None and self.failure.from_file else "journal"

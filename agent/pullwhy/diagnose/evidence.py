@@ -61,7 +61,7 @@ def _told(case: Case) -> Iterator[Evidence]:
         if case.failure.unit == MESSAGE:
             yield Evidence(stage, text, MESSAGE)
         else:
-            yield Evidence(stage, f"{case.failure.reason}: {text}", "journal")
+            yield Evidence(stage, f"{case.failure.told_as or case.failure.reason}: {text}", case.log)
     if case.reproduction is not None and case.reproduction.outcome == "Failed":
         text = redact(case.reproduction.message)
         if case.reproduction.code:
@@ -69,7 +69,7 @@ def _told(case: Case) -> Iterator[Evidence]:
                 Stage.RUNTIME, f"asked over CRI, the runtime answers {case.reproduction.code}: {text}", "cri"
             )
         else:
-            yield Evidence(Stage.RUNTIME, f"the kubelet's own next try failed: {text}", "journal")
+            yield Evidence(Stage.RUNTIME, f"the kubelet's own next try failed: {text}", case.log)
 
 
 def _asked_as(case: Case, found: Verdict) -> Iterator[Evidence]:
@@ -78,7 +78,7 @@ def _asked_as(case: Case, found: Verdict) -> Iterator[Evidence]:
         fact = (
             "the kubelet sent credentials with this pull" if sent else "the kubelet found no credentials for this image"
         )
-        yield Evidence(Stage.AUTH, fact, "journal")
+        yield Evidence(Stage.AUTH, fact, case.log)
 
 
 def _of_result(result: StageResult) -> Iterator[Evidence]:

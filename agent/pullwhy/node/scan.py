@@ -146,7 +146,14 @@ class Scan:
         if event.succeeded:
             self._pulled[image] = event.when
         elif len(self._runtime) < MAX_CONTAINERS:
-            failure = PullFailure(event.when, event.unit, Reason.ERR_IMAGE_PULL, event.error, image=event.image)
+            failure = PullFailure(
+                event.when,
+                event.unit,
+                Reason.ERR_IMAGE_PULL,
+                event.error,
+                image=event.image,
+                from_file=event.from_file,
+            )
             self._runtime.setdefault(image, []).append(failure)
 
     def _settle_images(self) -> None:

@@ -32,6 +32,8 @@ class RuntimeEvent:
     """Host and port of the endpoint, for the host kinds."""
     error: str = ""
     """Redacted; for a host that merely answered, `404 Not Found` and the like."""
+    from_file: bool = False
+    """Whether the line stood in a log file, and not in a journal."""
 
     @property
     def succeeded(self) -> bool:

@@ -10,7 +10,7 @@ from pullwhy import pulltext
 from pullwhy.failure import HintKind, KubeletHint, PodRef, PullFailure, Reason
 from pullwhy.frozen import frozen
 from pullwhy.redact import redact
-from pullwhy.syncerror import SyncFailure, sync_failures, without_back_off
+from pullwhy.syncerror import SyncFailure, backed_off, sync_failures
 from pullwhy.watch import hints, klog
 from pullwhy.watch.attempts import Attempts, Pull
 from pullwhy.watch.events import RuntimeEvent, RuntimeEventKind
@@ -45,6 +45,8 @@ class _Memory:
     image: str = ""
     error: str = ""
     """The last real error: kubelets up to 1.31 do not repeat it while they back off."""
+    told_as: str = ""
+    """The reason that the kubelet gave with that error."""
     credentials_sent: bool | None = None
     """Whether any went along with that pull."""
     hints: tuple[KubeletHint, ...] = ()
@@ -132,24 +134,26 @@ class Recogniser:
             told.credentials_sent,
             told.hints,
             told.tries,
+            told.told_as if told.told_as != reason else "",
+            line.from_file,
         )
 
     def _told(self, line: LogLine, pod: PodRef, failure: SyncFailure, reason: Reason) -> _Memory:
         """Return what a failure tells, completed from what earlier lines told of the container, and remember it."""
         key = (pod.uid or f"{pod.namespace}/{pod.name}", failure.target)
         before = self._containers.pop(key, _NOTHING)
-        cause = without_back_off(failure.message)
+        said_as, cause = backed_off(failure.message)
         named, runtime_image = pulltext.pod_image(failure.message), pulltext.runtime_image(failure.message)
         if reason is Reason.IMAGE_PULL_BACK_OFF:
             now = replace(before, image=named or before.image or runtime_image)
             self._remember(key, now)
-            return now if now.error and cause == failure.message else replace(now, error=redact(cause))
+            return now if now.error and not said_as else replace(now, error=redact(cause), told_as=said_as)
         pull = Pull(named)
         if reason in _PULLS:
             pull = self._attempts.take(line, failure.message, named, (before.image, runtime_image))
         image = pull.image or before.image or runtime_image
         said = self._hints.of(line.when, pod, image)
-        now = _Memory(image, redact(cause), pull.credentials_sent, said, pull.tries)
+        now = _Memory(image, redact(cause), reason.value, pull.credentials_sent, said, pull.tries)
         self._remember(key, now)
         return now
 

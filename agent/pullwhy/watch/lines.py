@@ -21,3 +21,5 @@ class LogLine:
     pid: int = 0
     cursor: str = ""
     """Opaque to everybody but the source."""
+    from_file: bool = False
+    """Whether it stood in a log file, and not in a journal."""

@@ -149,7 +149,8 @@ class LogFile:
             return []
         # The clock, not the line's own time: neither klog's nor syslog's has a year and a zone.
         text = message.decode(errors="replace")
-        return [LogLine(self._clock(), writer or self._unit, text, stream=str(self.path), pid=pid)]
+        unit, stream = writer or self._unit, str(self.path)
+        return [LogLine(self._clock(), unit, text, stream=stream, pid=pid, from_file=True)]
 
 
 def _head(file: BinaryIO, length: int) -> str:

@@ -69,18 +69,18 @@ def _text_line(text: str, name: str, now: datetime, last: datetime) -> LogLine:
         return _json_line(text, name, last)
     header = HEADER.match(text)
     if header is None:
-        return LogLine(_own_time(text, now) or last, name, text)
+        return LogLine(_own_time(text, now) or last, name, text, from_file=True)
     if header[1]:
         when = _in_year(_MONTHS.get(header[1], 0), int(header[2]), header[3], now)
     else:
         when = _iso(header[4], header[5])
-    return LogLine(when or last, header[6], text[header.end() :], pid=int(header[7] or 0))
+    return LogLine(when or last, header[6], text[header.end() :], pid=int(header[7] or 0), from_file=True)
 
 
 def _json_line(text: str, name: str, last: datetime) -> LogLine:
     decoded = decode_object(text)
     if decoded is None:
-        return LogLine(last, name, text)
+        return LogLine(last, name, text, from_file=True)
     message = decoded.get("MESSAGE")  # journalctl -o json
     if isinstance(message, list):  # bytes that are no text
         message = bytes(byte for byte in message if isinstance(byte, int) and 0 <= byte < 256).decode(errors="replace")  # noqa: PLR2004
@@ -95,7 +95,7 @@ def _json_line(text: str, name: str, last: datetime) -> LogLine:
         )
     stamp = decoded.get("ts")  # klog's JSON: milliseconds since the epoch
     when = moment(str(int(stamp * 1000))) if isinstance(stamp, int | float) and 0 < stamp < _LAST_STAMP else last
-    return LogLine(when, name, text)
+    return LogLine(when, name, text, from_file=True)
 
 
 def _own_time(text: str, now: datetime) -> datetime | None:

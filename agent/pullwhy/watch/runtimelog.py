@@ -111,4 +111,5 @@ def _pull_image(line: LogLine, message: str, error: str) -> RuntimeEvent | None:
 
 
 def _event(line: LogLine, kind: RuntimeEventKind, image: str = "", host: str = "", error: str = "") -> RuntimeEvent:
-    return RuntimeEvent(line.when, line.unit, kind, image=redact(image), host=redact(host), error=redact(error))
+    image, host, error = redact(image), redact(host), redact(error)
+    return RuntimeEvent(line.when, line.unit, kind, image, host, error, line.from_file)

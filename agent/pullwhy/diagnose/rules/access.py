@@ -152,17 +152,17 @@ def access_evidence(case: Case, found: Verdict) -> Iterator[Evidence]:
 
 def _said(case: Case) -> Iterator[Evidence]:
     for hint in hints(case, HintKind.CREDENTIAL_PROVIDER_FAILED):
-        yield Evidence(Stage.AUTH, hint.message, "journal")
+        yield Evidence(Stage.AUTH, hint.message, case.log)
     for hint in hints(case, HintKind.PULL_SECRET_UNAVAILABLE):
         name = f" {hint.secret}" if hint.secret else ""
-        yield Evidence(Stage.AUTH, f"the kubelet could not get the pull secret{name}: {hint.message}", "journal")
+        yield Evidence(Stage.AUTH, f"the kubelet could not get the pull secret{name}: {hint.message}", case.log)
     for hint in hints(case, HintKind.PULL_RECORDS_UNREADABLE):
         yield Evidence(
-            Stage.KUBELET, f"the kubelet cannot read its records of pulls, so it pulls again: {hint.message}", "journal"
+            Stage.KUBELET, f"the kubelet cannot read its records of pulls, so it pulls again: {hint.message}", case.log
         )
     tries = case.failure.tries if case.failure is not None else 0
     if tries > 1:
-        yield Evidence(Stage.AUTH, f"the kubelet tried {tries} credentials, one after the other", "journal")
+        yield Evidence(Stage.AUTH, f"the kubelet tried {tries} credentials, one after the other", case.log)
 
 
 def _recorded(record: PullRecord) -> Iterator[Evidence]:

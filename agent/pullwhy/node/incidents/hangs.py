@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,6 +23,7 @@ class Pull:
     unit: str
     began: datetime
     told: datetime | None = None
+    from_file: bool = False
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class Hangs:
         if event.kind is RuntimeEventKind.PULL_STARTED:
             if len(self.pulls) >= MAX_PULLS:
                 self.pulls.pop(next(iter(self.pulls)))
-            self.pulls[event.image] = Pull(event.image, event.unit, event.when)
+            self.pulls[event.image] = Pull(event.image, event.unit, event.when, from_file=event.from_file)
             self._newest = event.when
 
     @property
@@ -79,9 +80,9 @@ class Hangs:
             pull.told is not None and now - pull.told < REPEAT
         ):
             return None
-        self.pulls[pull.image] = Pull(pull.image, pull.unit, pull.began, now)
+        self.pulls[pull.image] = replace(pull, told=now)
         since = (
             f"no progress since {max(pull.began, progress):%H:%M:%S}" if progress else "whether data flows was not seen"
         )
         message = f"the runtime began this pull at {pull.began:%Y-%m-%dT%H:%M:%SZ}; no end, and {since}"
-        return PullFailure(now, pull.unit, Reason.PULL_HANGS, message, image=pull.image)
+        return PullFailure(now, pull.unit, Reason.PULL_HANGS, message, image=pull.image, from_file=pull.from_file)

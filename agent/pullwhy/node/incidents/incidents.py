@@ -62,6 +62,10 @@ class Incident:
     """What the kubelet said about the credentials of the last real try."""
     tries: int = 0
     """Pulls that it logged then, one for each credential."""
+    told_as: str = ""
+    """The kubelet's reason when it told `message`; empty: `reason`."""
+    from_file: bool = False
+    """Whether the last line stood in a log file, and not in a journal."""
 
     @property
     def key(self) -> Key:
@@ -86,6 +90,8 @@ class Incident:
             self.credentials_sent,
             self.hints,
             self.tries,
+            self.told_as,
+            self.from_file,
         )
 
 
@@ -242,7 +248,9 @@ class Tracker:
         elif failure.when == known.last_seen and failure.reason is known.reason and known.image:
             return None
         if real or told:  # a back-off line of a kubelet up to 1.31 holds no cause
-            known = replace(known, message=failure.message, topic=topic)
+            known = replace(
+                known, message=failure.message, topic=topic, told_as=failure.told_as or failure.reason.value
+            )
         if real:
             hang = failure.reason is Reason.PULL_HANGS
             known = replace(
@@ -254,7 +262,7 @@ class Tracker:
                 attempts=1 if hang else known.attempts + 1,
                 backoff=NO_BACKOFF if hang else advance(known.backoff, failure.reason, failure.when),
             )
-        return replace(known, image=image, last_seen=failure.when, unit=failure.unit)
+        return replace(known, image=image, last_seen=failure.when, unit=failure.unit, from_file=failure.from_file)
 
     def _image(self, failure: PullFailure) -> str:
         pod = _pod_key(failure.pod)
