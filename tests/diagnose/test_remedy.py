@@ -119,6 +119,18 @@ def test_the_nameserver_that_failed_is_the_one_to_ask(known: str, asked: str) ->
         assert ("NAMESERVER" in " ".join(dig.needs)) == (asked == "@NAMESERVER")
 
 
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ({"nameserver": "10.0.0.53", "answer": "REFUSED"}, ("10.0.0.53 denies", "10.0.0.53, which answers REFUSED")),
+        ({}, ("its nameservers deny", "the node's nameservers, which answer nothing usable")),
+    ],
+)
+def test_one_nameserver_denies_and_unknown_ones_deny(known: dict[str, str], told: tuple[str, str]) -> None:
+    for name, part in zip(("mend-name", "mend-nameserver"), told, strict=True):
+        assert part in render(RemedyRef(name, BASE | known)).text
+
+
 HOSTILE = (
     "$(touch owned)",
     "`id`",

@@ -51,9 +51,10 @@ _RESOLVER = "The runtime resolves names with the node's own resolver, not with t
 def _mend_name(values: Values) -> Remedy:
     disagree = values.factor("NameserversDisagree")
     searched = values.factor("SearchDomainAnswered")
+    server = values.text("nameserver")
     text = joined(
-        f"Correct the host's name, or create it where this node's resolver looks: {values.text('nameserver', 'the nameservers')}",
-        "denies that it exists (private zone, split-horizon view, hosts file).",
+        "Correct the host's name, or create it where this node's resolver looks (private zone, split-horizon view, hosts file):",
+        f"{server} denies that it exists." if server else "its nameservers deny that it exists.",
         "Nameservers disagree: the resolver stops at the first that denies the name, so mend or remove the one that does."
         if disagree
         else "",
@@ -81,9 +82,10 @@ def _mend_resolved(values: Values) -> Remedy:
 def _mend_nameserver(values: Values) -> Remedy:
     if values.is_one("resolved", "broken"):
         return _mend_resolved(values)
-    server = values.text("nameserver", "the node's nameservers")
+    server, answer = values.text("nameserver"), values.text("answer", "nothing usable")
+    faulty, way = (f"{server}, which answers", "it") if server else ("the node's nameservers, which answer", "them")
     text = joined(
-        f"Mend {server}, which answers {values.text('answer', 'nothing usable')}, or the way to it (UDP and TCP port 53); or list one that",
+        f"Mend {faulty} {answer}, or the way to {way} (UDP and TCP port 53); or list one that",
         "works in the node's resolv.conf, where the network's configuration comes from (DHCP, netplan, systemd-resolved).",
         _RESOLVER,
         "SERVFAIL is the server's own trouble, REFUSED its policy, silence a firewall or a server that is down. No restart is needed.",
