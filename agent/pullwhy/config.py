@@ -150,11 +150,16 @@ def load(kind: type[T], path: Path | None, environment: Mapping[str, str]) -> T:
     """Return settings of the dataclass `kind`: its defaults, overridden by the file, overridden by the environment.
 
     A key `a.b` is `PULLWHY_A_B` in the environment, lists separated by commas there, labels as `name=text`. Variables of that prefix that are no
-    key are left alone: Kubernetes makes such from the names of Services. Raises ConfigError.
+    key are left alone here: Kubernetes makes such from the names of Services. Raises ConfigError.
     """
     document = _read(path) if path else {}
     settings: T = _section(kind, document, (), str(path), environment)
     return settings
+
+
+def variable(key: str) -> str:
+    """Return the name of the dotted `key` in the environment."""
+    return PREFIX + key.replace(".", "_").upper()
 
 
 def keys(kind: type[Any], prefix: str = "") -> Iterator[str]:
@@ -197,8 +202,8 @@ def _section(
             if not isinstance(table, dict):
                 raise ConfigError(f"{source}: {'.'.join(key)} is a table, write [{'.'.join(key)}]")
             values[name] = _section(hint, table, key, source, environment)
-        elif (variable := PREFIX + "_".join(key).upper()) in environment:
-            values[name] = _from_text(hint, environment[variable], f"environment variable {variable}")
+        elif (given := variable(".".join(key))) in environment:
+            values[name] = _from_text(hint, environment[given], f"environment variable {given}")
         elif name in document:
             values[name] = _convert(hint, document[name], f"{source}: {'.'.join(key)}", strict=True)
     return kind(**values)

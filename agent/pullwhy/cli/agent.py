@@ -35,11 +35,13 @@ def run(options: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT; return the exit code."""
     import asyncio  # noqa: PLC0415 - the other commands pass this file too
 
+    from pullwhy.cli.environment import warn_of_strays  # noqa: PLC0415
     from pullwhy.config import AgentSettings, ConfigError, load  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         settings = load(AgentSettings, options.config, os.environ)
+        warn_of_strays(AgentSettings)
         os.umask(0o077)  # what fails on this node is nobody's business but the agent's
         if options.standalone:
             Path(settings.state_directory).mkdir(parents=True, exist_ok=True, mode=0o700)

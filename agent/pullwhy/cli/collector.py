@@ -28,6 +28,7 @@ def run(options: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT."""
     import asyncio  # noqa: PLC0415 - servers, for this command alone
 
+    from pullwhy.cli.environment import warn_of_strays  # noqa: PLC0415
     from pullwhy.collector.settings import CollectorSettings  # noqa: PLC0415
     from pullwhy.config import ConfigError, load  # noqa: PLC0415
 
@@ -41,7 +42,9 @@ def run(options: argparse.Namespace) -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     os.umask(0o077)  # what fails where is nobody's business but the database's owner's
     try:
-        asyncio.run(serve(load(CollectorSettings, options.config, os.environ)))
+        settings = load(CollectorSettings, options.config, os.environ)
+        warn_of_strays(CollectorSettings)
+        asyncio.run(serve(settings))
     except ConfigError as error:
         raise CommandError(str(error), EX_USAGE) from error
     except StartError as error:
