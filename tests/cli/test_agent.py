@@ -30,6 +30,7 @@ def settings(folder: Path, **changes: str) -> Path:
     ("changes", "code", "words"),
     [
         ({"reproduse": "safe"}, 64, ("agent.toml", "reproduse", "reproduce")),
+        ({"host_root": "/nonexistent"}, 64, ("host_root /nonexistent: no such directory",)),
         ({"http_listen": "192.0.2.1:1"}, 1, ("192.0.2.1:1", "http_listen")),
     ],
 )

@@ -7,9 +7,8 @@ from node.bench import Bench
 from watch.journals import EPOCH, host, write_journal
 
 from pullwhy.config import WatchSettings
-from pullwhy.node.feed import Feed, kubelet_silence, log_sources
+from pullwhy.node.feed import Feed, SourceUnreadable, kubelet_silence, log_sources
 from pullwhy.node.impairments import Impairments
-from pullwhy.watch.journal import JournalUnreadable
 from pullwhy.watch.units import LogSources
 
 NOW = datetime.fromtimestamp(EPOCH / 1_000_000, UTC) + timedelta(seconds=10)
@@ -71,7 +70,7 @@ def test_an_unreadable_journal_holds_readiness_only_where_the_kubelet_logs_to_it
     tmp_path: Path, sources: LogSources, ready: bool
 ) -> None:
     fed = feed(tmp_path / "absent", Bench())
-    with pytest.raises(JournalUnreadable):
+    with pytest.raises(SourceUnreadable):
         asyncio.run(fed.follow_journal(sources))
     assert fed.caught_up is ready
     assert "absent" in fed.impairments.lines[0]
@@ -79,7 +78,7 @@ def test_an_unreadable_journal_holds_readiness_only_where_the_kubelet_logs_to_it
 
 def test_an_unreadable_journal_is_one_line_and_an_error_to_the_supervisor(tmp_path: Path) -> None:
     fed = feed(tmp_path / "absent", Bench())
-    with pytest.raises(JournalUnreadable):
+    with pytest.raises(SourceUnreadable):
         asyncio.run(fed.follow_journal(KUBELET))
     assert "absent" in fed.impairments.lines[0]
 

@@ -3,11 +3,14 @@ import logging
 
 import pytest
 
+from pullwhy.node.feed import SourceUnreadable
 from pullwhy.node.impairments import Impairments
 from pullwhy.node.supervise import PAUSES, supervise
 
 
-def supervised(outcomes: list[Exception | None]) -> tuple[list[str], list[float]]:
+def supervised(
+    outcomes: list[Exception | None], told: tuple[type[Exception], ...] = ()
+) -> tuple[list[str], list[float]]:
     """Run a task that ends in these ways, and return whose faults were told and how long was paused."""
     failed: list[str] = []
     pauses: list[float] = []
@@ -24,7 +27,7 @@ def supervised(outcomes: list[Exception | None]) -> tuple[list[str], list[float]
         pauses.append(seconds)
 
     async def run() -> None:
-        running = asyncio.create_task(supervise("journal", task, failed.append, sleep))
+        running = asyncio.create_task(supervise("journal", task, failed.append, sleep, told))
         while len(pauses) < len(outcomes):  # noqa: ASYNC110 - it is told by no event
             await asyncio.sleep(0)
         running.cancel()
@@ -50,6 +53,11 @@ def test_the_same_fault_is_logged_once_with_its_context(caplog: pytest.LogCaptur
         supervised([OSError("x"), OSError("x"), OSError("y")])
     assert [record.getMessage() for record in caplog.records] == ["journal failed; it is started again"] * 2
     assert all(record.exc_info for record in caplog.records)
+
+
+def test_a_fault_that_the_task_told_itself_is_not_told_again(caplog: pytest.LogCaptureFixture) -> None:
+    assert supervised([SourceUnreadable("x"), OSError("y")], (SourceUnreadable,))[0] == ["journal"] * 2
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["y"]
 
 
 def test_an_impairment_is_logged_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:

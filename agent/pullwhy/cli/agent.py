@@ -42,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         settings = load(AgentSettings, options.config, os.environ)
         warn_of_strays(AgentSettings)
+        _check_root(settings)
         os.umask(0o077)  # what fails on this node is nobody's business but the agent's
         if options.standalone:
             Path(settings.state_directory).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -58,6 +59,12 @@ def run(options: argparse.Namespace) -> int:
             f"{error.name} is not installed: install pullwhy with its extra, 'pullwhy[{extra}]'"
         ) from None
     return 0
+
+
+def _check_root(settings: AgentSettings) -> None:
+    if not Path(settings.host_root).is_dir():
+        why = f"host_root {settings.host_root}: no such directory; name where the host's root is mounted"
+        raise CommandError(why, EX_USAGE)
 
 
 async def _run(settings: AgentSettings, *, standalone: bool) -> None:

@@ -20,7 +20,7 @@ from pullwhy.diagnose.document.finding import encode
 from pullwhy.model import Finding
 from pullwhy.node.checkpoint import Checkpoint
 from pullwhy.node.engine import Engine
-from pullwhy.node.feed import Feed, log_sources
+from pullwhy.node.feed import Feed, SourceUnreadable, log_sources
 from pullwhy.node.http import ListenError, Server
 from pullwhy.node.impairments import Impairments
 from pullwhy.node.incidents.findings import Identity
@@ -102,7 +102,7 @@ class Agent:
             await self._observer.survey()
             async with asyncio.TaskGroup() as group:
                 for name, task in self._tasks():
-                    group.create_task(supervise(name, task, self._failed), name=name)
+                    group.create_task(supervise(name, task, self._failed, told=(SourceUnreadable,)), name=name)
         finally:
             await self._end()
 

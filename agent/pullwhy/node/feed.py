@@ -33,6 +33,10 @@ _MEND: Final = (
 )
 
 
+class SourceUnreadable(Exception):
+    """A journal or a log file cannot be read; `impairments` told it, in one line."""
+
+
 @dataclass(slots=True)
 class Feed:
     """Follows the sources of one host."""
@@ -47,7 +51,7 @@ class Feed:
     """Whether the journal's newest entry was reached since the start, or nobody asked for what it may tell of the kubelet."""
 
     async def follow_journal(self, sources: LogSources) -> None:
-        """Follow the journal until it cannot be read; does nothing where no unit is followed."""
+        """Follow the journal until it cannot be read; does nothing where no unit is followed. Raises SourceUnreadable."""
         if not sources.units:
             self.caught_up = True
             await asyncio.Event().wait()
@@ -67,10 +71,10 @@ class Feed:
             # The kubelet logs elsewhere, and the runtime's units are followed by default: they must not hold the agent back.
             self.caught_up = self.caught_up or not sources.kubelet_units
             self.impairments.set("journal", f"journal: {error}")
-            raise
+            raise SourceUnreadable(str(error)) from error
 
     async def follow_file(self, path: Path) -> None:
-        """Follow one log file until it cannot be read."""
+        """Follow one log file until it cannot be read. Raises SourceUnreadable."""
         follower = FileFollower(LogFile(path, path.name, gate, self.clock))
         batches = follower.batches(self.engine.positions.file(str(path)))
         try:
@@ -82,8 +86,9 @@ class Feed:
                         self.engine.moved(self.engine.positions.with_file(str(path), batch.position))
                     self.impairments.set(str(path), "")
         except OSError as error:
-            self.impairments.set(str(path), f"log file {path}: {error.strerror or error}: name another in watch.files")
-            raise
+            told = f"log file {path}: {error.strerror or error}: name another in watch.files"
+            self.impairments.set(str(path), told)
+            raise SourceUnreadable(told) from error
 
     async def check(self, sources: LogSources) -> None:
         """Look at the kubelet's newest entry again and again."""

@@ -20,10 +20,12 @@ async def supervise(
     task: Callable[[], Awaitable[None]],
     failed: Callable[[str], None],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    told: tuple[type[Exception], ...] = (),
 ) -> None:
     """Run `task` for ever; ends only by cancellation. `failed` is told the name at each fault.
 
-    A task that ends is begun again too: none of the agent's tasks has an end.
+    A task that ends is begun again too: none of the agent's tasks has an end. Faults of the kinds `told` are the node's and no
+    fault of ours: the task has told them in a line of its own, and where they were raised helps nobody.
     """
     faults = 0
     said = ""
@@ -34,7 +36,7 @@ async def supervise(
             error = "it ended"
         except Exception as caught:  # the place where every fault of a task must be caught
             error = f"{type(caught).__name__}: {caught}"
-            if error != said:
+            if error != said and not isinstance(caught, told):
                 logger.exception("%s failed; it is started again", name)
         said = error
         failed(name)
