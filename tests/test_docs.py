@@ -67,8 +67,16 @@ def test_every_command_is_in_the_readme() -> None:
     assert [name for name in subparsers.choices if f"pullwhy {name}" not in readme and f"`{name}`" not in readme] == []
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as code forges make them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text()):
             if "://" not in target:
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+                place = page.parent / target if target else page
+                assert place.exists(), f"{page.name}: {target}"
+                assert not anchor or anchor in anchors(place), f"{page.name}: {target}#{anchor}"

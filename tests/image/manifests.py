@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import subprocess
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,28 +66,36 @@ def render(name: str) -> list[dict[str, Any]]:
 
 def own_overlay(folder: Path, components: Sequence[str], **more: Any) -> str:
     """Return an overlay of one's own in *folder*, as docs/operations.md shows it: the base with components, in this order."""
+    below = {"resources": ["../../base"], "components": [f"../../components/{name}" for name in components]}
+    return written_overlay(folder, "-".join(("own", *components)), below | more)
+
+
+def written_overlay(folder: Path, name: str, content: dict[str, Any], **files: str) -> str:
+    """Return an overlay with this content, and files beside it (their names without `.yaml`), in a copy of daemonset/ in *folder*."""
     if not (folder / "daemonset").exists():
         shutil.copytree(FOLDER, folder / "daemonset")
-    mine = folder / "daemonset/overlays" / "-".join(("own", *components))
+    mine = folder / "daemonset/overlays" / name
     mine.mkdir()
-    content = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": ["../../base"],
-        "components": [f"../../components/{name}" for name in components],
-    }
-    (mine / "kustomization.yaml").write_text(yaml.safe_dump(content | more))
+    kind = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+    (mine / "kustomization.yaml").write_text(yaml.safe_dump(kind | content))
+    for each, text in files.items():
+        (mine / f"{each}.yaml").write_text(text)
     return str(mine)
 
 
-def told_overlays() -> list[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Return what docs/operations.md shows of overlays: the components of each, and what else is in it."""
-    found = []
-    for shown in re.findall(r"^( *)```yaml\n(.*?)```", OPERATIONS.read_text(), re.DOTALL | re.MULTILINE):
-        content = yaml.safe_load(textwrap.dedent(shown[0] + shown[1].lstrip(" ")))
-        components = tuple(Path(each).name for each in content.pop("components", ()))
-        found.append((components, content))
-    return found
+def told(heading: str) -> list[str]:
+    """Return the blocks of YAML that docs/operations.md shows below a heading."""
+    section = re.split(r"^##+ ", OPERATIONS.read_text().partition(f"# {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[
+        0
+    ]
+    return re.findall(r"^```yaml\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+
+
+def told_overlay(heading: str, number: int = 0) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the components of an overlay, or of a part of one, that docs/operations.md shows, and what else is in it."""
+    content = yaml.safe_load(told(heading)[number])
+    components = tuple(Path(each).name for each in content.pop("components", ()))
+    return components, content
 
 
 def find(documents: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:

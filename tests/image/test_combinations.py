@@ -7,10 +7,22 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
 from image import manifests
 from image.deployed import Right, agents_of, granted, settings_of
-from image.manifests import OVERLAYS, VERSIONS, find, own_overlay, pod_of, render, told_overlays, validate
+from image.manifests import (
+    OVERLAYS,
+    VERSIONS,
+    find,
+    own_overlay,
+    pod_of,
+    render,
+    told,
+    told_overlay,
+    validate,
+    written_overlay,
+)
 from image.posture import Documents, open_to_anybody, refused
 from pullwhy.cli.kubectl.doctor import AGENT
 
@@ -125,7 +137,8 @@ def test_every_overlay_is_one_for_production(name: str) -> None:
 def two_kinds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Documents, Documents]:
     """Render what docs/operations.md tells for nodes of two kinds: the first overlay, and the second."""
     folder = tmp_path_factory.mktemp("own")
-    (_, main), (_, settings), (components, more), (_, kept_away) = told_overlays()
+    (_, main), (_, settings) = told_overlay("An overlay of your own"), told_overlay("Settings")
+    (components, more), (_, kept_away) = (told_overlay("Nodes of several kinds", number) for number in (0, 1))
     first = own_overlay(folder, ("cert-manager", "secured"), **main, **settings, **kept_away)
     return render(first), render(own_overlay(folder, components, **more))
 
@@ -172,16 +185,44 @@ def test_agents_of_both_kinds_of_nodes_tell_the_cluster_that_the_collector_deman
 
 
 def test_settings_of_an_overlay_reach_both_and_a_change_restarts_the_one_that_it_concerns(tmp_path: Path) -> None:
-    (_, main), (_, told), *_ = told_overlays()
+    (_, main), (_, settings) = told_overlay("An overlay of your own"), told_overlay("Settings")
     base, mine = (
         render("overlays/cert-manager"),
-        render(own_overlay(tmp_path, ("cert-manager", "secured"), **main, **told)),
+        render(own_overlay(tmp_path, ("cert-manager", "secured"), **main, **settings)),
     )
     agent, collector = settings_of(mine)
     assert (collector.agent_cluster, agent.cluster) == ("blue", "blue")
     for kind, name in (("DaemonSet", "pullwhy-agent"), ("Deployment", "pullwhy-collector")):
         (before,), (after,) = (pod_of(each, kind, name)["containers"][0]["envFrom"] for each in (base, mine))
         assert before != after, "the name of a ConfigMap follows from what is in it"
+
+
+def test_the_short_way_is_own_certificates_with_ones_own_images(tmp_path: Path) -> None:
+    mine = copy.deepcopy(render(written_overlay(tmp_path, "mine", told_overlay("The short way")[1])))
+    for kind, workload in (("DaemonSet", "pullwhy-agent"), ("Deployment", "pullwhy-collector")):
+        (container,) = pod_of(mine, kind, workload)["containers"]
+        assert container["image"].startswith("REGISTRY/pullwhy/")
+        container["image"] = f"registry.example/{container['image'].removeprefix('REGISTRY/')}"
+    assert mine == render("overlays/own-certificates")
+
+
+def test_a_database_of_ones_own_is_the_one_that_collectors_use(tmp_path: Path) -> None:
+    mine = render(written_overlay(tmp_path, "mine", told_overlay("PostgreSQL")[1]))
+    assert EFFECTS["postgres"](mine)
+    assert [*refused(mine), *open_to_anybody(mine)] == []
+    assert "@db.example/" in settings_of(mine)[1].database
+    assert "postgres.example" not in str(mine)
+
+
+def test_pull_secrets_of_ones_own_are_in_place_of_the_example(tmp_path: Path) -> None:
+    overlay, secrets = told("Pull secrets")
+    mine = render(written_overlay(tmp_path, "mine", yaml.safe_load(overlay), secrets=secrets))
+    for document in mine:
+        validate(document, VERSIONS["new"][-1])
+    named = settings_of(mine)[0].pull_secrets
+    rights = {f"{each.namespace}/{each.name}" for each in granted(mine, "pullwhy-agent")}
+    assert set(named) == rights == {"shop/regcred"}
+    assert "default" not in {each["metadata"].get("namespace") for each in mine}
 
 
 def test_every_component_has_its_effect_and_the_base_none() -> None:

@@ -14,7 +14,7 @@ from collector.samples import NOW, until
 
 from image import manifests
 from image.deployed import COLLECTOR, Cluster, Right, ask, deployed, failing, granted
-from image.manifests import PERMISSIONS, RENDERED, own_overlay, render, told_overlays
+from image.manifests import PERMISSIONS, RENDERED, own_overlay, render, told_overlay
 from pullwhy.collector.access import readers
 from pullwhy.collector.access.readers import GROUP
 from pullwhy.diagnose.document.finding import encode
@@ -125,7 +125,7 @@ def test_the_other_overlays_have_the_collector_of_own_certificates(name: str) ->
 @pytest.fixture(scope="module")
 def operations(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the first overlay that docs/operations.md shows, with Events."""
-    components, more = told_overlays()[0]
+    components, more = told_overlay("An overlay of your own")
     return own_overlay(tmp_path_factory.mktemp("own"), (*components, "events"), **more)
 
 
