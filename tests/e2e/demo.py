@@ -62,7 +62,7 @@ def make_faults(world: World, node: Node, names: tuple[str, ...]) -> None:
 
 
 def wait_for_findings(world: World, wanted: int) -> int:
-    """Show findings as they come, until there are as many as faults, each with its walk done."""
+    """Show findings as they come, until there are as many as *wanted*, each with its walk done."""
     done = 0
     end = time.monotonic() + SECONDS
     while time.monotonic() < end and done < wanted:
@@ -117,10 +117,10 @@ def demonstrate(world: World) -> None:
     show(world, "explain", f"pod/{explained.pod}", "--node", second.name)
     show(world, "nodes")
     say()
-    step(f"{done} of {wanted} faults found")
+    step(f"{done} of {wanted} findings are there, of {len(SHOWN) + 1} faults")
     say(NEXT)
     if done < wanted:
-        raise LabError(f"only {done} of {wanted} faults were found in {SECONDS} s")
+        raise LabError(f"only {done} of {wanted} findings were there after {SECONDS} s")
 
 
 NEXT = """
