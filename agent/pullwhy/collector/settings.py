@@ -49,7 +49,7 @@ class CollectorSettings:
     database_mib: Annotated[int, msgspec.Meta(ge=16)] = 2048
     """Beyond this size the oldest findings are forgotten earlier, resolved ones first."""
     max_agents: Annotated[int, msgspec.Meta(ge=1)] = MAX_AGENTS
-    """Connected at a time; connections are bounded too, at a quarter more."""
+    """Agents connected at a time; connections are bounded at `max_agents`, a quarter more and a hundred."""
     second_opinions: Annotated[int, msgspec.Meta(ge=0, le=16)] = 6
     """How many other nodes are asked to walk an image that fails somewhere; 0 asks none, and scopes follow from counts alone."""
     second_opinion_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 3.0
