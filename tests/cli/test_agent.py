@@ -3,10 +3,12 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
+from watch.journals import host, write_journal
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +73,30 @@ def test_it_ends_cleanly_and_keeps_its_state(tmp_path: Path, number: signal.Sign
     assert "Traceback" not in log.read_text()
 
 
+def test_an_agent_that_cannot_write_its_state_lives_and_is_not_ready(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("no directory")
+    write_journal(host(tmp_path) / "system.journal", range(1))
+    port = free_port()
+    with (tmp_path / "log").open("w") as file:
+        agent = subprocess.Popen(
+            [PULLWHY, "agent", "--config", settings(tmp_path, http_listen=f"127.0.0.1:{port}")], stderr=file
+        )
+    try:
+        assert answer(f"http://127.0.0.1:{port}/healthz") == "ok\n"
+        until_it_is_caught_up_with(port)
+        code, told = status(f"http://127.0.0.1:{port}/readyz")
+        assert code == 503
+        assert "state/outbox: Not a directory: give the agent a state directory that it can write" in told
+        (tmp_path / "state").unlink()
+        deadline = time.monotonic() + 60
+        while status(f"http://127.0.0.1:{port}/readyz")[0] != 200:
+            assert time.monotonic() < deadline, status(f"http://127.0.0.1:{port}/readyz")
+            time.sleep(0.5)
+    finally:
+        agent.terminate()
+        agent.wait(10)
+
+
 @pytest.mark.parametrize("options", [[], ["--standalone"]])
 def test_a_second_agent_on_the_same_state_is_refused_in_one_clear_line(tmp_path: Path, options: list[str]) -> None:
     config = settings(tmp_path, http_listen="")
@@ -116,6 +142,13 @@ def until_it_exists(path: Path, process: "subprocess.Popen[bytes]") -> None:
         time.sleep(0.02)
 
 
+def until_it_is_caught_up_with(port: int) -> None:
+    deadline = time.monotonic() + 15
+    while "not read up to its end" in status(f"http://127.0.0.1:{port}/readyz")[1]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
@@ -131,3 +164,11 @@ def answer(url: str) -> str:
         except OSError:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+def status(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return response.status, bytes(response.read()).decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -129,6 +130,25 @@ NEEDS: Final = {
 def test_without_it_a_check_fails(world: World, spec: dict[str, Any], check: str) -> None:
     with world.agent(spec, idle=True) as pod:
         assert not doctor(pod)[check]["ok"]
+
+
+def test_without_the_state_the_agent_lives_and_is_not_ready(world: World) -> None:
+    with world.agent(without(mount="state")) as agent:
+        wait_for("the agent", lambda: get(world.node, "http://127.0.0.1:9464/healthz") == "200", seconds=60)
+        program = (
+            "import urllib.error, urllib.request as u\n"
+            "try:\n    print(u.urlopen('http://127.0.0.1:9464/readyz', timeout=5).status)\n"
+            "except urllib.error.HTTPError as error:\n    print(error.code, error.read().decode())\n"
+        )
+        readiness = re.compile("503 outbox: .*")
+        told = wait_for(
+            "its word on the state alone",
+            lambda: readiness.search(agent.exec(PYTHON, "-c", program).out),
+            seconds=60,
+            log=agent.log,
+        )
+        assert "give the agent a state directory that it can write" in told[0]
+        assert get(world.node, "http://127.0.0.1:9464/healthz") == "200"
 
 
 def test_without_run_log_a_volatile_journal_is_not_seen(world: World) -> None:

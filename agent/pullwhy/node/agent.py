@@ -261,13 +261,11 @@ class Agent:
         return (503, _PLAIN, f"no step for {behind}\n") if behind > STUCK else (200, _PLAIN, "ok\n")
 
     def _readyz(self) -> tuple[int, str, str]:
-        if self._feed.caught_up:
-            return 200, _PLAIN, "ok\n"
-        return (
-            503,
-            _PLAIN,
-            "the journal is not read up to its end yet\n" + "".join(f"{line}\n" for line in self.impairments.lines),
-        )
+        lines = [] if self._feed.caught_up else ["the journal is not read up to its end yet", *self.impairments.lines]
+        # It works on in memory, so that /healthz is well; but a restart would lose what waits, and a rollout is to stop here.
+        lines += [line for line in (*self._outbox.impairments, self.impairments.of("state")) if line not in lines]
+        lines = [line for line in lines if line]
+        return (503, _PLAIN, "".join(f"{line}\n" for line in lines)) if lines else (200, _PLAIN, "ok\n")
 
     def _metrics(self) -> tuple[int, str, str]:
         metrics, reporter = self.metrics, self._reporter

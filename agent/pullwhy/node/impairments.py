@@ -23,6 +23,10 @@ class Impairments:
         """Every line, oldest first."""
         return tuple(self._lines.values())
 
+    def of(self, source: str) -> str:
+        """Return what is wrong with `source`; empty where all is well."""
+        return self._lines.get(source, "")
+
     def set(self, source: str, line: str) -> None:
         """Say what is wrong with `source`; an empty line says that all is well."""
         before = self._lines.get(source, "")
