@@ -1,13 +1,20 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cli.inprocess import pullwhy
 
 from pullwhy.cli.doctor import checklist, print_checks
+from pullwhy.config import AgentSettings, WatchSettings
 from pullwhy.node.check import Check
+from pullwhy.node.doctor import is_no_node, no_node
+from pullwhy.node.walk.plan import NodeSight
+from pullwhy.runtime.effective import RuntimeView
+from pullwhy.runtime.host.processes import Processes
+from pullwhy.runtime.kubelet.settings import Kubelet
 
 PULLWHY = Path(sys.executable).with_name("pullwhy")
 
@@ -33,6 +40,39 @@ def test_each_thing_that_is_not_seen_comes_with_its_mend(tmp_path: Path) -> None
 def test_the_walks_child_is_tried(tmp_path: Path) -> None:
     checks = {each["name"]: each for each in json.loads(doctor("--host-root", str(tmp_path), "-o", "json").stdout)}
     assert checks["walks"]["ok"], checks["walks"]
+
+
+def machine(root: Path, **processes: str) -> Processes:
+    """Return the processes of a machine that is seen whole."""
+    proc = root / "proc"
+    (proc / "self/ns").mkdir(parents=True)
+    (proc / "self/ns/pid").touch()
+    for pid, name in {"1": "systemd", **processes}.items():
+        (proc / pid.strip("_")).mkdir()
+        (proc / pid.strip("_") / "comm").write_text(name + "\n")
+    return Processes(proc, (proc / "self/ns/pid").stat().st_ino)
+
+
+NOBODY = NodeSight(RuntimeView(), Kubelet())
+
+
+def test_a_machine_that_is_no_node_is_told_once(tmp_path: Path) -> None:
+    settings = AgentSettings(host_root=str(tmp_path))
+    assert is_no_node(settings, NOBODY, machine(tmp_path))
+    failed = [each for each in no_node() if not each.ok]
+    assert [each.found for each in failed] == ["no container runtime or kubelet runs on this machine"]
+    assert all(each.skipped for each in no_node() if each not in failed)
+
+
+def test_what_may_be_a_node_is_looked_at_in_full(tmp_path: Path) -> None:
+    plain = AgentSettings(host_root=str(tmp_path))
+    whole = machine(tmp_path)
+    assert not is_no_node(plain, NOBODY, Processes(whole.proc)), "a pod of its own"
+    assert not is_no_node(plain, replace(NOBODY, runtime_answers=True), whole)
+    assert not is_no_node(replace(plain, runtime_endpoint="/run/x.sock"), NOBODY, whole)
+    assert not is_no_node(replace(plain, watch=WatchSettings(files=("/var/log/k3s.log",))), NOBODY, whole)
+    (tmp_path / "node").mkdir()
+    assert not is_no_node(plain, NOBODY, machine(tmp_path / "node", _7="kubelet"))
 
 
 CHECKS = (

@@ -82,6 +82,15 @@ def test_nothing_is_guessed(tmp_path: Path, processes: dict[int, dict[str, str]]
     assert word in result.detail
 
 
+def test_where_every_process_is_seen_no_right_is_asked_for(tmp_path: Path) -> None:
+    seen = proc(tmp_path / "proc", {1: {"comm": "systemd\n"}})
+    (tmp_path / "proc/self/ns").mkdir(parents=True)
+    (tmp_path / "proc/self/ns/pid").touch()
+    whole = Processes(seen.proc, (seen.proc / "self/ns/pid").stat().st_ino)
+    (result,) = find_process("/none.sock", HostFS(tmp_path), whole).results
+    assert result.detail == "no container runtime runs on this machine: proxy and command line are not known"
+
+
 @pytest.mark.parametrize(
     ("environ", "http", "https", "no_proxy"),
     [

@@ -34,6 +34,17 @@ def test_processes_are_found_by_name(tmp_path: Path) -> None:
     assert [process.pid for process in processes.named("containerd-shim-runc-v2")] == [10]
 
 
+def test_all_are_seen_in_the_machines_own_namespace_where_none_is_hidden(tmp_path: Path) -> None:
+    processes = proc(tmp_path, {1: {"comm": "systemd\n"}, 9: {"comm": "sh\n"}})
+    (tmp_path / "self/ns").mkdir()
+    (tmp_path / "self/ns/pid").touch()
+    own = Processes(tmp_path, (tmp_path / "self/ns/pid").stat().st_ino)
+    assert own.are_all()
+    assert not processes.are_all()
+    (tmp_path / "1/comm").unlink()
+    assert not own.are_all()
+
+
 def test_a_pod_cannot_pass_for_a_process_of_the_node(tmp_path: Path) -> None:
     processes = proc(
         tmp_path,

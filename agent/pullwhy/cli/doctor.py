@@ -93,16 +93,21 @@ async def _checks(settings: AgentSettings) -> list[Check]:
     from pullwhy.node import doctor  # noqa: PLC0415 - gRPC is loaded when it is needed
     from pullwhy.node.walk.plan import survey  # noqa: PLC0415
     from pullwhy.node.walk.walker import Walker  # noqa: PLC0415
+    from pullwhy.runtime.host.processes import Processes  # noqa: PLC0415
 
     sources, walker = _sources(settings), Walker()
     try:
         walks = await doctor.walks(walker)
     finally:
         await walker.close()
+    sight = await survey(sources)
+    if doctor.is_no_node(settings, sight, Processes(sources.proc)):
+        node = doctor.no_node()
+    else:
+        node = [*doctor.logs(settings, doctor.utc_now()), *doctor.runtime(sight)]
     return [
         doctor.rights(),
-        *doctor.logs(settings, doctor.utc_now()),
-        *doctor.runtime(await survey(sources)),
+        *node,
         doctor.resolver(sources),
         doctor.trust(sources),
         doctor.clock(doctor.utc_now(), doctor.kernel_clock),

@@ -20,14 +20,33 @@ from pullwhy.node.investigate.investigate import Walks
 from pullwhy.node.walk.plan import NodeSight, Sources, node_resolver
 from pullwhy.plan import Resolver, WalkPlan
 from pullwhy.runtime.host.hostfs import HostFS
+from pullwhy.runtime.host.processes import Processes
 from pullwhy.runtime.host.trust import read_trust
 from pullwhy.watch.journal import JournalUnreadable, Place, newest
-from pullwhy.watch.units import LogSources
+from pullwhy.watch.units import LogSources, detect
 
 CONNECT_SECONDS: Final = 3.0
 UNSYNCHRONISED: Final = 5
 """What adjtimex(2) returns then: TIME_ERROR."""
 _HOST_PID: Final = "run where the host's processes are visible (hostPID: true, or on the host itself), as root"
+
+
+def is_no_node(settings: AgentSettings, sight: NodeSight, processes: Processes) -> bool:
+    """Whether all of this machine is seen, and neither a kubelet nor a runtime runs on it, nor is one named in the settings."""
+    named = settings.runtime_endpoint or settings.watch.units or settings.watch.files
+    runs = sight.runtime_answers or detect(Path(settings.host_root), processes.proc).notes
+    return not named and not runs and processes.are_all()
+
+
+def no_node() -> list[Check]:
+    """Say once that there is nothing to see, in place of `logs` and `runtime`: no mount and no right would show more."""
+    found, mend = (
+        "no container runtime or kubelet runs on this machine",
+        "start them, or run this on a node of the cluster",
+    )
+    others = ("kubelet log", "CRI socket", "runtime configuration", "runtime process", "proxy environment")
+    nothing = (Check(name, True, "nothing to look at", skipped=True) for name in others)
+    return [Check("processes", False, found, mend), *nothing]
 
 
 def logs(settings: AgentSettings, now: datetime) -> list[Check]:

@@ -69,7 +69,12 @@ def find_process(endpoint: str, fs: HostFS, processes: Processes) -> ProcessView
     if len(candidates) == 1:
         return _inspect(candidates[0], processes)
     if not candidates:
-        detail = "the runtime's process is not visible here (it needs the host's process list: hostPID): proxy and command line are not known"
+        why = (
+            "no container runtime runs on this machine"
+            if processes.are_all()
+            else "the runtime's process is not visible here (it needs the host's process list: hostPID)"
+        )
+        detail = f"{why}: proxy and command line are not known"
     else:
         pids = ", ".join(f"{process.name} {process.pid}" for process in candidates)
         detail = f"several processes may be the runtime ({pids}): proxy and command line are not known"

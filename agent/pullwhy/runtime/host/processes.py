@@ -51,6 +51,15 @@ class Processes:
     """The processes below a /proc, which must be the host's (hostPID) to show the host's processes."""
 
     proc: Path = Path("/proc")
+    first_namespace: int = 0xEFFFFFFC
+    """The inode number of the machine's own pid namespace (Linux: include/linux/proc_ns.h, PROC_PID_INIT_INO)."""
+
+    def are_all(self) -> bool:
+        """Whether every process of the machine is among them: it is the machine's own namespace, and none is hidden (proc(5): hidepid)."""
+        try:
+            return (self.proc / "self/ns/pid").stat().st_ino == self.first_namespace and bool(self.name(1))
+        except (OSError, UnreadableProcess):
+            return False
 
     def named(self, *names: str) -> tuple[Process, ...]:
         """Return the node's own processes with one of these names (the kernel keeps 15 characters), by pid.
