@@ -234,13 +234,14 @@ class Agent:
         return self._observer.node.view if self._observer.node else None
 
     def _status(self) -> NodeStatus:
-        view = self._view()
+        node = self._observer.node
+        view = node.view if node is not None and node.runtime_seen else None
         return NodeStatus(
             zone=self._settings.zone,
             pool=self._settings.pool,
             runtime_name=view.name if view else "",
             runtime_version=str(view.version) if view and view.version.known else "",
-            kubelet_version=self._observer.node.kubelet_version if self._observer.node else "",
+            kubelet_version=node.kubelet_version if node else "",
             architecture=os.uname().machine,
             active_findings=self._engine.active,
             impairments=self.impairments.lines,

@@ -72,6 +72,11 @@ class NodeSight:
     """As the kubelet told at its start; empty where that is not known."""
     limits: NetworkLimits = NetworkLimits()
 
+    @property
+    def runtime_seen(self) -> bool:
+        """Whether the runtime itself was seen; else `view` has what a containerd would be."""
+        return bool(self.runtime_answers) or self.view.process is not None
+
 
 @frozen
 class Prepared:
