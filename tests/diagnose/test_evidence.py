@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from diagnose.builders import ALL, case, failure, passing, told, trace
+from diagnose.builders import ALL, case, failed, failure, passing, told, trace
 
 from pullwhy.diagnose.case import MESSAGE
 from pullwhy.diagnose.judge import judge
 from pullwhy.model import CauseId, Reason, Stage
+from pullwhy.trace import ConnectAttempt, ConnectResult
 
 TOLD = told(CauseId.TAG_NOT_FOUND, Stage.MANIFEST)
 
@@ -27,6 +28,18 @@ def test_a_text_stands_behind_the_reason_that_came_with_it_and_names_where_it_st
     )
     said = judge(case(hypothesis=TOLD, failure=backed_off)).evidence[0]
     assert (said.fact, said.source) == ("ErrImagePull: not found", "log file")
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [("10.0.0.9:443", "10.0.0.9:443: refused after"), ("r.example:443", "r.example:443: 10.0.0.9:443: refused after")],
+)
+def test_one_refusal_is_told_once(target: str, told: str) -> None:
+    attempt = ConnectAttempt("10.0.0.9", 443, ConnectResult.REFUSED, 0.1, "connection refused (ECONNREFUSED)")
+    refused = failed(Stage.CONNECT, target=target, connect=(attempt,), detail=f"10.0.0.9: {attempt.detail}")
+    facts = [each.fact for each in judge(case(trace(passing(Stage.REFERENCE, Stage.DNS), refused))).evidence]
+    (fact,) = [each for each in facts if "refused" in each]
+    assert fact == f"{told} 0.10 s, connection refused (ECONNREFUSED)"
 
 
 @pytest.mark.parametrize(("seconds", "tells"), [(4.9, False), (-4.9, False), (5.0, True), (-30.0, True)])

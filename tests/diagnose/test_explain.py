@@ -39,6 +39,42 @@ def test_it_tells_what_why_who_when_and_what_to_do() -> None:
     assert places == sorted(places)
 
 
+def step(stage: str, target: str = "r.example", detail: str = "") -> dict[str, Any]:
+    return {"stage": stage, "target": target, "outcome": "Passed", "seconds": 0.0, "detail": detail, "identity": ""}
+
+
+def test_the_walk_is_told_in_the_order_of_the_pull_path() -> None:
+    known = [step(each, "node") for each in ("Reference", "Runtime", "Auth", "Proxy", "Storage")]
+    hosts = [step(each, host) for host in ("mirror", "host") for each in ("DNS", "Connect", "TLS", "Auth", "Manifest")]
+    told = explain(DOCUMENT | {"trace": [*known, *hosts]}, 200).split("The walk")[1].split("\n")
+    assert [tuple(line.split()[-2:]) for line in told if line.strip()] == [
+        *(("Reference", "node"), ("Proxy", "node")),
+        *((each, "mirror") for each in ("DNS", "Connect", "TLS")),
+        ("Auth", "node"),
+        *((each, "mirror") for each in ("Auth", "Manifest")),
+        *((each, "host") for each in ("DNS", "Connect", "TLS", "Auth", "Manifest")),
+        *(("Storage", "node"), ("Runtime", "node")),
+    ]
+
+
+def test_without_a_walk_the_steps_are_in_order_too() -> None:
+    told = explain(DOCUMENT | {"trace": [step("Runtime"), step("Storage"), step("Auth"), step("Reference")]}, 200)
+    stages = [line.split()[-2] for line in told.split("The walk")[1].split("\n") if line.strip()]
+    assert stages == ["Reference", "Auth", "Storage", "Runtime"]
+
+
+def test_a_detail_that_repeats_its_target_is_left_out() -> None:
+    told = explain(DOCUMENT | {"trace": [step("Reference", "a/b:1", "a/b:1")]}, 200)
+    assert told.split("The walk")[1].split()[-2:] == ["Reference", "a/b:1"]
+
+
+def test_a_judgement_is_of_no_stage() -> None:
+    facts = [{"stage": "Connect", "fact": fact, "source": fact} for fact in ("walk", "judgement")]
+    told = explain(DOCUMENT | {"evidence": facts}, 200).split("\n")
+    assert "  - Connect: walk  [walk]" in told
+    assert "  - judgement  [judgement]" in told
+
+
 @pytest.mark.parametrize(
     ("scope", "at", "told"),
     [

@@ -92,6 +92,10 @@ def _of_result(result: StageResult) -> Iterator[Evidence]:
         yield Evidence(Stage.STORAGE, storage_arguments(result).get("storage_hint", ""), "statvfs")
         return
     via = f" (via {result.via})" if result.via is not None else ""
+    if len(lines) == 1 and [f"{each.address}: {each.detail}" for each in result.connect] == [result.detail]:
+        whole = not via and lines[0].startswith(f"{result.target}: ")
+        yield Evidence(result.stage, lines[0] if whole else f"{result.target}{via}: {lines[0]}", source)
+        return
     yield Evidence(result.stage, f"{result.target}{via}: {result.detail or result.outcome.value}", source)
     for line in lines:
         yield Evidence(result.stage, line, source)

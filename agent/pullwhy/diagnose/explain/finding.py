@@ -17,6 +17,7 @@ from pullwhy.diagnose.explain.page import (
     rows_of,
     text_of,
 )
+from pullwhy.model import Stage
 from pullwhy.text import printable
 
 SNIPPET_LINE = 100
@@ -109,7 +110,9 @@ def _proof(page: Page, document: Mapping[str, Any]) -> None:
         return
     page.title("What shows it")
     for row in rows:
-        page.paragraph(f"- {text_of(row, 'stage')}: {text_of(row, 'fact')}  [{text_of(row, 'source')}]", "  ", "    ")
+        source = text_of(row, "source")
+        lead = "" if source == "judgement" else f"{text_of(row, 'stage')}: "  # of the whole, and not of a stage
+        page.paragraph(f"- {lead}{text_of(row, 'fact')}  [{source}]", "  ", "    ")
     again = mapping_of(document, "reproduction")
     if again:
         skipped = text_of(again, "outcome") == "Skipped"
@@ -184,12 +187,33 @@ def _trace(page: Page, document: Mapping[str, Any]) -> None:
     if not rows:
         return
     page.title("The walk")
-    for row in rows:
+    for row in _in_order(rows):
         mark = _MARKS.get(text_of(row, "outcome"), "?")
         seconds = row.get("seconds")
         took = f"{seconds:6.2f} s" if isinstance(seconds, (int, float)) and mark in {"OK", "FAIL"} else " " * 8
         identity = f" as {text_of(row, 'identity')}" if row.get("identity") else ""
-        detail = f": {text_of(row, 'detail')}" if row.get("detail") else ""
+        told = text_of(row, "detail")
+        detail = f": {told}" if told and told != text_of(row, "target") else ""
         page.paragraph(
             f"{mark:<4} {took}  {text_of(row, 'stage'):<9} {text_of(row, 'target')}{identity}{detail}", "  ", " " * 17
         )
+
+
+def _in_order(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the steps in the order of the pull path: what was looked up beforehand stands where a pull comes to it.
+
+    From the first name that is resolved on the steps are in order already, host after host.
+    """
+    ranks = {stage.value: number for number, stage in enumerate(Stage)}
+
+    def rank(row: Mapping[str, Any]) -> int:
+        return ranks.get(text_of(row, "stage"), len(ranks))
+
+    resolved, asked = ranks[Stage.DNS], ranks[Stage.AUTH]
+    start = next((number for number, row in enumerate(rows) if rank(row) == resolved), len(rows))
+    known, walk = sorted(rows[:start], key=rank), rows[start:]
+    at = next((number for number, row in enumerate(walk) if rank(row) >= asked), len(walk))
+    early = [row for row in known if rank(row) < resolved]
+    auth = [row for row in known if rank(row) == asked]
+    late = [row for row in known if row not in early and row not in auth]
+    return [*early, *walk[:at], *auth, *walk[at:], *late]
