@@ -91,6 +91,27 @@ def test_few_who_are_turned_away_are_heard_out_at_a_time(tmp_path: Path, monkeyp
     asyncio.run(scenario())
 
 
+def test_few_first_messages_are_read_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST_HEARD", 2)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as served:
+            silent = [await served.stream() for _ in range(2)]
+            waiting = [asyncio.create_task(each.read()) for each in silent]
+            await asyncio.sleep(0.3)
+            third = await served.stream()
+            sending = asyncio.create_task(third.write(LARGE))
+            await asyncio.wait([sending], timeout=0.5)
+            assert not sending.done(), "all of it was taken"
+            silent[0].cancel()
+            await asyncio.wait_for(sending, 5)
+            assert (await third.read()).HasField("welcome")
+            silent[1].cancel()
+            await asyncio.wait(waiting)
+
+    asyncio.run(scenario())
+
+
 def test_a_connection_has_one_stream(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as served:

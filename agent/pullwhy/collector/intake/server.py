@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 HELLO_SECONDS: Final = 20.0
 """A stream that does not say who it is within this time is closed: an agent gives up after so long too."""
+MOST_HEARD: Final = 128
+"""Hellos that are read at a time, as each may take a message's memory: one that does not come delays others, until its time is up."""
 FAREWELL_SECONDS: Final = 2.0
 """How long the first message of somebody who is turned away is waited for."""
 MOST_FAREWELLS: Final = 32
@@ -70,6 +72,7 @@ class Servicer:
         self._attend, self._complete = attend, complete
         self._farewells, self._greeted = 0, Greeted()
         self._paces = Paces(max_agents, clock)
+        self._hearing = asyncio.Semaphore(MOST_HEARD)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return what a gRPC server needs to know of this service."""
@@ -147,7 +150,7 @@ class Servicer:
 
     async def _hear(self, context: Context) -> pb.Hello:
         try:
-            async with asyncio.timeout(self._hello_seconds):
+            async with asyncio.timeout(self._hello_seconds), self._hearing:
                 message = await _next(context)
         except TimeoutError:
             await _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, "no Hello came")
