@@ -20,6 +20,9 @@ PULLWHY = [sys.executable, "-c", "from pullwhy.cli.main import run; run()", "col
         ('grpc_listen = "9443"', 64, "grpc_listen: expected ADDRESS:PORT"),
         ('database = "/proc/none/c.db"', 1, "/proc/none/c.db: No such file or directory: name a file"),
         ("not toml", 64, "not TOML"),
+        ('agent_auth = "certificate"', 64, 'agent_auth = "certificate" is set without tls_certificate'),
+        ('tls_certificate = "/nowhere/cert.pem"\ntls_key = "/nowhere/key.pem"', 64, "/nowhere/cert.pem"),
+        ('database = "postgresql://[::1"', 64, "libpq cannot read this URL"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_line(

@@ -164,6 +164,18 @@ def test_a_file_of_which_nothing_can_be_read_gives_the_error_alone(tmp_path: Pat
     [
         (("--file", "/no/such/file"), "cannot read /no/such/file: No such file or directory"),
         (("--journal", "/no/such/directory"), "/no/such/directory"),
+    ],
+)
+def test_what_cannot_be_read_is_one_clear_line_and_1(arguments: tuple[str, ...], text: str) -> None:
+    done = scan(*arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert text in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
         (("--since", "yesterday"), "is no time"),
         (("--file", "a", "--journal", "b"), "not allowed with"),
     ],

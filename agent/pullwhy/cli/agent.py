@@ -85,7 +85,7 @@ async def _run(settings: AgentSettings, *, standalone: bool) -> None:
 @contextlib.asynccontextmanager
 async def _embedded(settings: AgentSettings) -> AsyncIterator[str]:
     """Run a collector meanwhile; gives the address at which agents report."""
-    from pullwhy.collector.service import Collector, StartError  # noqa: PLC0415
+    from pullwhy.collector.service import Collector, StartError, WrongSetting  # noqa: PLC0415
     from pullwhy.collector.settings import CollectorSettings  # noqa: PLC0415
 
     own = settings.standalone
@@ -100,7 +100,8 @@ async def _embedded(settings: AgentSettings) -> AsyncIterator[str]:
     try:
         await collector.start()
     except StartError as error:
-        raise CommandError(f"{error}; it is set in [standalone]") from None
+        code = EX_USAGE if isinstance(error, WrongSetting) else 1
+        raise CommandError(f"{error}; it is set in [standalone]", code) from None
     try:
         yield collector.grpc_address
     finally:

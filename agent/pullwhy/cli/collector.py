@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from pullwhy.config import ConfigError, load  # noqa: PLC0415
 
     try:
-        from pullwhy.collector.service import StartError, serve  # noqa: PLC0415
+        from pullwhy.collector.service import StartError, WrongSetting, serve  # noqa: PLC0415
     except ImportError as error:
         raise CommandError(
             f"{error.name} is not installed: install pullwhy with its extra, 'pullwhy[collector]'"
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         settings = load(CollectorSettings, options.config, os.environ)
         warn_of_strays(CollectorSettings)
         asyncio.run(serve(settings))
-    except ConfigError as error:
+    except (ConfigError, WrongSetting) as error:
         raise CommandError(str(error), EX_USAGE) from error
     except StartError as error:
         raise CommandError(str(error)) from error

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from pullwhy.cli.main import EX_USAGE, CommandError
+from pullwhy.cli.main import CommandError
 from pullwhy.cli.output import FORMATS, print_findings
 from pullwhy.collector import params
 from pullwhy.text import printable
@@ -119,7 +119,7 @@ class _File:
             with Path(self._path).open("rb") as file:
                 yield from read_log(file, self.name, now)
         except OSError as error:
-            raise CommandError(f"cannot read {self.name}: {error.strerror}", EX_USAGE) from None
+            raise CommandError(f"cannot read {self.name}: {error.strerror}") from None
 
     def check(self, survey: Survey) -> None:
         """Raise CommandError where nothing was read that a kubelet or a runtime may have written."""
@@ -187,7 +187,7 @@ class _Journals:
             for place in self._places:
                 yield from read_stored(place, self._since)
         except JournalUnreadable as error:
-            raise CommandError(str(error), EX_USAGE) from None
+            raise CommandError(str(error)) from None
 
     def check(self, survey: Survey) -> None:
         """Raise CommandError where no entry can be a kubelet's or a runtime's."""

@@ -15,6 +15,10 @@ class StoreError(Exception):
     """The store cannot be used; the text names it and the mend."""
 
 
+class BadDatabase(StoreError):
+    """No database can be meant by what names it."""
+
+
 class OddRecord(StoreError):
     """What was to be stored cannot be; the store itself works."""
 

@@ -34,7 +34,7 @@ from pullwhy.collector.intake.permits import Permits
 from pullwhy.collector.intake.server import Desks, Servicer
 from pullwhy.collector.intake.streams import Streams
 from pullwhy.collector.metrics import Metrics
-from pullwhy.collector.records import StoreError
+from pullwhy.collector.records import BadDatabase, StoreError
 from pullwhy.collector.retention import Keep, tend
 from pullwhy.collector.settings import CollectorSettings
 from pullwhy.collector.store import SQLStore, open_store
@@ -52,6 +52,10 @@ _M_ARENA_MAX: Final = -8
 
 class StartError(Exception):
     """The collector cannot start; the text names the setting and the mend."""
+
+
+class WrongSetting(StartError):
+    """It cannot start wherever it is: a setting cannot be meant, or not together with another."""
 
 
 class _HTTPServer(uvicorn.Server):
@@ -80,7 +84,9 @@ class Collector:
             async with self._closing:
                 await self._start()
                 self._closing = self._closing.pop_all()
-        except (StoreError, BadSetting) as error:
+        except (BadSetting, BadDatabase) as error:
+            raise WrongSetting(str(error)) from error
+        except StoreError as error:
             raise StartError(str(error)) from error
 
     async def stop(self) -> None:
@@ -262,7 +268,7 @@ def _split(address: str, key: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not (colon and host and port.isascii() and port.isdigit()):
-        raise StartError(f"{key} {address!r}: write ADDRESS:PORT, such as 0.0.0.0:8080 or [::]:8080")
+        raise WrongSetting(f"{key} {address!r}: write ADDRESS:PORT, such as 0.0.0.0:8080 or [::]:8080")
     return host, int(port)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import conninfo
 
-from pullwhy.collector.records import OddRecord, StoreError
+from pullwhy.collector.records import BadDatabase, OddRecord, StoreError
 from pullwhy.collector.store.postgresfindings import text as plain
 from pullwhy.collector.store.postgresschema import SCHEMA
 from pullwhy.collector.store.transaction import Cursor
@@ -46,7 +46,7 @@ class Target:
             given = conninfo.conninfo_to_dict(url)
         except psycopg.Error:
             # libpq's own words may repeat what stands around the fault, a password included.
-            raise StoreError(
+            raise BadDatabase(
                 "database: libpq cannot read this URL: write postgresql://USER@HOST:PORT/NAME?sslmode=verify-full, with special "
                 "characters percent-encoded"
             ) from None
