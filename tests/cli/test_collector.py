@@ -19,6 +19,7 @@ PULLWHY = [sys.executable, "-c", "from pullwhy.cli.main import run; run()", "col
         ("retention_days = 0", 64, "retention_days: "),
         ('grpc_listen = "9443"', 64, "grpc_listen: expected ADDRESS:PORT"),
         ('database = "/proc/none/c.db"', 1, "/proc/none/c.db: No such file or directory: name a file"),
+        ('database = "/nope/folder/c.db"', 1, "/nope/folder/c.db: there is no directory /nope: name a file"),
         ("not toml", 64, "not TOML"),
         ('agent_auth = "certificate"', 64, 'agent_auth = "certificate" is set without tls_certificate'),
         ('tls_certificate = "/nowhere/cert.pem"\ntls_key = "/nowhere/key.pem"', 64, "/nowhere/cert.pem"),
@@ -34,6 +35,7 @@ def test_a_wrong_setting_is_one_clear_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("pullwhy collector: ")
     assert told in line
+    assert not Path("/nope").exists()
 
 
 @pytest.mark.slow

@@ -144,7 +144,7 @@ def _put(connection: Any, state: FindingState, touched: Touched) -> None:
 def open_sqlite(path: Path) -> SQLiteDatabase:
     """Open or make the file and start its writer; needs a running event loop. Raises StoreError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)  # no more than that: a path that is mistyped, or not mounted, is to be seen
         # What fails where is its owner's business alone; SQLite gives -wal and -shm the same mode (sqlite.org: src/os_unix.c).
         if not path.exists():
             path.touch(0o600)
@@ -154,9 +154,9 @@ def open_sqlite(path: Path) -> SQLiteDatabase:
         for connection in reading:
             connection.execute("PRAGMA query_only = ON")
     except OSError as error:
-        raise StoreError(
-            f"{path}: {error.strerror}: name a file in a directory that can be written, as `database`"
-        ) from error
+        above = path.parent.parent
+        why = error.strerror if above.is_dir() else f"there is no directory {above}"
+        raise StoreError(f"{path}: {why}: name a file in a directory that can be written, as `database`") from error
     except sqlite3.Error as error:
         raise _store_error(path, error) from error
     return SQLiteDatabase(path, writing, reading)
