@@ -2,10 +2,12 @@
 
 import json
 import socket
+import threading
 
 import pytest
 from cli.answering import answering
 
+from pullwhy.cli.client import Client, Unreachable
 from pullwhy.cli.main import main
 
 
@@ -39,6 +41,45 @@ def test_a_usage_error_names_the_option_and_exits_64(
 def test_a_server_that_is_no_address_is_a_usage_error(capsys: pytest.CaptureFixture[str], server: str) -> None:
     assert main(["findings", "--server", server]) == 64
     assert "write http://HOST:PORT or https://HOST:PORT" in capsys.readouterr().err
+
+
+def test_a_server_of_the_environment_is_not_blamed_on_the_option(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULLWHY_SERVER", "bogus")
+    assert main(["findings"]) == 64
+    assert "PULLWHY_SERVER bogus: write http://HOST:PORT" in capsys.readouterr().err
+    assert main(["findings", "--server", "other"]) == 64
+    assert "--server other: write http://HOST:PORT" in capsys.readouterr().err
+
+
+def test_tls_to_a_plain_port_is_told_without_openssls_words(capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(200, b"{}") as server:
+        assert main(["findings", "--server", server.replace("http:", "https:")]) == 1
+    error = capsys.readouterr().err
+    assert "cannot be reached: it does not speak TLS: is it http://?; name it with --server" in error
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_silent_port_is_told_in_words(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = Client(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=0.2)
+        with pytest.raises(Unreachable, match="cannot be reached: no answer in time; "):
+            client.one("/api/v1/problems", {})
+
+
+def test_what_speaks_no_http_is_told_in_words() -> None:
+    def alert(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"\x15\x03\x01\x00\x02\x02\x46\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=alert, args=(listener,)).start()
+        client = Client(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout_seconds=5)
+        with pytest.raises(Unreachable, match="does not speak HTTP: is it https://"):
+            client.one("/api/v1/problems", {})
 
 
 def free_port() -> int:

@@ -164,6 +164,10 @@ def test_a_file_of_which_nothing_can_be_read_gives_the_error_alone(tmp_path: Pat
     [
         (("--file", "/no/such/file"), "cannot read /no/such/file: No such file or directory"),
         (("--journal", "/no/such/directory"), "/no/such/directory"),
+        (
+            ("--journal", str(EXPORT)),
+            "not a journal, or of a newer systemd than this libsystemd reads; a log is read with",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_one_clear_line_and_1(arguments: tuple[str, ...], text: str) -> None:

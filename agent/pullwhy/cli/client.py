@@ -57,6 +57,9 @@ class Unchanged(Exception):
     """Nothing changed since the answer that carried the given tag."""
 
 
+_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL"})
+"""OpenSSL's reasons where plain text came in place of a TLS record."""
+
 _KINDS: Final[Mapping[int, type[CommandError]]] = {
     _HTTP_UNAUTHORIZED: Unauthorized,
     _HTTP_FORBIDDEN: Forbidden,
@@ -126,9 +129,10 @@ class Client:
         timeout_seconds: float = TIMEOUT_SECONDS,
         context: ssl.SSLContext | None = None,
         check: Check = anybody,
+        source: str = "--server",
     ) -> None:
-        """Ask `server`; `token` is called for each request, because tokens are renewed, `check` for each connection."""
-        self._server, self._token, self._timeout = _checked(server), token, timeout_seconds
+        """Ask `server`, which `source` named; `token` is called for each request, as tokens are renewed, `check` for each connection."""
+        self._server, self._token, self._timeout = _checked(server, source), token, timeout_seconds
         self._name = printable(self._server)
         # The environment's proxy is for the way out, never for this machine (a port-forward).
         direct = [urllib.request.ProxyHandler({})] if _is_loopback(self._server) else []
@@ -225,7 +229,7 @@ class Client:
 
     def _unreachable(self, error: Exception) -> CommandError:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        told = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        told = _in_words(reason) or getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         return Unreachable(
             f"the collector at {self._name} cannot be reached: {printable(told)}; {self._how_to_reach()}"
         )
@@ -240,9 +244,13 @@ class Client:
 def direct(options: Namespace) -> Client:
     """Return the client that --server and --token-file, or the environment, ask for; raises CommandError."""
     file, given = options.token_file, os.environ.get("PULLWHY_TOKEN", "")
+    source = "PULLWHY_SERVER" if options.server == os.environ.get("PULLWHY_SERVER") else "--server"
+    token: Callable[[], Secret] = nobody
     if file:
-        return Client(options.server, lambda: token_in(file))
-    return Client(options.server, lambda: checked_token(given, "PULLWHY_TOKEN")) if given else Client(options.server)
+        token = partial(token_in, file)
+    elif given:
+        token = partial(checked_token, given, "PULLWHY_TOKEN")
+    return Client(options.server, token, source=source)
 
 
 def token_in(file: Path) -> Secret:
@@ -262,6 +270,21 @@ def checked_token(text: str, source: str) -> Secret:
     return Secret(token)
 
 
+def _in_words(reason: object) -> str:
+    """Return for who asks what OpenSSL and Python's HTTP say in words of their own; empty where those of the system do."""
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {reason.verify_message}"
+    if isinstance(reason, TimeoutError):
+        return "no answer in time"
+    if isinstance(reason, http.client.BadStatusLine) and not isinstance(reason, http.client.RemoteDisconnected):
+        return "what answers does not speak HTTP: is it https://?"
+    if not isinstance(reason, ssl.SSLError):
+        return ""
+    if reason.reason in _NO_TLS:
+        return "it does not speak TLS: is it http://?"
+    return f"TLS failed: {(reason.reason or 'the connection was cut').replace('_', ' ').lower()}"
+
+
 def _decoded(body: bytes, name: str) -> dict[str, Any]:
     if len(body) > MAX_ANSWER:
         raise CommandError(f"{name}: the answer has more than {MAX_ANSWER} bytes: ask for less")
@@ -274,14 +297,14 @@ def _decoded(body: bytes, name: str) -> dict[str, Any]:
     return value
 
 
-def _checked(server: str) -> str:
+def _checked(server: str, source: str) -> str:
     try:
         url = urllib.parse.urlsplit(server)
         good = url.scheme in ("http", "https") and url.hostname and url.port != 0 and not url.query and not url.fragment
     except ValueError:
         good = False
     if not good or not server.isascii() or not server.isprintable() or " " in server:
-        raise CommandError(f"--server {printable(server, 200)}: write http://HOST:PORT or https://HOST:PORT", EX_USAGE)
+        raise CommandError(f"{source} {printable(server, 200)}: write http://HOST:PORT or https://HOST:PORT", EX_USAGE)
     return server.rstrip("/")
 
 

@@ -187,7 +187,8 @@ class _Journals:
             for place in self._places:
                 yield from read_stored(place, self._since)
         except JournalUnreadable as error:
-            raise CommandError(str(error)) from None
+            is_file = any(place.is_file() for place in self._places)
+            raise CommandError(f"{error}{'; a log is read with --file' if is_file else ''}") from None
 
     def check(self, survey: Survey) -> None:
         """Raise CommandError where no entry can be a kubelet's or a runtime's."""

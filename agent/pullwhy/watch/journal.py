@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -42,6 +43,10 @@ _MACHINE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 Accept = Callable[[bytes], bool]
 """Whether the recogniser wants to see a message; called with raw bytes for every entry, so it must be cheap."""
+
+
+_NO_JOURNAL: Final = frozenset({errno.EBADMSG, errno.EPROTONOSUPPORT, errno.ENODATA})
+"""What libsystemd says of a file whose head is no journal's, or one of a newer form (sd_journal_open(3), journal-file.c)."""
 
 
 class JournalUnreadable(Exception):
@@ -260,11 +265,9 @@ def _open(place: Place) -> Any:
         else:
             reader = _reader._Reader(flags=0, files=[str(place.path)])  # noqa: SLF001
     except (OSError, ValueError) as error:
-        why = (
-            error.strerror
-            if isinstance(error, OSError)
-            else "not a journal, or of a newer systemd than this libsystemd reads"
-        )
+        why = "not a journal, or of a newer systemd than this libsystemd reads"
+        if isinstance(error, OSError) and error.errno not in _NO_JOURNAL:
+            why = error.strerror or why
         raise JournalUnreadable(f"cannot open the journal at {place.path}: {why}") from None
     reader.data_threshold = MAX_FIELD
     return reader
