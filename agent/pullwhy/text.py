@@ -28,6 +28,11 @@ def printable(text: str, limit: int = DEFAULT_LIMIT) -> str:
     return head[: max(limit - 1, 0)] + ELLIPSIS
 
 
+def counted(number: int | str, noun: str) -> str:
+    """Return a number of things, such as `1 node` or `3 nodes`."""
+    return f"{number} {noun}{'' if str(number) == '1' else 's'}"
+
+
 def _escape(character: str) -> str:
     short = _SHORT.get(character)
     if short is not None:

@@ -40,6 +40,13 @@ def places(root: Path) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize("image", ["", " "])
+def test_no_image_is_a_usage_error(image: str) -> None:
+    done = pullwhy("diagnose", image)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr == "pullwhy diagnose: IMAGE is empty: write it as the pod names it\n"
+
+
 @pytest.mark.slow
 def test_a_cause_that_was_found_is_one_finding_and_exit_code_1(tmp_path: Path) -> None:
     done = diagnose(CLOSED, "--pull", "never", "-o", "json", root=tmp_path)
@@ -107,7 +114,7 @@ def test_a_message_that_the_walk_contradicts_is_told_so(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_invalid_reference_is_a_cause(tmp_path: Path) -> None:
-    for text in ("Shop/Web:1", "", " "):
+    for text in ("Shop/Web:1", "a b"):
         done = diagnose(text, "-o", "json", root=tmp_path)
         (found,) = json.loads(done.stdout)
         assert (done.returncode, found["cause"], found["stage"]) == (1, "InvalidImageReference", "Reference")

@@ -92,6 +92,7 @@ def test_what_since_left_out_is_said() -> None:
     ("data", "told"),
     [
         (b"", "standard input: it is empty"),
+        (b"hello\n", "nothing in its 1 line looks"),
         (b"hello\nworld\n", "nothing in its 2 lines looks like a kubelet's or a runtime's log"),
         (b"\x7fELF\x00\x01\n" * 9, "nothing in its 9 lines looks like"),
     ],

@@ -68,6 +68,11 @@ def test_a_detail_that_repeats_its_target_is_left_out() -> None:
     assert told.split("The walk")[1].split()[-2:] == ["Reference", "a/b:1"]
 
 
+def test_one_attempt_is_one() -> None:
+    pod = {"namespace": "shop", "name": "web", "container": "web", "attempts": 1}
+    assert "container web, 1 attempt\n" in explain(DOCUMENT | {"pods": [pod]}, 200)
+
+
 def test_a_judgement_is_of_no_stage() -> None:
     facts = [{"stage": "Connect", "fact": fact, "source": fact} for fact in ("walk", "judgement")]
     told = explain(DOCUMENT | {"evidence": facts}, 200).split("\n")

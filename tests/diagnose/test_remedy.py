@@ -131,6 +131,15 @@ def test_one_nameserver_denies_and_unknown_ones_deny(known: dict[str, str], told
         assert part in render(RemedyRef(name, BASE | known)).text
 
 
+@pytest.mark.parametrize("name", ["find-the-silent-middlebox", "find-the-stall"])
+def test_an_address_that_is_known_is_not_explained(name: str) -> None:
+    for known in ({"address": "10.0.0.9"}, {"address": "10.0.0.9", "hello": "large"}, {}):
+        remedy = render(RemedyRef(name, BASE | known))
+        (command,) = [each for each in remedy.commands if each.run.startswith("ip route get ")]
+        assert command.run == f"ip route get {known.get('address', 'ADDRESS')}"
+        assert command.needs == (() if known else ("ADDRESS: an address of the host",))
+
+
 HOSTILE = (
     "$(touch owned)",
     "`id`",

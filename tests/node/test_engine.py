@@ -72,7 +72,7 @@ def test_where_cri_never_answered_a_failure_is_told_sooner_and_the_wait_is_said_
 
     assert run(scenario).told
     (said,) = [record.getMessage() for record in caplog.records if "waiting" in record.getMessage()]
-    assert all(word in said for word in ("1 container(s) seen to fail", f"{seconds} s", "does not answer"))
+    assert all(word in said for word in ("1 container seen to fail", f"{seconds} s", "does not answer"))
 
 
 def test_many_pods_with_one_image_are_one_walk_and_one_finding() -> None:

@@ -73,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
 
     from pullwhy.node.walk.plan import InvalidCredentials  # noqa: PLC0415 - gRPC is loaded when it is needed
 
+    if not options.image.strip():
+        raise CommandError("IMAGE is empty: write it as the pod names it", EX_USAGE)
     sources = _sources(options)
     if sys.stderr.isatty():
         print(f"walking the pull path of {_shown(options.image)} …", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import unicodedata
@@ -217,14 +218,15 @@ def age(when: datetime | None, now: datetime) -> str:
     if when is None:
         return ""
     seconds = (now - when).total_seconds()
-    return f"in {_span(-seconds)}" if seconds <= -1 else f"{_span(max(seconds, 0.0))} ago"
+    # A time to come is rounded up: what is to last for 4 h ends in 4 h, and not in 3 a moment later.
+    return f"in {_span(-seconds, math.ceil)}" if seconds <= -1 else f"{_span(max(seconds, 0.0))} ago"
 
 
-def _span(seconds: float) -> str:
+def _span(seconds: float, whole: Callable[[float], int] = math.floor) -> str:
     for size, unit, limit in ((1, "s", 120), (60, "m", 7_200), (3_600, "h", 172_800)):
         if seconds < limit:
-            return f"{int(seconds // size)}{unit}"
-    return f"{int(seconds // 86_400)}d"
+            return f"{whole(seconds / size)}{unit}"
+    return f"{whole(seconds / 86_400)}d"
 
 
 def text_of(*keys: str) -> Callable[[Record, Screen], str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 from pullwhy.cli.main import CommandError
 from pullwhy.cli.output import FORMATS, print_findings
 from pullwhy.collector import params
-from pullwhy.text import printable
+from pullwhy.text import counted, printable
 
 if TYPE_CHECKING:
     import io
@@ -126,7 +126,7 @@ class _File:
         if survey.recognised:
             return
         what = (
-            f"nothing in its {survey.lines} lines looks like a kubelet's or a runtime's log"
+            f"nothing in its {counted(survey.lines, 'line')} looks like a kubelet's or a runtime's log"
             if survey.lines
             else "it is empty"
         )
@@ -137,9 +137,9 @@ class _File:
     def scanned(self, survey: Survey, kept: int, since: datetime | None) -> str:
         """Return where nothing was found."""
         if since is None or not survey.first or not survey.last:
-            return f" in {kept} lines"
+            return f" in {counted(kept, 'line')}"
         span = f"the log runs from {_told(survey.first.when)} to {_told(survey.last.when)}"
-        return f" in {kept} of {survey.lines} lines, those since {_told(since)}; {span}"
+        return f" in {kept} of {counted(survey.lines, 'line')}, those since {_told(since)}; {span}"
 
 
 class _Journals:

@@ -86,7 +86,7 @@ def runtime(sight: NodeSight) -> list[Check]:
             "runtime configuration",
             not problems,
             "; ".join(problems) or file,
-            "see there" if problems else "",
+            "correct it there; what it means for an image: pullwhy diagnose IMAGE" if problems else "",
             skipped=nobody,
         ),
         Check(

@@ -23,6 +23,7 @@ from pullwhy.node.investigate.investigate import topic
 from pullwhy.node.investigate.investigations import Deferred, HeldBack, Investigations
 from pullwhy.node.parts import Parts
 from pullwhy.node.state import Kept
+from pullwhy.text import counted
 from pullwhy.watch.cursor import Positions
 from pullwhy.watch.events import RuntimeEvent, RuntimeEventKind
 from pullwhy.watch.failures import Recogniser
@@ -242,8 +243,8 @@ class Engine:
         waiting = sum(not each.confirmed for each in self._tracker.incidents)
         if waiting and not self._said_waiting:
             why = "does not show their pods yet" if self._cri_answers else "does not answer"
-            text = "%d container(s) seen to fail; waiting up to %.0f s for confirmation, as the container runtime %s"
-            logger.info(text, waiting, grace.total_seconds(), why)
+            text = "%s seen to fail; waiting up to %.0f s for confirmation, as the container runtime %s"
+            logger.info(text, counted(waiting, "container"), grace.total_seconds(), why)
         self._said_waiting = waiting > 0
 
     def _find_hangs(self, now: datetime) -> None:

@@ -88,9 +88,20 @@ def test_what_needs_a_thing_that_failed_is_not_looked_at(kubectl: Kubectl) -> No
     found = checks(kubectl)
     assert not found["port-forward"]["ok"]
     assert "is forbidden" in found["port-forward"]["found"]
+    assert found["port-forward"]["mend"].startswith(
+        "who may what is set by roles of the cluster; docs/kubectl.md lists"
+    )
     assert found["collector"]["skipped"]
     assert found["collector"]["found"] == "not looked at: port-forward comes first"
     assert list(checks(kubectl, PATH="/nowhere")) == ["kubectl"]
+
+
+def test_the_mend_of_what_failed_is_told_as_its_mend(kubectl: Kubectl) -> None:
+    with answering(503, b'{"error": "/var/c.db: the disk is full; give it space"}') as url:
+        kubectl.set(collector=int(url.rpartition(":")[2]))
+        found = checks(kubectl)["collector"]
+    assert found["found"].endswith("/var/c.db: the disk is full")
+    assert found["mend"] == "give it space"
 
 
 def test_a_kubeconfig_that_is_not_there_is_a_fault_with_its_mend(kubectl: Kubectl) -> None:

@@ -27,6 +27,9 @@ CONTAINER: Final = "agent"
 _SELECTOR: Final = f"--selector=app.kubernetes.io/name={AGENT}"
 _NODE: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
 """RFC 1123 subdomain."""
+_ASK_KUBECTL: Final = (
+    "see what kubectl itself says: kubectl get pods --all-namespaces --selector=app.kubernetes.io/part-of=pullwhy"
+)
 _NAMED: Final = 5
 """Nodes that one check names."""
 
@@ -159,7 +162,8 @@ def _installation(options: argparse.Namespace) -> Iterator[Check]:
                 yield one(look)
             except CommandError as error:
                 failed = name
-                yield Check(name, False, str(error), "see there")
+                found, _, mend = str(error).partition("; ")
+                yield Check(name, False, found, mend or _ASK_KUBECTL)
         yield look.pods()
 
 

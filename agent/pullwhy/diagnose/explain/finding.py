@@ -18,7 +18,7 @@ from pullwhy.diagnose.explain.page import (
     text_of,
 )
 from pullwhy.model import Stage
-from pullwhy.text import printable
+from pullwhy.text import counted, printable
 
 SNIPPET_LINE = 100
 """Characters below which a line of a remedy that looks like configuration is shown as it is."""
@@ -99,11 +99,6 @@ def scope_text(scope: Mapping[str, Any]) -> str:
     return f"{verdict} ({counts}{f'; {lead}{common}' if common else ''})"
 
 
-def counted(number: str, noun: str) -> str:
-    """Return a number of things, such as `1 node` or `3 nodes`."""
-    return f"{number} {noun}{'' if number == '1' else 's'}"
-
-
 def _proof(page: Page, document: Mapping[str, Any]) -> None:
     rows = list(rows_of(document, "evidence"))
     if not rows:
@@ -129,7 +124,7 @@ def _pods(page: Page, document: Mapping[str, Any], now: datetime | None) -> None
     for row in rows[:_PODS_SHOWN]:
         at = text_of(row, "next_retry_at")
         retry = f", next try {'was due ' if _is_past(at, now) else ''}{at}" if at else ""
-        attempts = f", {text_of(row, 'attempts')} attempts" if row.get("attempts") else ""
+        attempts = f", {counted(text_of(row, 'attempts'), 'attempt')}" if row.get("attempts") else ""
         owner = f" ({text_of(row, 'owner')})" if row.get("owner") else ""
         name = f"{text_of(row, 'namespace')}/{text_of(row, 'name')}{owner}, container {text_of(row, 'container', '?')}"
         page.paragraph(f"- {name}{attempts}{retry}", "  ", "    ")

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from pullwhy.diagnose.explain.finding import counted, explain, scope_text
+from pullwhy.diagnose.explain.finding import explain, scope_text
 from pullwhy.diagnose.explain.page import DEFAULT_WIDTH, NARROWEST, Page, list_of, mapping_of, text_of
-from pullwhy.text import printable
+from pullwhy.text import counted, printable
 
 NODES_SHOWN: Final = 30
 OWNERS_SHOWN: Final = 10

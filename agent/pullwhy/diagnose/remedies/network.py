@@ -20,6 +20,7 @@ from pullwhy.diagnose.remedies.prescription import (
     reload,
     restart,
     restart_note,
+    route,
     runtime_log,
     runtime_unit,
 )
@@ -201,11 +202,8 @@ def _find_the_stall(values: Values) -> Remedy:
         "of the node wait behind this one until then.",
         check(values),
     )
-    mtu = Command(
-        f"ip route get {quote(values.raw('address', 'host', 'ADDRESS'))}", "node", ("ADDRESS: the host's address",)
-    )
     sought = "image pull progress|Trying to access" if is_crio(values) else "no progress|trying next host"
-    return Remedy("find-the-stall", text, (mtu, runtime_log(values, sought)))
+    return Remedy("find-the-stall", text, (route(values), runtime_log(values, sought)))
 
 
 def _past_the_proxy(values: Values) -> str:

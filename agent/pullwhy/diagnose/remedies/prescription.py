@@ -128,6 +128,11 @@ def joined(*sentences: str) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
+def route(values: Values) -> Command:
+    """Return what shows which way packets to the host go, and with which MTU."""
+    return Command(f"ip route get {values.shell('address', 'host', 'ADDRESS')}", "node")
+
+
 SOURCE_FIRST = (
     "Change it where the node's configuration comes from (bootstrap configuration, machine configuration, image builder): "
     "on managed and immutable nodes edits by hand vanish. On the node itself it is a stopgap."

@@ -20,6 +20,7 @@ from pullwhy.diagnose.remedies.prescription import (
     registries_yaml,
     restart,
     restart_note,
+    route,
     runtime_unit,
 )
 
@@ -246,10 +247,7 @@ def _let_large_hellos_pass(values: Values) -> Remedy:
         restart_note(values),
         check(values),
     )
-    route = Command(
-        f"ip route get {quote(values.raw('address', 'host', 'ADDRESS'))}", "node", ("ADDRESS: the host's address",)
-    )
-    return Remedy("find-the-silent-middlebox", text, (_show_chain(values), route))
+    return Remedy("find-the-silent-middlebox", text, (_show_chain(values), route(values)))
 
 
 def _find_the_silent_middlebox(values: Values) -> Remedy:
@@ -260,9 +258,7 @@ def _find_the_silent_middlebox(values: Values) -> Remedy:
         "that is overloaded, or a path MTU that loses large packets. The egress rule itself is right: the connection is accepted.",
         check(values),
     )
-    target = values.raw("address", "host", "ADDRESS")
-    route = Command(f"ip route get {quote(target)}", "node", ("ADDRESS: the host's address",))
-    return Remedy("find-the-silent-middlebox", text, (_show_chain(values), route))
+    return Remedy("find-the-silent-middlebox", text, (_show_chain(values), route(values)))
 
 
 BUILDERS: dict[str, Builder] = {
