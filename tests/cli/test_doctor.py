@@ -1,3 +1,4 @@
+import argparse
 import json
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from cli.inprocess import pullwhy
 
-from pullwhy.cli.doctor import checklist, print_checks
+from pullwhy.cli.doctor import answer, checklist, print_checks
 from pullwhy.config import AgentSettings, WatchSettings
 from pullwhy.node.check import Check
 from pullwhy.node.doctor import is_no_node, no_node
@@ -73,6 +74,25 @@ def test_what_may_be_a_node_is_looked_at_in_full(tmp_path: Path) -> None:
     assert not is_no_node(replace(plain, watch=WatchSettings(files=("/var/log/k3s.log",))), NOBODY, whole)
     (tmp_path / "node").mkdir()
     assert not is_no_node(plain, NOBODY, machine(tmp_path / "node", _7="kubelet"))
+
+
+@pytest.mark.parametrize(
+    ("checks", "asked", "code"),
+    [
+        ([Check("a", True, "")], True, 0),
+        ([Check("a", True, ""), Check("b", False, "")], True, 1),
+        ([Check("a", True, ""), Check("b", False, "")], False, 0),
+        ([Check("a", False, "", skipped=True)], True, 0),
+    ],
+)
+def test_a_failed_check_is_an_exit_code_where_that_is_asked_for(checks: list[Check], asked: bool, code: int) -> None:
+    assert answer(checks, argparse.Namespace(output="table", exit_code=asked)) == code
+
+
+@pytest.mark.slow
+def test_an_installation_check_can_fail(tmp_path: Path) -> None:
+    words = ("--host-root", str(tmp_path), "--runtime-endpoint", str(tmp_path / "none.sock"))
+    assert (doctor(*words).returncode, doctor(*words, "--exit-code").returncode) == (0, 1)
 
 
 CHECKS = (

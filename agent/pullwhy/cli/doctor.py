@@ -32,20 +32,31 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "doctor",
         help="say what the agent can and cannot see here",
         description="Looks at everything that the agent needs on this machine and says how to mend what it cannot see. "
-        "Exit code: 0 whatever was found, 64 usage error.",
+        "Exit code: 0 whatever was found, with --exit-code 1 where a check fails, 64 usage error.",
     )
     parser.add_argument("--config", metavar="FILE", type=Path, help="the agent's settings in TOML")
     add_places(parser)
     parser.add_argument("-o", "--output", choices=FORMATS, default="table")
+    add_exit_code(parser)
     parser.set_defaults(run=run)
 
 
+def add_exit_code(parser: argparse.ArgumentParser) -> None:
+    """Add what lets a script go by the answer."""
+    parser.add_argument("--exit-code", action="store_true", help="end with 1 where a check fails")
+
+
 def run(options: argparse.Namespace) -> int:
-    """Look at everything; an answer is 0, whatever it is."""
+    """Look at everything and return the exit code."""
     import asyncio  # noqa: PLC0415 - every command passes here, few wait for anything
 
-    print_checks(asyncio.run(_checks(_settings(options))), options.output)
-    return 0
+    return answer(asyncio.run(_checks(_settings(options))), options)
+
+
+def answer(checks: Sequence[Check], options: argparse.Namespace) -> int:
+    """Print `checks` as `options` say and return the exit code: 0 whatever was found, unless it was asked for."""
+    print_checks(checks, options.output)
+    return int(options.exit_code and any(not (check.ok or check.skipped) for check in checks))
 
 
 def print_checks(checks: Sequence[Check], output: str) -> None:

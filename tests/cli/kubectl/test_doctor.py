@@ -137,6 +137,13 @@ def test_who_may_not_see_nodes_has_a_collector_that_answers(kubectl: Kubectl) ->
     assert [name for name, each in found.items() if each["skipped"]] == ["connected agents", "what agents see"]
 
 
+def test_a_failed_check_is_an_exit_code_where_that_is_asked_for(kubectl: Kubectl) -> None:
+    on_node = ("doctor", "--node", "node-a")
+    assert [run(kubectl, *on_node, *more).returncode for more in ((), ("--exit-code",))] == [0, 1]
+    kubectl.set(forward=["forbidden"])
+    assert [run(kubectl, "doctor", *more).returncode for more in ((), ("--exit-code",))] == [0, 1]
+
+
 def test_with_a_node_its_agent_says_what_it_sees(kubectl: Kubectl) -> None:
     found = checks(kubectl, "--node", "node-a")
     assert found == {each["name"]: {"skipped": False, **each} for each in SEES}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pullwhy.cli.client import Forbidden
-from pullwhy.cli.doctor import print_checks
+from pullwhy.cli.doctor import add_exit_code, answer
 from pullwhy.cli.main import EX_USAGE, CommandError
 from pullwhy.cli.query import add_output
 from pullwhy.node.check import Check
@@ -88,25 +88,25 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "doctor",
         help="say whether pullwhy can be asked from here and sees every node; with --node, what its agent sees there",
         description="Looks at everything from here to the agents and says how to mend what is not well. With --node, runs "
-        "`pullwhy doctor` in the agent's pod of that node. Exit code: 0 whatever was found, 64 usage error.",
+        "`pullwhy doctor` in the agent's pod of that node. Exit code: 0 whatever was found, with --exit-code 1 where a check "
+        "fails, 64 usage error.",
     )
     parser.add_argument("--node", default="", help="look from the agent's pod on this node, by kubectl exec")
     add_output(parser)
+    add_exit_code(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Look; an answer is 0, whatever it is."""
+    """Look and return the exit code."""
     from pullwhy.cli.kubectl.session import Session  # noqa: PLC0415 - not for --help
 
     if not options.node:
-        print_checks(list(_installation(options)), options.output)
-        return 0
+        return answer(list(_installation(options)), options)
     if not _NODE.match(options.node):
         raise CommandError(f"--node {printable(options.node, 200)}: no name of a node", EX_USAGE)
     with Session(options) as session:
-        print_checks(_on_node(session, options), options.output)
-    return 0
+        return answer(_on_node(session, options), options)
 
 
 def _on_node(session: Session, options: argparse.Namespace) -> list[Check]:
