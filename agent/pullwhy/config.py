@@ -72,7 +72,7 @@ class WatchSettings:
     files: tuple[str, ...] = ()
     """Plain log files below the host's root, where kubelet or runtime do not log to the journal."""
     lookback_seconds: Seconds = 600.0
-    """How far a first start looks back in the journal."""
+    """How far a first start looks back in the journal, and in a log file."""
     hang_seconds: Seconds = 300.0
     """A pull without an end and without progress for so long is a failure: the runtime wrote no content and began no layer."""
     hang_unseen_seconds: Seconds = 1800.0

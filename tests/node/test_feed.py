@@ -1,9 +1,12 @@
 import asyncio
+import contextlib
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from node.bench import Bench
+from node.fakes import START, sync_error
 from watch.journals import EPOCH, host, write_journal
 
 from pullwhy.config import WatchSettings
@@ -113,3 +116,23 @@ def test_a_missing_log_file_is_named(tmp_path: Path) -> None:
     assert "kubelet.log" in kubelet_silence(tmp_path, sources, NOW)
     (tmp_path / "kubelet.log").touch()
     assert not kubelet_silence(tmp_path, sources, NOW)
+
+
+@pytest.mark.parametrize(("seconds", "seen"), [(600.0, 1), (60.0, 0), (0.0, 0)])
+def test_a_log_file_is_looked_back_into_as_far_as_the_journal(tmp_path: Path, seconds: float, seen: int) -> None:
+    path, bench = tmp_path / "kubelet.log", Bench()
+    # The line tells 08:00:00, and so does the one after it five minutes later, with which the file ends.
+    text = sync_error(0, "x: not found").text
+    path.write_text(f'{text}\n{text[:5]} 08:05:00{text[14:21]}    1201 a.go:1] "well"\n')
+    now = START + timedelta(minutes=5)
+    os.utime(path, (now.timestamp(), now.timestamp()))
+    fed = feed(tmp_path, bench, WatchSettings(lookback_seconds=seconds))
+    fed.clock = lambda: now
+
+    async def follow() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await fed.follow_file(path)
+
+    asyncio.run(follow())
+    assert [each.first_seen for each in bench.engine.kept().incidents] == [START] * seen

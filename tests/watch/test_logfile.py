@@ -1,6 +1,8 @@
 import asyncio
+import contextlib
+import os
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from pullwhy.watch.cursor import FilePosition
 from pullwhy.watch.failures import Recogniser
 from pullwhy.watch.gate import gate
 from pullwhy.watch.logfile import MAX_LINE, FileFollower, LogFile
+from pullwhy.watch.lookback import MAX_BYTES
 from pullwhy.watch.rejoin import Rejoiner
 
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
@@ -245,3 +248,87 @@ def test_a_record_that_syslog_tears_apart_is_joined_again(logs: Opener, tmp_path
     rejoiner = Rejoiner()
     told = [whole.text for line in file.read()[0] if (whole := rejoiner.feed(line)) and whole.pid == 812]
     assert told == [record]
+
+
+LOOKBACK = timedelta(minutes=10)
+
+
+def klog(when: datetime, message: str = "x") -> str:
+    return f'E{when:%m%d %H:%M:%S.%f}   20212 a.go:1] "{message}"\n'
+
+
+def looked_back(path: Path, *, changed: datetime = NOW, more: str = "") -> list[tuple[str, datetime]]:
+    """Return what a first reading that looks back hands over, and `more`, written after the file was opened."""
+    os.utime(path, (changed.timestamp(), changed.timestamp()))
+    file = LogFile(path, "kubelet.log", bool, lambda: NOW, LOOKBACK)
+    assert not file.open(None)
+    append(path, more)
+    found: list[tuple[str, datetime]] = []
+    end = False
+    while not end:
+        lines, end = file.read()
+        found += [(line.text, line.when) for line in lines]
+    file.close()
+    return found
+
+
+@pytest.mark.parametrize("zone", [timedelta(0), timedelta(hours=2), timedelta(hours=-9, minutes=-30)])
+def test_a_first_reading_looks_back_whatever_the_nodes_zone(tmp_path: Path, zone: timedelta) -> None:
+    ages = [timedelta(minutes=minutes) for minutes in (600, 11, 9, 1, 0)]
+    path = tmp_path / "kubelet.log"
+    path.write_text("".join(klog(NOW + zone - age) for age in ages) + klog(NOW + zone)[:20])
+    found = looked_back(path, more="the rest\n" + klog(NOW, "new"))
+    assert [when for _, when in found[:3]] == [NOW - age for age in ages[2:]]
+    assert [(text.endswith("the rest"), when) for text, when in found[3:]] == [(True, NOW), (False, NOW)]
+
+
+def test_an_idle_file_holds_nothing_of_late(tmp_path: Path) -> None:
+    path = tmp_path / "kubelet.log"
+    path.write_text(klog(NOW - timedelta(hours=3)))
+    assert looked_back(path, changed=NOW - timedelta(hours=3)) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'time="2026-11-22T09:55:00.000000000+02:00" level=error msg=x\n',
+        '{"ts":1795334100000.0,"msg":"x"}\n',
+        "2026-11-22T07:55:00+00:00 node k3s[7]: x\n",
+    ],
+)
+def test_a_zone_that_is_told_is_believed(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "containerd.log"
+    path.write_text(line + klog(NOW - timedelta(hours=5)))
+    assert looked_back(path)[0][1] == NOW - timedelta(minutes=5)
+
+
+def test_lines_without_a_time_belong_to_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "kubelet.log"
+    path.write_text("unknown\n" + klog(NOW - LOOKBACK * 2) + "\told\n" + klog(NOW) + "\tnew\n")
+    assert [text for text, _ in looked_back(path)][1:] == ["\tnew"]
+    path.write_text("no time at all\n" * 3)
+    assert looked_back(path) == []
+
+
+def test_no_more_than_the_files_end_is_looked_back_into(tmp_path: Path) -> None:
+    path = tmp_path / "kubelet.log"
+    line = klog(NOW, "y" * 1000)
+    count = 2 * MAX_BYTES // len(line)
+    path.write_text(line * count)
+    assert MAX_BYTES // len(line) - 1 <= len(looked_back(path)) <= MAX_BYTES // len(line)
+
+
+def test_what_was_there_is_handed_over_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "kubelet.log"
+    path.write_text(klog(NOW, "y" * 1000) * 1000)
+    os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+
+    async def first() -> int:
+        follower = FileFollower(LogFile(path, "kubelet.log", bool, lambda: NOW, LOOKBACK))
+        async with contextlib.aclosing(follower.batches(None)) as batches:
+            batch = await anext(batches)
+            assert batch.position is not None
+            assert batch.position.offset == path.stat().st_size
+            return len(batch.lines)
+
+    assert asyncio.run(first()) == 1000

@@ -75,7 +75,8 @@ class Feed:
 
     async def follow_file(self, path: Path) -> None:
         """Follow one log file until it cannot be read. Raises SourceUnreadable."""
-        follower = FileFollower(LogFile(path, path.name, gate, self.clock))
+        lookback = timedelta(seconds=self.settings.lookback_seconds)
+        follower = FileFollower(LogFile(path, path.name, gate, self.clock, lookback))
         batches = follower.batches(self.engine.positions.file(str(path)))
         try:
             async with contextlib.aclosing(batches):

@@ -7,12 +7,13 @@ import io
 import re
 import zlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, cast
 
 from pullwhy.watch.export import DamagedExport, moment, number, read_export
 from pullwhy.watch.jsontext import decode_object
 from pullwhy.watch.lines import LogLine
+from pullwhy.watch.stamps import header_time, json_time, own_time
 from pullwhy.watch.syslog import HEADER
 
 MAX_LINE: Final = 1_048_576
@@ -21,11 +22,6 @@ MAX_LINE: Final = 1_048_576
 _GZIP: Final = b"\x1f\x8b"
 _EXPORT: Final = re.compile(rb"[A-Z_][A-Z0-9_]{0,63}=[^\n]{0,4096}\n(?:[A-Z_][A-Z0-9_]{0,63}[=\n])")
 _PEEK: Final = 8192
-_LAST_STAMP: Final = 1e14  # milliseconds: far beyond any log
-_MONTH_NAMES: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MONTHS: Final = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
-_KLOG_TIME: Final = re.compile(r"(?:[a-z][\w.-]{0,63} )?[IWEF](\d\d)(\d\d) (\d\d:\d\d:\d\d\.\d{6}) ")
-_LOGFMT_TIME: Final = re.compile(r'time="(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)?')
 
 
 class UnreadableLog(Exception):
@@ -69,12 +65,10 @@ def _text_line(text: str, name: str, now: datetime, last: datetime) -> LogLine:
         return _json_line(text, name, last)
     header = HEADER.match(text)
     if header is None:
-        return LogLine(_own_time(text, now) or last, name, text, from_file=True)
-    if header[1]:
-        when = _in_year(_MONTHS.get(header[1], 0), int(header[2]), header[3], now)
-    else:
-        when = _iso(header[4], header[5])
-    return LogLine(when or last, header[6], text[header.end() :], pid=int(header[7] or 0), from_file=True)
+        return LogLine(own_time(text, now) or last, name, text, from_file=True)
+    return LogLine(
+        header_time(header, now) or last, header[6], text[header.end() :], pid=int(header[7] or 0), from_file=True
+    )
 
 
 def _json_line(text: str, name: str, last: datetime) -> LogLine:
@@ -93,32 +87,4 @@ def _json_line(text: str, name: str, last: datetime) -> LogLine:
             told.get("_STREAM_ID", ""),
             number(told.get("_PID", "")),
         )
-    stamp = decoded.get("ts")  # klog's JSON: milliseconds since the epoch
-    when = moment(str(int(stamp * 1000))) if isinstance(stamp, int | float) and 0 < stamp < _LAST_STAMP else last
-    return LogLine(when, name, text, from_file=True)
-
-
-def _own_time(text: str, now: datetime) -> datetime | None:
-    klog = _KLOG_TIME.match(text)
-    if klog:
-        return _in_year(int(klog[1]), int(klog[2]), klog[3], now)
-    logfmt = _LOGFMT_TIME.match(text)
-    return _iso(logfmt[1], logfmt[2]) if logfmt else None
-
-
-def _in_year(month: int, day: int, time: str, now: datetime) -> datetime | None:
-    for year in (now.year, now.year - 1):
-        try:
-            when = datetime.fromisoformat(f"{year:04}-{month:02}-{day:02}T{time}+00:00")
-        except ValueError:
-            continue
-        if (when - now).days < 1:  # an hour ahead is another time zone, not last year
-            return when
-    return None
-
-
-def _iso(stamp: str, zone: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(f"{stamp}{zone or '+00:00'}").astimezone(UTC)
-    except ValueError:
-        return None
+    return LogLine(json_time(decoded) or last, name, text, from_file=True)
