@@ -8,8 +8,8 @@ check: setup
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/mypy
-	@# One more than there are cores, because tests wait too. Bytecode is kept whatever the environment says: pytest's own, made anew, costs seconds in each.
-	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/pytest -q -n $$(($$(nproc) + 1)) -m "not lab and not slow"
+	@# More than there are cores, because tests wait too, and whoever is done takes over from others. Bytecode is kept whatever the environment says: pytest's own, made anew, costs seconds in each.
+	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/pytest -q -n $$(($$(nproc) * 2)) --dist worksteal -m "not lab and not slow"
 
 test: setup
 	@scripts/test
