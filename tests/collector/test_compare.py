@@ -121,6 +121,7 @@ def later(answer: Script, times: int = 1) -> Script:
     return script
 
 
+@pytest.mark.slow
 def test_who_could_not_tell_is_asked_again_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "AGAIN_SECONDS", (0.6, 0.8, 600.0))
 
@@ -137,6 +138,7 @@ def test_who_could_not_tell_is_asked_again_soon(tmp_path: Path, monkeypatch: pyt
     run(tmp_path, scenario)
 
 
+@pytest.mark.slow
 def test_who_never_tells_is_asked_less_and_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "AGAIN_SECONDS", (0.6, 600.0))
 
@@ -170,6 +172,7 @@ def test_a_node_that_comes_after_nobody_could_be_asked_is_asked_soon(
     run(tmp_path, scenario)
 
 
+@pytest.mark.slow
 def test_two_collectors_ask_again_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "AGAIN_SECONDS", (1.0, 600.0))
 
@@ -198,6 +201,7 @@ def twice(agent: Agent, asked: pb.WalkRequest) -> Iterable[pb.WalkAnswer]:
     return [*passes(agent, asked), *fails(UNTRUSTED)(agent, asked)]
 
 
+@pytest.mark.slow
 def test_an_agent_that_lies_or_answers_twice_changes_nothing_but_its_own_answer(tmp_path: Path) -> None:
     async def scenario(made: World) -> None:
         await made.nodes("a", "b", script=twice)
