@@ -2,6 +2,8 @@
 
 import ast
 import functools
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,25 @@ def test_every_file_can_be_read_in_one_sitting() -> None:
     files = [*modules(), *TESTS.rglob("*.py")]
     long = {str(path): lines for path in files if (lines := len(path.read_text().splitlines())) > 350}
     assert not long
+
+
+NAMED = re.compile(r"(?<![\w./`-])(?:node|collector|runtime|diagnose|watch|probe|cli)(?:\.[A-Za-z_]\w*)+(?![\w(=/-])")
+
+
+def docstrings(path: Path) -> Iterator[str]:
+    yield from (
+        node.value.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    )
+
+
+def test_modules_that_docstrings_name_are_there() -> None:
+    stale = []
+    for path in modules():
+        for name in NAMED.findall(" ".join(docstrings(path))):
+            parts = [part for part in name.split(".") if part.islower()]
+            found = any((PACKAGE.joinpath(*parts[:n]).with_suffix(".py")).is_file() for n in range(2, len(parts) + 1))
+            if not found and not PACKAGE.joinpath(*parts).is_dir():
+                stale.append(f"{path.relative_to(PACKAGE)}: {name}")
+    assert stale == []

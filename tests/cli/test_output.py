@@ -205,7 +205,8 @@ def test_shorten_keeps_both_ends(text: str, width: int, short: str) -> None:
         (172_900, "2d ago"),
         (-30, "in 30s"),
         (-4 * 3_600 + 1, "in 4h"),
-        (-2 * 86_400 - 1, "in 3d"),
+        (-2 * 86_400 - 1, "in 2d"),
+        (-121, "in 2m"),
         (-0.5, "0s ago"),
     ],
 )

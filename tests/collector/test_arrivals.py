@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from collector.wire import batch, ended, running
@@ -11,6 +12,7 @@ from collector.wire import batch, ended, running
 from pullwhy.collector.access.agents import Identity
 from pullwhy.collector.denials import CannotTell, Denial, Denied
 from pullwhy.collector.intake import paces, server
+from pullwhy.collector.intake.streams import Stream, Streams
 from pullwhy.pb.v1 import report_pb2 as pb
 from pullwhy.secret import Secret
 
@@ -199,3 +201,13 @@ def test_a_node_that_says_hello_all_the_time_is_told_to_wait(tmp_path: Path, mon
             await served.welcomed("node-b")
 
     asyncio.run(scenario())
+
+
+def test_a_stream_that_is_welcomed_late_does_not_end_the_one_that_came_after_it() -> None:
+    streams, key = Streams(), ("", "node-a")
+    newer, older = (Stream(AsyncMock(), Mock(), number=number) for number in (2, 1))
+    for stream in (newer, older):
+        streams.enter(key, stream)
+    assert (newer.replaced, older.replaced) == (False, True)
+    streams.leave(key, older)
+    assert streams.get(key) is newer

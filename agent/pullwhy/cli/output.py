@@ -218,8 +218,8 @@ def age(when: datetime | None, now: datetime) -> str:
     if when is None:
         return ""
     seconds = (now - when).total_seconds()
-    # A time to come is rounded up: what is to last for 4 h ends in 4 h, and not in 3 a moment later.
-    return f"in {_span(-seconds, math.ceil)}" if seconds <= -1 else f"{_span(max(seconds, 0.0))} ago"
+    # A time to come is rounded: what was just said to last for 4 h ends in 4 h, not in 3.
+    return f"in {_span(-seconds, round)}" if seconds <= -1 else f"{_span(max(seconds, 0.0))} ago"
 
 
 def _span(seconds: float, whole: Callable[[float], int] = math.floor) -> str:

@@ -4,30 +4,25 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
-from collector.kubernetes import accepted
 from collector.kubernetes.attending import failing
 from collector.kubernetes.standin import Fault, StandIn
-from collector.samples import finding, recovered, until
-from hypothesis import given
-from hypothesis import strategies as st
+from collector.samples import recovered, until
 
 from pullwhy.collector.denials import Denial, Denials
 from pullwhy.collector.identities import events_turn
-from pullwhy.collector.kubernetes import event
 from pullwhy.collector.kubernetes.attendant import Attendant
 from pullwhy.collector.kubernetes.directory import Directory, Pod
 from pullwhy.collector.records import StoreError
 from pullwhy.collector.store import open_store
 from pullwhy.kubernetes.access import find
 from pullwhy.kubernetes.client import Client
-from pullwhy.model import FailingPod, RemedyRef
+from pullwhy.model import FailingPod
 
 FACTS = Pod("shop", "web-1", "uid-web-1", "node-a", policies={"main": "Always"})
 
@@ -292,44 +287,24 @@ def test_a_pod_of_another_node_is_taken_out_while_events_wait(api: StandIn) -> N
     asyncio.run(scenario())
 
 
-def test_the_text_names_cause_stage_remedy_and_id() -> None:
-    told = failing()
-    text = event.message(told)
-    assert text.startswith("TagNotFound at Manifest (Proved): the registry has no such tag. ")
-    assert text.endswith(f" (finding {told.id})")
-    assert "\n" not in text
+def test_an_event_that_waits_is_not_written_once_its_finding_is_over(api: StandIn) -> None:
+    for number in range(2):
+        api.pod("shop", f"web-{number}", "node-a")
+    go = asyncio.Event()
 
+    async def when_told() -> float:
+        await go.wait()
+        return 0.0
 
-@pytest.mark.parametrize(
-    ("text", "clean"),
-    [
-        ("dial tcp 10.0.0.5:443: refused", "dial tcp [address]:443: refused"),
-        ("no route to 192.0.2.1.", "no route to [address]."),
-        ("from 10.0.0.5, then [2001:db8::1]:443", "from [address], then [address]:443"),
-        ("fe80::1 and ::1 fail", "[address] and [address] fail"),
-        ("at 12:30:00 version 1.28.3 tag 1.2", "at 12:30:00 version 1.28.3 tag 1.2"),
-        ("sha256:0123456789abcdef", "sha256:0123456789abcdef"),
-        ("containerd 1.6.20.1x", "containerd 1.6.20.1x"),
-    ],
-)
-def test_addresses_are_left_out(text: str, clean: str) -> None:
-    assert event.without_addresses(text) == clean
+    async def scenario() -> None:
+        async with attending(api, turn=when_told) as (attendant, _):
+            attendant.attend(failing(2, "web-0", 1))
+            await until(lambda: len(api.asked("/pods/web-0")) == 1)
+            attendant.attend(failing(2, "web-1", 2))
+            await until(lambda: attendant._looks.idle)
+            attendant.attend(recovered(2, pods=failing(2, "web-1", 2).pods))
+            go.set()
+            await settled(attendant)
 
-
-@given(st.text(), st.text(min_size=1, max_size=253), st.integers(min_value=-5, max_value=2**40))
-def test_whatever_a_finding_holds_the_event_is_one_that_the_api_takes(text: str, name: str, attempts: int) -> None:
-    diagnosis = replace(finding().diagnosis, summary=text * 40, remedy=RemedyRef("look-further", {"image": text}))
-    told = failing(2, diagnosis=diagnosis)
-    pod = replace(told.pods[0], uid=name, container=name, attempts=attempts)
-    made = event.body(told, pod, FACTS)
-    accepted.event(made, "shop", event.name(told, pod))
-    assert made["message"].isprintable()
-    assert made["count"] >= 1
-
-
-def test_secrets_and_escapes_of_a_summary_do_not_reach_the_event() -> None:
-    diagnosis = replace(finding().diagnosis, summary="\x1b[31m\u202e at 10.1.2.3: Bearer abcdefgh12345678")
-    text = event.message(failing(diagnosis=diagnosis))
-    assert "abcdefgh" not in text
-    assert "10.1.2.3" not in text
-    assert "\\x1b[31m\\u202e" in text
+    asyncio.run(scenario())
+    assert [each["involvedObject"]["name"] for each in api.events()] == ["web-0"]

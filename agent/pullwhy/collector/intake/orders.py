@@ -139,6 +139,7 @@ class Orders:
             await self._refuse(order, "its agent does not read what it is sent")
             return
         self._metrics.walks_asked.labels(order.purpose).inc()
+        self._close((key, order.probe))  # asked before, over a stream that broke
         timer = asyncio.get_running_loop().call_later(left, self._expire, (key, order.probe))
         self._open[key, order.probe] = order, timer
 

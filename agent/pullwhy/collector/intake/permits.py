@@ -42,7 +42,7 @@ MOST_LOOKED_AT: Final = 30
 LONGEST_TURN: Final = timedelta(minutes=9)
 """Turns are reserved for so long at most: what fails for longer is asked for again, and no debt outlives its fault."""
 COME_AGAIN: Final = timedelta(minutes=15)
-"""The wait of whom no turn was reserved: longer than the ten minutes after which an agent asks again (node.permits.LONGEST_WAIT)."""
+"""The wait of whom no turn was reserved: longer than the ten minutes after which an agent asks again (node.investigate.permits.LONGEST_WAIT)."""
 MOST_TURNS: Final = 8
 """Turns that one node has at one registry at a time: the others' must come too."""
 MOST_WAITING: Final = 16_384

@@ -99,7 +99,11 @@ class Streams:
 
     def enter(self, key: Key, stream: Stream) -> None:
         """Note a stream, and end the one that its node had: an agent that comes again may be seen to be gone late, or never."""
-        if before := self._of.get(key):
+        before = self._of.get(key)
+        if before and before.number > stream.number:  # welcomed first, though it came later
+            stream.replace()
+            return
+        if before:
             before.replace()
         self._of[key] = stream
         self.arrived.add(key)

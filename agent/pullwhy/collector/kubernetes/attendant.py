@@ -94,8 +94,11 @@ class Attendant:
                 if not here:
                     self._deny(finding, facts)
                     continue
+            key, case = _waiting(_Case(finding, pod))
+            if finding.state is not State.ACTIVE:
+                self._events.drop(finding.node, key)
             if facts is None or self._wants_event(finding, pod):
-                self._looks.put(finding.node, *_waiting(_Case(finding, pod)))
+                self._looks.put(finding.node, key, case)
         return known
 
     async def run(self) -> None:

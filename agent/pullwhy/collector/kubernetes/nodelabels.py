@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -12,11 +13,14 @@ from pullwhy.collector.intake.ingest import MAX_LABELS
 from pullwhy.collector.kubernetes.directory import Directory
 from pullwhy.collector.pace import Pace
 from pullwhy.collector.records import NodeFacts, Speaker, StoreError
+from pullwhy.collector.remembered import Remembered
 from pullwhy.text import printable
 
 logger = logging.getLogger(__name__)
 
 LOOKS_PER_SECOND: Final = 20.0
+MOST_KNOWN: Final = 20_000
+"""Nodes; of those that came longest ago the labels are asked for anew."""
 MOST_WAITING: Final = 20_000
 ZONE: Final = "topology.kubernetes.io/zone"
 POOLS: Final = (
@@ -40,7 +44,7 @@ class NodeLabels:
         """`cluster` is the one whose API it is; `change` stores what changed."""
         self._directory, self._cluster, self._change = directory, cluster, change
         self._pace = Pace(LOOKS_PER_SECOND, LOOKS_PER_SECOND, clock)
-        self._known: dict[str, Mapping[str, str]] = {}
+        self._known: Remembered[str, Mapping[str, str]] = Remembered(MOST_KNOWN, clock)
         self._waiting: dict[str, tuple[Speaker, NodeFacts]] = {}
         self._woken = asyncio.Event()
         self._warned = False
@@ -53,7 +57,7 @@ class NodeLabels:
         if len(self._waiting) < MOST_WAITING or speaker.node in self._waiting:
             self._waiting[speaker.node] = (speaker, facts)
             self._woken.set()
-        return merged(facts, self._known.get(speaker.node, {}))
+        return merged(facts, self._known.get(speaker.node) or {})
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -64,7 +68,7 @@ class NodeLabels:
                 labels = await self._directory.labels(speaker.node)
                 newer = speaker.node in self._waiting  # told meanwhile: stored with what that says
                 if labels and labels != self._known.get(speaker.node) and not newer:
-                    self._known[speaker.node] = labels
+                    self._known.put(speaker.node, labels, math.inf)
                     await self._store(speaker.node, merged(facts, labels))
             self._woken.clear()
             await self._woken.wait()

@@ -29,7 +29,7 @@ class Walked:
     topic: str
     at: datetime
     fingerprint: str
-    """Of the node's configuration, see `node.fingerprint`."""
+    """Of the node's configuration, see node.investigate.view.fingerprint."""
     again_at: datetime
     deferred: bool = False
     """Whether it was not made, because this node's turn is at `again_at`."""

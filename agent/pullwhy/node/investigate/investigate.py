@@ -53,14 +53,14 @@ OWN_RETRY: Final = "the kubelet's own next try failed in the same way"
 
 
 class ReadsPullSecrets(Protocol):
-    """Reads the pull secrets of a namespace; node.pullsecrets.PullSecrets is the real one."""
+    """Reads the pull secrets of a namespace; node.walk.pullsecrets.PullSecrets is the real one."""
 
     async def of(self, namespace: str) -> tuple[PullSecret, ...]:
         """Return them, each with its fault where it cannot be read; raises nothing."""
 
 
 class Walks(Protocol):
-    """Makes walks; node.walker.Walker is the real one."""
+    """Makes walks; node.walk.walker.Walker is the real one."""
 
     async def walk(self, plan: WalkPlan) -> Trace:
         """Walk a plan; raises nothing."""
@@ -123,7 +123,7 @@ class Investigator:
         """Walk the pull path of `image` and judge what is seen, with what `failure` tells; `within` seconds, where that is said.
 
         By default the image's own registry may lie at local addresses: the pull fails at this node, or a person here asked.
-        Raises InvalidCredentials (node.plan) for a file of credentials that cannot be used; everything else is in the trace.
+        Raises InvalidCredentials (runtime.kubelet.credentials) for a file of credentials that cannot be used; everything else is in the trace.
         """
         client, case = self.client(), self._case(image, failure)
         sight = await survey(self.sources, client)

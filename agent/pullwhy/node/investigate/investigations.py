@@ -33,7 +33,7 @@ MAX_WALKED: Final = 4
 
 
 class Investigates(Protocol):
-    """What node.investigate.Investigator does."""
+    """What node.investigate.investigate.Investigator does."""
 
     def by_text(self, failure: PullFailure, why: str = "") -> Investigation:
         """Judge by the text alone; `why` there was no walk."""
@@ -49,7 +49,7 @@ class Investigates(Protocol):
 
 
 class AsksWhen(Protocol):
-    """What node.permits.Permits does."""
+    """What node.investigate.permits.Permits does."""
 
     async def when(self, image: ImageReference, cause: CauseId | None) -> Permission | None:
         """Return when to walk; None where nobody answers."""

@@ -43,7 +43,7 @@ class Lost(Exception):
 
 
 class TakesRequests(Protocol):
-    """Answers what a collector asks; node.walkrequests.WalkRequests is the real one. Nothing in it waits."""
+    """Answers what a collector asks; node.report.walkrequests.WalkRequests is the real one. Nothing in it waits."""
 
     def take(self, request: pb.WalkRequest, send: Callable[[pb.WalkAnswer], None]) -> None:
         """Take a request in; the answer is given to `send`."""

@@ -45,7 +45,7 @@ REFUSALS_LOGGED: Final = 50
 
 
 class OwnWalks(Protocol):
-    """The walks for this node's own failures, which go first; node.investigations.Investigations is the real one."""
+    """The walks for this node's own failures, which go first; node.investigate.investigations.Investigations is the real one."""
 
     def busy(self) -> bool:
         """Whether they take all the room that there is."""
@@ -58,14 +58,14 @@ class OwnWalks(Protocol):
 
 
 class Looks(Protocol):
-    """Walks and judges; node.investigate.Investigator is the real one."""
+    """Walks and judges; node.investigate.investigate.Investigator is the real one."""
 
     async def look(self, image: str, *, reach: Reach, within: float) -> Investigation:
         """Walk for at most `within` seconds, and judge."""
 
 
 class KnowsRegistries(Protocol):
-    """node.registries.NodeRegistries is the real one."""
+    """node.report.registries.NodeRegistries is the real one."""
 
     async def reach(self, registry: str) -> Reach | None:
         """Return how far a walk may lead; None where the registry is not to be walked."""
