@@ -262,12 +262,14 @@ def test_their_findings_are_shown_however_many_namespaces_share_a_page(tmp_path:
         async with filled(tmp_path, reader_auth="kubernetes", kubernetes=api.settings) as running:
             assert running._store is not None
             await fill(running._store, shared)
+            status, answer = await ask(running, f"/api/v1/findings/{shared[0].id}")
+            assert (status, "?namespace=NAMESPACE&id=ID" in answer["error"]) == (404, True)
             for path in ("findings", "problems"):
                 status, answer = await ask(running, f"/api/v1/{path}?namespace=shop")
                 assert (status, len(answer["items"])) == (200, 3)
                 assert "a-00" not in str(answer)
             status, answer = await ask(running, f"/api/v1/findings/{shared[0].id}")
-            assert (status, "?namespace=NAMESPACE&id=ID" in answer["error"]) == (404, True)
+            assert (status, "a-00" in str(answer)) == (200, False), "the namespace was just asked about"
 
     asyncio.run(scenario())
 

@@ -186,11 +186,14 @@ class KubernetesReaders:
         async def allowed(action: Action) -> bool:
             return await self._allowed(key, user, action)
 
+        def known(action: Action) -> bool:
+            return bool(self._rights.get((key, action)))
+
         async def may_change(right: Right) -> bool:
             return await allowed(Action("create", GROUP, right))
 
         everything = await allowed(Action("get", GROUP, "findings"))
-        return Reader(printable(user.name, 253), None if everything else _Asked(allowed), may_change)
+        return Reader(printable(user.name, 253), None if everything else _Asked(allowed, known), may_change)
 
     async def _review(self, token: Secret) -> User:
         user = await who(self._client, token, self._audience)
@@ -216,13 +219,16 @@ class KubernetesReaders:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Sight by SubjectAccessReview of one namespace after the other."""
+    """Sight by SubjectAccessReview of one namespace after the other, those first that were asked about lately: in a list, say."""
 
     allowed: Callable[[Action], Awaitable[bool]]
+    known: Callable[[Action], bool]
 
     async def of(self, namespaces: Collection[str]) -> frozenset[str]:
-        seen = sorted({*namespaces} - {""})[:MOST_NAMESPACES]
-        return frozenset([each for each in seen if await self.allowed(Action("get", GROUP, "findings", each))])
+        actions = {each: Action("get", GROUP, "findings", each) for each in sorted({*namespaces} - {""})}
+        seen = [each for each, action in actions.items() if self.known(action)]
+        others = [each for each in actions if each not in seen][:MOST_NAMESPACES]
+        return frozenset([*seen, *[each for each in others if await self.allowed(actions[each])]])
 
 
 _SEND: Final = "say who you are: send `Authorization: Bearer TOKEN`"
