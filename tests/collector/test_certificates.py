@@ -54,6 +54,20 @@ def test_what_was_read_is_what_https_shows_though_the_files_are_others_by_then(t
     assert shows(context, files.ca)
 
 
+def test_remarks_in_any_language_may_stand_between_the_blocks(tmp_path: Path) -> None:
+    files = ServerFiles(tmp_path)
+    for path in (files.certificate, files.ca):
+        path.write_bytes("friendlyName: für Müller\n".encode() + path.read_bytes())
+    assert shows(Certificates(Files(files.certificate, files.key, files.ca)).server_context(), files.ca)
+
+
+def test_what_is_too_large_for_a_certificate_is_told_as_that(tmp_path: Path) -> None:
+    files = ServerFiles(tmp_path)
+    files.certificate.write_bytes(b"#" * 40_000)
+    with pytest.raises(certificates.UnusableCertificate, match="too large"):
+        Certificates(Files(files.certificate, files.key))
+
+
 def test_files_that_cannot_be_used_are_told_once_and_read_again_after_a_while(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -180,17 +180,22 @@ class Certificates:
         _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, key, self._name)
         if authorities:
             try:
-                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=authorities[0].decode("ascii"))
-            except (UnicodeDecodeError, ssl.SSLError) as error:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=_pem(authorities[0]))
+            except ssl.SSLError as error:
                 raise UnusableCertificate(f"{self._files.client_ca}: no authorities in PEM") from error
         return Content(certificate, key, authorities[0] if authorities else None)
 
 
 def _load(context: ssl.SSLContext, certificate: bytes, key: bytes, what: str) -> None:
     try:
-        clientpair.load(context, certificate.decode("ascii"), key.decode("ascii"))
-    except (UnicodeDecodeError, clientpair.UnusableClientPair) as error:
-        raise UnusableCertificate(f"{what}: no certificate and key in PEM that go together") from error
+        clientpair.load(context, _pem(certificate), _pem(key))
+    except clientpair.UnusableClientPair as error:
+        raise UnusableCertificate(f"{what}: no certificate and key in PEM that go together: {error}") from error
+
+
+def _pem(content: bytes) -> str:
+    # PEM is ASCII; people's remarks between its blocks need not be (RFC 7468, section 2).
+    return content.decode("ascii", "ignore")
 
 
 def _unreadable(error: OSError) -> UnusableCertificate:
