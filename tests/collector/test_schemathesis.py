@@ -47,7 +47,8 @@ def test_nothing_contradicts_the_description(tmp_path: Path, known: bool) -> Non
         # The stream of events does not end, so that no answer to it can be looked at: test_events.py has it.
         command = [str(SCHEMATHESIS), "--config-file", str(config), "run", f"{collector.url}/openapi.json"]
         command += ["--exclude-path", "/api/v1/events", "--max-examples", "20", "--generation-database", "none"]
-        command += ["--suppress-health-check", "too_slow"]  # of a busy machine: it is about how fast data are made
+        # They are about how data are made, which a busy machine and chance decide; not about answers.
+        command += ["--suppress-health-check", "too_slow,filter_too_much"]
         ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout[-20_000:] + ended.stderr
     assert "Selected: 16/17" in ended.stdout
