@@ -341,8 +341,7 @@ def test_a_new_problem_does_not_wait_for_old_ones_that_were_never_judged(
         await bad.report(*(replace(each, first_seen=each.first_seen - timedelta(hours=1)) for each in old))
         await until(made.asked)  # and nobody answers
         await bad.report(failure("bad", UNTRUSTED))
-        # The old ones take three seconds each, until their nodes are late.
-        await until(lambda: verdicts(made, {"Unknown", "NodeSpecific"}), seconds=6)
+        await until(lambda: verdicts(made, {"Unknown", "NodeSpecific"}), seconds=6)  # the old ones take three each
 
     run(tmp_path, scenario)
 
