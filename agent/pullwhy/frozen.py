@@ -38,7 +38,7 @@ def _make(cls: type[T], *, kw_only: bool) -> type[T]:
         setattr(made, name, method)
     if "__weakref__" in vars(made):
         del made.__weakref__
-    return made  # type: ignore[no-any-return]
+    return made  # type: ignore[no-any-return] # dataclass() of it, which is Any here
 
 
 def _equals(self: Any, other: Any) -> bool:

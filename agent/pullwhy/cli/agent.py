@@ -35,8 +35,8 @@ def run(options: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT; return the exit code."""
     import asyncio  # noqa: PLC0415 - the other commands pass this file too
 
-    from pullwhy.cli.environment import warn_of_strays  # noqa: PLC0415
-    from pullwhy.config import AgentSettings, ConfigError, load  # noqa: PLC0415
+    from pullwhy.cli.environment import warn_of_strays  # noqa: PLC0415 - for this command alone
+    from pullwhy.config import AgentSettings, ConfigError, load  # noqa: PLC0415 - for this command alone
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
@@ -68,7 +68,7 @@ def _check_root(settings: AgentSettings) -> None:
 
 
 async def _run(settings: AgentSettings, *, standalone: bool) -> None:
-    from pullwhy.node.agent import InUse, ListenError, Outbox, serve  # noqa: PLC0415
+    from pullwhy.node.agent import InUse, ListenError, Outbox, serve  # noqa: PLC0415 - for this command alone
 
     try:
         # Before the collector opens its database in the same directory.
@@ -85,8 +85,8 @@ async def _run(settings: AgentSettings, *, standalone: bool) -> None:
 @contextlib.asynccontextmanager
 async def _embedded(settings: AgentSettings) -> AsyncIterator[str]:
     """Run a collector meanwhile; gives the address at which agents report."""
-    from pullwhy.collector.service import Collector, StartError, WrongSetting  # noqa: PLC0415
-    from pullwhy.collector.settings import CollectorSettings  # noqa: PLC0415
+    from pullwhy.collector.service import Collector, StartError, WrongSetting  # noqa: PLC0415 - for this command alone
+    from pullwhy.collector.settings import CollectorSettings  # noqa: PLC0415 - for this command alone
 
     own = settings.standalone
     collector = Collector(

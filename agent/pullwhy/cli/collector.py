@@ -28,12 +28,12 @@ def run(options: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT."""
     import asyncio  # noqa: PLC0415 - servers, for this command alone
 
-    from pullwhy.cli.environment import warn_of_strays  # noqa: PLC0415
-    from pullwhy.collector.settings import CollectorSettings  # noqa: PLC0415
-    from pullwhy.config import ConfigError, load  # noqa: PLC0415
+    from pullwhy.cli.environment import warn_of_strays  # noqa: PLC0415 - for this command alone
+    from pullwhy.collector.settings import CollectorSettings  # noqa: PLC0415 - for this command alone
+    from pullwhy.config import ConfigError, load  # noqa: PLC0415 - for this command alone
 
     try:
-        from pullwhy.collector.service import StartError, WrongSetting, serve  # noqa: PLC0415
+        from pullwhy.collector.service import StartError, WrongSetting, serve  # noqa: PLC0415 - for this command alone
     except ImportError as error:
         raise CommandError(
             f"{error.name} is not installed: install pullwhy with its extra, 'pullwhy[collector]'"

@@ -88,8 +88,8 @@ def run(options: argparse.Namespace) -> int:
 
 def exit_code(found: Investigation) -> int:
     """Return 0 where the pull would work, 1 where a cause was found, 2 where neither is known."""
-    from pullwhy.diagnose.catalogue.causes import ACCESS  # noqa: PLC0415
-    from pullwhy.model import CauseId, Confidence  # noqa: PLC0415
+    from pullwhy.diagnose.catalogue.causes import ACCESS  # noqa: PLC0415 - for this command alone
+    from pullwhy.model import CauseId, Confidence  # noqa: PLC0415 - for this command alone
 
     diagnosis = found.diagnosis
     if diagnosis.cause is CauseId.TRANSIENT or (diagnosis.cause is CauseId.UNDETERMINED and _would_work(found)):
@@ -112,10 +112,10 @@ def _registry_side_works(found: Investigation) -> bool:
 
 
 async def _investigate(options: argparse.Namespace, sources: Sources) -> Investigation:
-    from pullwhy.node.investigate.investigate import Investigator  # noqa: PLC0415
-    from pullwhy.node.investigate.reproduce import Policy, Reproducer  # noqa: PLC0415
-    from pullwhy.node.runtimelink import RuntimeLink  # noqa: PLC0415
-    from pullwhy.node.walk.walker import Walker  # noqa: PLC0415
+    from pullwhy.node.investigate.investigate import Investigator  # noqa: PLC0415 - for this command alone
+    from pullwhy.node.investigate.reproduce import Policy, Reproducer  # noqa: PLC0415 - for this command alone
+    from pullwhy.node.runtimelink import RuntimeLink  # noqa: PLC0415 - for this command alone
+    from pullwhy.node.walk.walker import Walker  # noqa: PLC0415 - for this command alone
 
     walker, link = Walker(), RuntimeLink(sources)
     client = link.client()
@@ -136,14 +136,14 @@ async def _investigate(options: argparse.Namespace, sources: Sources) -> Investi
 
 
 def _failure(options: argparse.Namespace) -> PullFailure | None:
-    from pullwhy.node.investigate.investigate import as_failure  # noqa: PLC0415
+    from pullwhy.node.investigate.investigate import as_failure  # noqa: PLC0415 - for this command alone
 
     message: str = options.message.strip()[:MAX_MESSAGE]
     return as_failure(message, options.image, _now()) if message else None
 
 
 def _sources(options: argparse.Namespace) -> Sources:
-    from pullwhy.node.walk.plan import Sources  # noqa: PLC0415
+    from pullwhy.node.walk.plan import Sources  # noqa: PLC0415 - for this command alone
 
     check_places(options)
     check_socket(options)
@@ -160,10 +160,10 @@ def _sources(options: argparse.Namespace) -> Sources:
 
 def show(found: Investigation, options: argparse.Namespace) -> None:
     """Print what was found, in the form that was asked for."""
-    from pullwhy.diagnose.document.finding import document  # noqa: PLC0415
-    from pullwhy.diagnose.explain.finding import explain  # noqa: PLC0415
-    from pullwhy.diagnose.explain.page import DEFAULT_WIDTH  # noqa: PLC0415
-    from pullwhy.model import CauseId  # noqa: PLC0415
+    from pullwhy.diagnose.document.finding import document  # noqa: PLC0415 - for this command alone
+    from pullwhy.diagnose.explain.finding import explain  # noqa: PLC0415 - for this command alone
+    from pullwhy.diagnose.explain.page import DEFAULT_WIDTH  # noqa: PLC0415 - for this command alone
+    from pullwhy.model import CauseId  # noqa: PLC0415 - for this command alone
 
     code = exit_code(found)
     nothing = code == WORKS and found.diagnosis.cause is CauseId.UNDETERMINED
@@ -189,9 +189,9 @@ def _headline(found: Investigation) -> str:
 
 
 def _finding(found: Investigation) -> Finding:
-    from pullwhy import __version__  # noqa: PLC0415
-    from pullwhy.diagnose.document.finding import finding_id  # noqa: PLC0415
-    from pullwhy.model import Finding  # noqa: PLC0415
+    from pullwhy import __version__  # noqa: PLC0415 - for this command alone
+    from pullwhy.diagnose.document.finding import finding_id  # noqa: PLC0415 - for this command alone
+    from pullwhy.model import Finding  # noqa: PLC0415 - for this command alone
 
     node, case = os.uname().nodename, found.case
     return Finding(
@@ -213,6 +213,6 @@ def _now() -> datetime:
 
 
 def _shown(text: str) -> str:
-    from pullwhy.text import printable  # noqa: PLC0415
+    from pullwhy.text import printable  # noqa: PLC0415 - for this command alone
 
     return printable(text, 300)

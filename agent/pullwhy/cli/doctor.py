@@ -88,7 +88,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _settings(options: argparse.Namespace) -> AgentSettings:
-    from pullwhy.config import AgentSettings, ConfigError, load  # noqa: PLC0415
+    from pullwhy.config import AgentSettings, ConfigError, load  # noqa: PLC0415 - for this command alone
 
     check_places(options)
     check_files(options, "resolv_conf")
@@ -102,9 +102,9 @@ def _settings(options: argparse.Namespace) -> AgentSettings:
 
 async def _checks(settings: AgentSettings) -> list[Check]:
     from pullwhy.node import doctor  # noqa: PLC0415 - gRPC is loaded when it is needed
-    from pullwhy.node.walk.plan import survey  # noqa: PLC0415
-    from pullwhy.node.walk.walker import Walker  # noqa: PLC0415
-    from pullwhy.runtime.host.processes import Processes  # noqa: PLC0415
+    from pullwhy.node.walk.plan import survey  # noqa: PLC0415 - for this command alone
+    from pullwhy.node.walk.walker import Walker  # noqa: PLC0415 - for this command alone
+    from pullwhy.runtime.host.processes import Processes  # noqa: PLC0415 - for this command alone
 
     sources, walker = _sources(settings), Walker()
     try:
@@ -129,7 +129,7 @@ async def _checks(settings: AgentSettings) -> list[Check]:
 
 
 def _sources(settings: AgentSettings) -> Sources:
-    from pullwhy.node.walk.plan import Sources  # noqa: PLC0415
+    from pullwhy.node.walk.plan import Sources  # noqa: PLC0415 - for this command alone
 
     return Sources(
         host_root=Path(settings.host_root),

@@ -47,7 +47,7 @@ def _is_of_service(name: str, services: Iterable[str]) -> bool:
 def _told(unknown: Iterable[str], own: Iterable[str]) -> Iterator[str]:
     import difflib  # noqa: PLC0415 - an agent whose environment is right does not keep it in memory
 
-    from pullwhy.collector.settings import CollectorSettings  # noqa: PLC0415
+    from pullwhy.collector.settings import CollectorSettings  # noqa: PLC0415 - likewise
 
     others = {variable(key) for kind in (AgentSettings, CollectorSettings) for key in keys(kind)}
     tails = [name.removeprefix(PREFIX) for name in own]

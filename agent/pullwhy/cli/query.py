@@ -99,37 +99,37 @@ def add_server(parser: argparse.ArgumentParser) -> None:
 
 # The command line of the resting agent passes here too: an HTTP client must not stay in its memory.
 def _connect(options: argparse.Namespace) -> Client:
-    from pullwhy.cli.client import direct  # noqa: PLC0415
+    from pullwhy.cli.client import direct  # noqa: PLC0415 - an HTTP client is not for a resting agent
 
     return direct(options)
 
 
 def _problems(options: argparse.Namespace) -> int:
-    from pullwhy.cli import answers  # noqa: PLC0415
+    from pullwhy.cli import answers  # noqa: PLC0415 - an HTTP client is not for a resting agent
 
     return answers.problems(options)
 
 
 def _registries(options: argparse.Namespace) -> int:
-    from pullwhy.cli import answers  # noqa: PLC0415
+    from pullwhy.cli import answers  # noqa: PLC0415 - an HTTP client is not for a resting agent
 
     return answers.registries(options)
 
 
 def _findings(options: argparse.Namespace) -> int:
-    from pullwhy.cli import answers  # noqa: PLC0415
+    from pullwhy.cli import answers  # noqa: PLC0415 - an HTTP client is not for a resting agent
 
     return answers.findings(options)
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from pullwhy.cli import explaining  # noqa: PLC0415
+    from pullwhy.cli import explaining  # noqa: PLC0415 - an HTTP client is not for a resting agent
 
     return explaining.explain(options)
 
 
 def _nodes(options: argparse.Namespace) -> int:
-    from pullwhy.cli import answers  # noqa: PLC0415
+    from pullwhy.cli import answers  # noqa: PLC0415 - an HTTP client is not for a resting agent
 
     return answers.nodes(options)
 

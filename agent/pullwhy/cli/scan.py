@@ -61,9 +61,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(options: argparse.Namespace) -> int:
     """Scan, print findings and return the exit code: 1 where the log could not be read, or not to its end."""
     from pullwhy.diagnose.document.finding import document  # noqa: PLC0415 - every command passes here, few judge
-    from pullwhy.node.scan import Scan  # noqa: PLC0415
-    from pullwhy.watch.logtext import UnreadableLog  # noqa: PLC0415
-    from pullwhy.watch.survey import Survey  # noqa: PLC0415
+    from pullwhy.node.scan import Scan  # noqa: PLC0415 - for this command alone
+    from pullwhy.watch.logtext import UnreadableLog  # noqa: PLC0415 - for this command alone
+    from pullwhy.watch.survey import Survey  # noqa: PLC0415 - for this command alone
 
     source = _source(options)
     scan, survey, damage = Scan(), Survey(source.name), source.damage
@@ -109,7 +109,7 @@ class _File:
 
     def lines(self) -> Iterator[LogLine]:
         """Yield its lines; raises CommandError where there is no such file."""
-        from pullwhy.watch.logtext import read_log  # noqa: PLC0415
+        from pullwhy.watch.logtext import read_log  # noqa: PLC0415 - for this command alone
 
         now = datetime.now(UTC)
         if self._path == "-":
@@ -156,7 +156,7 @@ class _Journals:
         self.damage = self._denied()
 
     def _denied(self) -> str:
-        from pullwhy.watch.survey import journal_files  # noqa: PLC0415
+        from pullwhy.watch.survey import journal_files  # noqa: PLC0415 - for this command alone
 
         try:
             found = [journal_files(path) for path in self._places]
@@ -192,7 +192,7 @@ class _Journals:
 
     def check(self, survey: Survey) -> None:
         """Raise CommandError where no entry can be a kubelet's or a runtime's."""
-        from pullwhy.watch.journal import stored_units  # noqa: PLC0415
+        from pullwhy.watch.journal import stored_units  # noqa: PLC0415 - for this command alone
 
         if not survey.recognised and not any(stored_units(place) for place in self._places):
             lack = (
@@ -202,7 +202,7 @@ class _Journals:
 
     def scanned(self, survey: Survey, kept: int, since: datetime | None) -> str:
         """Return where nothing was found."""
-        from pullwhy.watch.journal import Place, newest, stored_units  # noqa: PLC0415
+        from pullwhy.watch.journal import Place, newest, stored_units  # noqa: PLC0415 - for this command alone
 
         del survey, kept  # from a journal, only lines that may be about a pull are handed over
         where = f" in the journal at {self.name}"

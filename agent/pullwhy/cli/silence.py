@@ -43,7 +43,7 @@ def _add_problem(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Silence."""
-    import getpass  # noqa: PLC0415
+    import getpass  # noqa: PLC0415 - for this command alone
 
     client: Client = options.connect(options)
     path = _path(client, options.problem)
@@ -67,8 +67,8 @@ def run_unsilence(options: argparse.Namespace) -> int:
 
 
 def _path(client: Client, problem: str) -> str:
-    from pullwhy.cli.answers import PROBLEMS  # noqa: PLC0415
-    from pullwhy.cli.explaining import whole_ids  # noqa: PLC0415
+    from pullwhy.cli.answers import PROBLEMS  # noqa: PLC0415 - for this command alone
+    from pullwhy.cli.explaining import whole_ids  # noqa: PLC0415 - for this command alone
 
     try:
         params.problem_query({"id": problem}, datetime.now(UTC))

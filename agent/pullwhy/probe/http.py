@@ -170,7 +170,7 @@ class Connection:
         while True:
             event = self._machine.next_event()
             if event is not h11.NEED_DATA:
-                return event  # type: ignore[return-value]
+                return event  # type: ignore[return-value] # NEED_DATA is out, which mypy does not see
             data = await self.stream.read(READ_SIZE, within)
             self._received += len(data)
             self._ended = not data

@@ -18,6 +18,6 @@ def decode_object(text: str) -> dict[str, Any] | None:
 
 def encode(value: Any) -> str:
     """Return a decoded value as JSON again."""
-    import msgspec  # noqa: PLC0415
+    import msgspec  # noqa: PLC0415 - likewise
 
     return msgspec.json.encode(value).decode()

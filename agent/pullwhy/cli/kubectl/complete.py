@@ -30,14 +30,14 @@ def candidates(parser: argparse.ArgumentParser, words: Sequence[str]) -> tuple[l
         found = [str(choice) for choice in value.choices or ()]
         return _beginning(found, last), FILES if value.metavar in ("FILE", "DIR") else NO_FILES
     if last.startswith("-"):
-        options = current._option_string_actions  # noqa: SLF001
+        options = current._option_string_actions  # noqa: SLF001 - argparse shows it in no other way
         shown = [name for name, action in options.items() if action.help is not argparse.SUPPRESS]
         return _beginning([name for name in shown if name.startswith("--")], last), NO_FILES
     return _beginning(list(_commands(current)), last), NO_FILES
 
 
 def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    groups = parser._subparsers._group_actions if parser._subparsers else []  # noqa: SLF001
+    groups = parser._subparsers._group_actions if parser._subparsers else []  # noqa: SLF001 - argparse shows it in no other way
     return {name: each for group in groups for name, each in dict(group.choices or {}).items()}
 
 

@@ -215,7 +215,7 @@ class Outbox:
                 try:
                     found.append(_read(path, self._limits))
                 except ValueError as error:
-                    logger.error("outbox: %s: %s; removed, its finding is reported again when it recurs", path, error)  # noqa: TRY400
+                    logger.error("outbox: %s: %s; removed, its finding is reported again when it recurs", path, error)  # noqa: TRY400 - what is in the file is at fault, not this code
                     path.unlink()
         for sequence, report in sorted(found, key=lambda each: each[0]):
             self._last = max(self._last, sequence - 1)

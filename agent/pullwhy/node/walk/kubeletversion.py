@@ -26,7 +26,7 @@ def _told(root: Path, units: tuple[str, ...], started: datetime) -> str:
     """Return what the journal tells; raises LookupError where it does not, which is not kept."""
     try:
         from pullwhy.watch.journal import JournalUnreadable, Place  # noqa: PLC0415 - a workstation has no systemd
-        from pullwhy.watch.kubeletversion import version_at_start  # noqa: PLC0415
+        from pullwhy.watch.kubeletversion import version_at_start  # noqa: PLC0415 - likewise
     except ImportError:
         raise LookupError from None
     try:

@@ -251,7 +251,7 @@ def _parts(prefix: str) -> tuple[str, ...]:
 def parts_below(prefix: str, mountinfo: str) -> tuple[str, ...]:
     """Return the mount points below a folder, as paths under it; none where the folder is a mount point itself (proc(5))."""
     fields = (line.split(" ", 5) for line in mountinfo.splitlines())
-    points = {_OCTAL.sub(lambda match: chr(int(match[1], 8)), each[4]) for each in fields if len(each) > 4}  # noqa: PLR2004
+    points = {_OCTAL.sub(lambda match: chr(int(match[1], 8)), each[4]) for each in fields if len(each) > 4}  # noqa: PLR2004 - proc(5): the mount point is the fifth
     if prefix in points:
         return ()
     found: list[str] = []
