@@ -8,9 +8,11 @@ import encodings.ascii
 import encodings.idna
 import os
 import sys
+from datetime import datetime
 from typing import Final
 
 # Named here so that they are loaded before the process is confined: their libraries would load them when first needed.
+import cryptography.hazmat.backends.openssl.backend
 import cryptography.hazmat.bindings._rust
 import dns.rdtypes.ANY.CNAME
 import dns.rdtypes.ANY.OPT
@@ -35,6 +37,8 @@ EX_NOT_CONFINED: Final = 70
 """Exit code where the child refuses to serve (EX_SOFTWARE, sysexits.h)."""
 
 _LOADED: Final = (
+    cryptography.hazmat.backends.openssl.backend,  # asked for when the first signature is verified
+    datetime.strptime("1970", "%Y"),  # noqa: DTZ007 - loads what reads dates
     cryptography.hazmat.bindings._rust,  # noqa: SLF001 - named so that it stays loaded early
     dns.rdtypes.ANY.CNAME,
     dns.rdtypes.ANY.OPT,
